@@ -1,0 +1,1 @@
+"""The service: a thin Ray Serve graph around the library."""

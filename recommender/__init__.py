@@ -1,0 +1,1 @@
+"""The library: a hybrid recommender, its training and its stores. Knows nothing of Ray or HTTP."""

@@ -1,0 +1,86 @@
+"""The errors of the library, drawn as a tree.
+
+::
+
+    RecommenderError
+    ├── NotFittedError             the model has learned nothing yet
+    ├── InvalidDataError           a data set is malformed; names file, line and column
+    ├── InvalidRequestError        a request asks for something that cannot be
+    ├── UnknownUserError           nothing is known of a user, and no baseline was asked for
+    ├── MissingFeaturesError       features are needed because indicators are off
+    ├── DownloadError              a data set could not be fetched
+    ├── TrainingError              training failed or produced an unusable model
+    ├── ArtifactError
+    │   ├── UnknownVersionError    no such version in the registry
+    │   └── CorruptArtifactError   a version on disk is not what was written
+    └── StoreError
+        ├── StoreUnavailableError  the store does not answer, or not in time
+        ├── StoreFullError         the store takes no more; try again later
+        └── StoreLockedError       another process owns this store's folder
+
+Every one carries exactly one message, so that it survives pickle on its way through Ray.
+"""
+
+from __future__ import annotations
+
+
+class RecommenderError(Exception):
+    """Whatever this library raises on purpose."""
+
+
+class NotFittedError(RecommenderError):
+    """The model has learned nothing yet."""
+
+
+class InvalidDataError(RecommenderError, ValueError):
+    """A data set is malformed; the message names file, line and column."""
+
+
+class InvalidRequestError(RecommenderError, ValueError):
+    """A request asks for something that cannot be."""
+
+
+class UnknownUserError(RecommenderError, KeyError):
+    """Nothing is known of a user, and no baseline was asked for."""
+
+    __str__ = Exception.__str__  # KeyError would show the message in quotes
+
+
+class MissingFeaturesError(RecommenderError, ValueError):
+    """Features are needed because indicators are off."""
+
+
+class DownloadError(RecommenderError):
+    """A data set could not be fetched."""
+
+
+class TrainingError(RecommenderError):
+    """Training failed or produced an unusable model."""
+
+
+class ArtifactError(RecommenderError):
+    """Something is wrong with a model version on disk."""
+
+
+class UnknownVersionError(ArtifactError):
+    """No such version in the registry."""
+
+
+class CorruptArtifactError(ArtifactError):
+    """A version on disk is not what was written."""
+
+
+class StoreError(RecommenderError):
+    """Something is wrong with the feature store or the interaction log."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store does not answer, or not in time."""
+
+
+class StoreFullError(StoreError):
+    """The store takes no more; try again later."""
+
+
+class StoreLockedError(StoreError):
+    """Another process owns this store's folder."""

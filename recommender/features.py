@@ -1,0 +1,184 @@
+"""FeatureSpace: from named values to weighted columns, by one rule in training and in serving."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from cachetools import LRUCache
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recommender.errors import InvalidDataError
+from recommender.ids import UNKNOWN, IdTable
+
+FeatureValue = str | bool | int | float | list[str]
+Features = Mapping[str, FeatureValue]
+
+N_BUCKETS = 10
+
+
+class Encoded(NamedTuple):
+    """One record in a feature space."""
+
+    columns: NDArray[np.int32]
+    """Learned columns, rising."""
+    weights: NDArray[np.float32]
+    """Their weights."""
+    ignored: list[str]
+    """Names and categories that the space has not learned."""
+
+
+class FeatureSpace:
+    """The columns that named values fall into.
+
+    A string is a category, one column for each; a list of strings is several; a boolean is one of two;
+    a number falls into a bucket between quantiles of the numbers that were learned. Every feature that
+    is there weighs 1, or 1 divided by their count with ``normalise``.
+
+    Parameters
+    ----------
+    names
+        Labels of the columns: ``genres=Comedy``, ``age [20, 30)``. They only ever grow.
+    edges
+        For each name with numbers, the inner bounds of its buckets, rising.
+    normalise
+        Divide the weights of a record by their sum.
+    """
+
+    def __init__(
+        self, names: IdTable, edges: Mapping[str, Sequence[float]], *, normalise: bool = False
+    ) -> None:
+        self.names = names
+        self.edges = {name: list(bounds) for name, bounds in edges.items()}
+        self.normalise = normalise
+        self._columns: LRUCache[str, int] = LRUCache(65_536)
+
+    @classmethod
+    def empty(cls, *, normalise: bool = False) -> FeatureSpace:
+        """Space without columns."""
+        return cls(IdTable.from_ids(), {}, normalise=normalise)
+
+    def extended(self, records: Iterable[Features]) -> FeatureSpace:
+        """Space that also knows what occurs in `records`.
+
+        Old columns keep their places, and old numbers their buckets; a name that first shows numbers
+        here gets buckets at the quantiles of these.
+        """
+        numbers: dict[str, list[float]] = {}
+        labels: dict[str, None] = {}
+        for record in records:
+            for name, value in record.items():
+                if not _is_number(value):
+                    labels.update(dict.fromkeys(_categories(name, value)))
+                elif name not in self.edges:
+                    numbers.setdefault(name, []).append(_finite(name, value))
+        edges = {name: _quantiles(values) for name, values in numbers.items()}
+        buckets = (bucket for name, bounds in edges.items() for bucket in _buckets(name, bounds))
+        return FeatureSpace(
+            self.names.extended([*labels, *buckets]), self.edges | edges, normalise=self.normalise
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"<FeatureSpace: {len(self)} columns>"
+
+    def encode(self, features: Features) -> Encoded:
+        """Columns and weights of one record; what was not learned is named, not guessed."""
+        columns: set[int] = set()
+        ignored: list[str] = []
+        for name, value in features.items():
+            for label in self._labels(name, value):
+                column = self._column(label)
+                if column == UNKNOWN:
+                    ignored.append(label)
+                else:
+                    columns.add(column)
+        weight = 1.0 / len(columns) if self.normalise and columns else 1.0
+        return Encoded(
+            np.array(sorted(columns), np.int32), np.full(len(columns), weight, np.float32), ignored
+        )
+
+    def encode_many(self, records: Iterable[Features]) -> sparse.csr_matrix:
+        """CSR of one row a record and one column a learned feature."""
+        rows = [self.encode(record) for record in records]
+        indptr = np.zeros(len(rows) + 1, np.int32)
+        np.cumsum([len(row.columns) for row in rows], out=indptr[1:])
+        columns = np.concatenate([row.columns for row in rows]) if rows else np.zeros(0, np.int32)
+        weights = np.concatenate([row.weights for row in rows]) if rows else np.zeros(0, np.float32)
+        return sparse.csr_matrix((weights, columns, indptr), (len(rows), len(self)))
+
+    def to_meta(self) -> dict[str, Any]:
+        """What is not an array, for JSON; the names are arrays of their own."""
+        return {"edges": self.edges, "normalise": self.normalise}
+
+    @classmethod
+    def from_meta(cls, names: IdTable, meta: Mapping[str, Any]) -> FeatureSpace:
+        """Space from its names and what `to_meta` gave."""
+        return cls(names, meta["edges"], normalise=meta["normalise"])
+
+    def _labels(self, name: str, value: FeatureValue) -> list[str]:
+        if not _is_number(value):
+            return _categories(name, value)
+        bounds = self.edges.get(name)
+        return [name] if bounds is None else [_bucket(name, bounds, _finite(name, value))]
+
+    def _column(self, label: str) -> int:
+        column = self._columns.get(label)
+        if column is None:
+            column = self._columns[label] = self.names.index_of(label)
+        return column
+
+
+def tokens(features: Features) -> list[str]:
+    """``name:value`` of every value, as a filter writes it; numbers in their shortest form."""
+    return [f"{name}:{text}" for name, value in features.items() for text in _texts(value)]
+
+
+def _texts(value: FeatureValue) -> list[str]:
+    if isinstance(value, list):
+        return value
+    if isinstance(value, bool):
+        return ["true" if value else "false"]
+    if isinstance(value, float) and value.is_integer():
+        return [str(int(value))]
+    return [str(value)]
+
+
+def _categories(name: str, value: FeatureValue) -> list[str]:
+    # an equals sign inside a name is escaped: {"a=b": "c"} and {"a": "b=c"} are not the same feature
+    escaped = name.replace("\\", "\\\\").replace("=", "\\=")
+    return [f"{escaped}={text}" for text in _texts(value)]
+
+
+def _is_number(value: FeatureValue) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _finite(name: str, value: FeatureValue) -> float:
+    number = float(value)  # type: ignore[arg-type]  # _is_number has been asked
+    if not math.isfinite(number):
+        raise InvalidDataError(f"feature {name!r} is {number}; numbers must be finite")
+    return number
+
+
+def _quantiles(values: Sequence[float]) -> list[float]:
+    shares = np.linspace(0, 1, N_BUCKETS + 1)[1:-1]
+    bounds = np.unique(np.quantile(np.asarray(values, np.float64), shares, method="inverted_cdf"))
+    return [float(bound) for bound in bounds if bound > min(values)]
+
+
+def _buckets(name: str, bounds: Sequence[float]) -> list[str]:
+    return [_bucket(name, bounds, bound) for bound in [-math.inf, *bounds]]
+
+
+def _bucket(name: str, bounds: Sequence[float], number: float) -> str:
+    place = bisect.bisect_right(bounds, number)
+    low = f"[{bounds[place - 1]:g}" if place else "(-∞"
+    high = f"{bounds[place]:g}" if place < len(bounds) else "∞"
+    return f"{name.replace('=', chr(92) + '=')} {low}, {high})"

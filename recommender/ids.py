@@ -1,0 +1,191 @@
+"""Ids and texts as arrays, so that many processes map one copy of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNKNOWN = -1
+
+Arrays = Mapping[str, NDArray[np.generic]]
+"""Named arrays: what a safetensors file holds and what Ray's object store shares without a copy."""
+
+
+class TextTable:
+    """Texts by index: one byte array and its offsets.
+
+    Parameters
+    ----------
+    data
+        uint8, the UTF-8 bytes of all texts in a row.
+    offsets
+        int64 of shape (n + 1,), where each text begins; the last is ``len(data)``.
+    """
+
+    __slots__ = ("data", "offsets")
+
+    def __init__(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
+        self.data = data
+        self.offsets = offsets
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str]) -> TextTable:
+        """Pack `texts` in their order."""
+        encoded = [text.encode() for text in texts]
+        offsets = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum([len(text) for text in encoded], out=offsets[1:])
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> str:
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} is outside a table of {len(self)}")
+        return self.bytes_at(index).decode()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.take(range(len(self))))
+
+    def bytes_at(self, index: int) -> bytes:
+        """UTF-8 bytes of one text."""
+        return self.data[self.offsets[index] : self.offsets[index + 1]].tobytes()
+
+    def take(self, indices: Iterable[int]) -> list[str]:
+        """Texts at `indices`, in that order."""
+        return [self.bytes_at(index).decode() for index in indices]
+
+    def concatenated(self, other: TextTable) -> TextTable:
+        """Texts of this table, then those of `other`."""
+        offsets = np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]])
+        return TextTable(np.concatenate([self.data, other.data]), offsets)
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Arrays that `from_arrays` takes."""
+        return {"data": self.data, "offsets": self.offsets}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> TextTable:
+        """Table over the same memory as `arrays`."""
+        return cls(arrays["data"].view(np.uint8), arrays["offsets"].view(np.int64))
+
+
+class IdTable:
+    """Distinct ids and their indices; append-only, so that an index never moves.
+
+    A lookup hashes the id, finds the hash by binary search and compares the bytes: no dictionary, so
+    that a table of a million ids is shared between processes as it lies in memory.
+
+    Parameters
+    ----------
+    texts
+        Ids by index.
+    hashes
+        uint64 of shape (n,), rising.
+    order
+        int32 of shape (n,): the index of the id behind each hash.
+    """
+
+    __slots__ = ("hashes", "order", "texts")
+
+    def __init__(self, texts: TextTable, hashes: NDArray[np.uint64], order: NDArray[np.int32]) -> None:
+        self.texts = texts
+        self.hashes = hashes
+        self.order = order
+
+    @classmethod
+    def from_ids(cls, ids: Iterable[str] = ()) -> IdTable:
+        """Give each of `ids` the next index; a repeated one keeps its first."""
+        texts = TextTable.from_texts(dict.fromkeys(ids))
+        hashes = _hashes(texts)
+        order = np.argsort(hashes, kind="stable").astype(np.int32)
+        return cls(texts, hashes[order], order)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.texts)
+
+    def __getitem__(self, index: int) -> str:
+        return self.texts[index]
+
+    def __contains__(self, an_id: object) -> bool:
+        return isinstance(an_id, str) and self.index_of(an_id) != UNKNOWN
+
+    def __repr__(self) -> str:
+        return f"<IdTable: {len(self)} ids>"
+
+    def index_of(self, an_id: str) -> int:
+        """Index of an id, -1 for one that is not here."""
+        encoded = an_id.encode()
+        return self._find(encoded, int(np.searchsorted(self.hashes, np.uint64(_hash(encoded)))))
+
+    def indices_of(self, ids: Sequence[str]) -> NDArray[np.int32]:
+        """Indices of `ids`, in that order; int32, -1 for those that are not here."""
+        encoded = [an_id.encode() for an_id in ids]
+        wanted = np.fromiter((_hash(each) for each in encoded), np.uint64, len(encoded))
+        positions = np.searchsorted(self.hashes, wanted).tolist()
+        found = (self._find(*each) for each in zip(encoded, positions, strict=True))
+        return np.fromiter(found, np.int32, len(encoded))
+
+    def ids_of(self, indices: Iterable[int]) -> list[str]:
+        """Ids at `indices`, in that order."""
+        return self.texts.take(indices)
+
+    def extended(self, ids: Iterable[str]) -> IdTable:
+        """Table with those of `ids` appended that were not here; every old index stays."""
+        candidates = list(dict.fromkeys(ids))
+        known = self.indices_of(candidates) != UNKNOWN
+        fresh = IdTable.from_ids(an_id for an_id, here in zip(candidates, known, strict=True) if not here)
+        if not len(fresh):
+            return self
+        places = np.searchsorted(self.hashes, fresh.hashes)
+        return IdTable(
+            self.texts.concatenated(fresh.texts),
+            np.insert(self.hashes, places, fresh.hashes),
+            np.insert(self.order, places, fresh.order + len(self)),
+        )
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Arrays that `from_arrays` takes."""
+        return {**self.texts.to_arrays(), "hashes": self.hashes, "order": self.order}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> IdTable:
+        """Table over the same memory as `arrays`."""
+        order = arrays["order"].view(np.int32)
+        return cls(TextTable.from_arrays(arrays), arrays["hashes"].view(np.uint64), order)
+
+    def _find(self, encoded: bytes, position: int) -> int:
+        wanted = _hash(encoded)
+        while position < len(self.hashes) and self.hashes[position] == wanted:
+            index = int(self.order[position])
+            if self.texts.bytes_at(index) == encoded:
+                return index
+            position += 1
+        return UNKNOWN
+
+
+def with_prefix(prefix: str, arrays: Arrays) -> dict[str, NDArray[np.generic]]:
+    """Same arrays under ``prefix.name``."""
+    return {f"{prefix}.{name}": array for name, array in arrays.items()}
+
+
+def without_prefix(prefix: str, arrays: Arrays) -> dict[str, NDArray[np.generic]]:
+    """Those arrays that `with_prefix` named, under their own names again."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+
+
+def _hash(encoded: bytes) -> int:
+    # a keyed-quality digest, so that nobody can choose ids that all collide
+    return int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "little")
+
+
+def _hashes(texts: TextTable) -> NDArray[np.uint64]:
+    values = (_hash(texts.bytes_at(index)) for index in range(len(texts)))
+    return np.fromiter(values, np.uint64, len(texts))

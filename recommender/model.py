@@ -1,0 +1,334 @@
+"""LFMRecommender: LightFM with names, growth and predictions for whatever is known."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from lightfm import LightFM
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recommender import cases
+from recommender.errors import InvalidDataError, MissingFeaturesError, NotFittedError, UnknownUserError
+from recommender.frame import SparseFrame
+from recommender.ids import UNKNOWN
+from recommender.popularity import fit_popularity, predict_popularity
+from recommender.sides import Side
+
+Indicators = Literal["users", "items", "both", False]
+
+TABLES = (
+    "embeddings",
+    "embedding_gradients",
+    "embedding_momentum",
+    "biases",
+    "bias_gradients",
+    "bias_momentum",
+)
+"""LightFM's state of one side; each table has one row a column of that side."""
+
+
+class LFMRecommender(LightFM):
+    """A hybrid recommender that remembers whom it was trained on.
+
+    LightFM scores a user and an item by the embeddings of their features [1]_. An *indicator* is a
+    feature that one known user or item has alone: it lets the model remember individuals, while their
+    other features let it answer for those it has never seen.
+
+    Parameters
+    ----------
+    indicators
+        Which sides have indicators: ``"users"``, ``"items"``, ``"both"`` or False.
+    **lightfm
+        As `lightfm.LightFM` takes them: ``no_components``, ``loss``, ``learning_rate``,
+        ``random_state`` and so on. With an integer ``random_state`` and one thread, ``fit`` is
+        reproducible to the bit.
+
+    Attributes
+    ----------
+    users, items : Side
+        Known ids, learned features and their columns.
+    popularity : ndarray of float32, shape (n_items,)
+        Sum of the weights of the interactions with each known item.
+
+    References
+    ----------
+    .. [1] M. Kula, Metadata Embeddings for User and Item Cold-start Recommendations, 2015.
+    """
+
+    def __init__(self, indicators: Indicators = "both", **lightfm: Any) -> None:
+        if indicators not in ("users", "items", "both", False):
+            raise InvalidDataError(
+                f"indicators is {indicators!r}; it must be 'users', 'items', 'both' or False"
+            )
+        self.indicators = indicators
+        self._seed = lightfm.get("random_state")
+        super().__init__(**lightfm)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Arguments that would build an equal, untrained recommender."""
+        return {**super().get_params(deep), "indicators": self.indicators}
+
+    def fit(
+        self,
+        interactions: SparseFrame,
+        user_features: SparseFrame | None = None,
+        item_features: SparseFrame | None = None,
+        sample_weight: SparseFrame | None = None,
+        epochs: int = 1,
+        num_threads: int = 1,
+        verbose: bool = False,
+    ) -> Self:
+        """Forget everything, then `fit_partial`."""
+        self._reset_state()
+        if isinstance(self._seed, int):
+            self.random_state = np.random.RandomState(self._seed)
+        return self.fit_partial(
+            interactions, user_features, item_features, sample_weight, epochs, num_threads, verbose
+        )
+
+    def fit_partial(
+        self,
+        interactions: SparseFrame,
+        user_features: SparseFrame | None = None,
+        item_features: SparseFrame | None = None,
+        sample_weight: SparseFrame | None = None,
+        epochs: int = 1,
+        num_threads: int = 1,
+        verbose: bool = False,
+    ) -> Self:
+        """Learn from more interactions; new users, items and features join.
+
+        Users and items without any interaction do not join: LightFM would draw such items as nothing
+        but counter-examples, and they would never be recommended again. They are scored by their
+        features, which have to be those of somebody who does join to be learned.
+
+        Parameters
+        ----------
+        interactions
+            Users by items; a stored value > 0 is an interaction. A value of 0 or less is none, but is
+            never drawn as a counter-example either.
+        user_features, item_features
+            Rows by features. A row replaces what was said of that id before; ids without a row keep
+            what they had.
+        sample_weight
+            Weight of each stored interaction, of the same shape, rows and columns. All 1 when absent.
+        epochs
+            Passes over the interactions; with 0, those who are new join and nothing is trained.
+        num_threads
+            With more than one, training is faster and not reproducible.
+        verbose
+            Show a progress bar.
+
+        Returns
+        -------
+        This recommender.
+
+        Raises
+        ------
+        InvalidDataError
+            `sample_weight` does not have the rows and columns of `interactions`.
+        MissingFeaturesError
+            A side has neither indicators nor features.
+        """
+        weights = _aligned_weights(interactions, sample_weight)
+        active = interactions.matrix.tocoo()
+        self._grow(interactions, active, user_features, item_features)
+        shape = (len(self.users.ids), len(self.items.ids))
+        rows = self.users.ids.indices_of(list(interactions.rows))[active.row]
+        columns = self.items.ids.indices_of(list(interactions.columns))[active.col]
+        training = sparse.coo_matrix((active.data, (rows, columns)), shape, dtype=np.float32)
+        weighted = None if weights is None else sparse.coo_matrix((weights, (rows, columns)), shape)
+        super().fit_partial(
+            training, self.users.rows(), self.items.rows(), weighted, epochs, num_threads, verbose
+        )
+        self.popularity += np.bincount(columns, np.maximum(active.data, 0), shape[1]).astype(np.float32)
+        self._popularity_weights = fit_popularity(self.items.features, self.popularity)
+        return self
+
+    def predict_online(
+        self,
+        user_id: str,
+        item_ids: Sequence[str] | None = None,
+        item_features: SparseFrame | None = None,
+        user_features: SparseFrame | None = None,
+        num_threads: int = 1,
+        use_baseline: bool = False,
+    ) -> pd.Series[float]:
+        """Score items for one user by whatever is known of both.
+
+        Only the features that are passed count, those of training are not looked up.
+
+        Parameters
+        ----------
+        user_id
+            Known or not.
+        item_ids
+            Items to score, in any order; all known ones when absent.
+        item_features, user_features
+            Rows for those who have features. Columns that were not learned count for nothing.
+        num_threads
+            Threads of LightFM's `predict`.
+        use_baseline
+            For a user of whom nothing is known (cases IV, VIII, XII), answer the popularity of the items.
+
+        Returns
+        -------
+        Scores in the order of `item_ids`, which is the index. Items of which nothing is known (cases XIII
+        to XVI) are left out. ``attrs`` has ``cases`` (item id to Roman numeral), ``unscored`` (the items
+        left out, with the reason) and ``ignored_features``.
+
+        Raises
+        ------
+        NotFittedError
+            Before the first fit.
+        UnknownUserError
+            Nothing is known of the user, and `use_baseline` is off.
+        """
+        self._check_fitted()
+        ids = list(self.items.ids) if item_ids is None else [str(item_id) for item_id in item_ids]
+        user = self.users.encode([user_id], user_features)
+        items = self.items.encode(ids, item_features)
+        row = _user_row(self.users, user_id, user)
+        blocks = _item_blocks(self.items, ids, items)
+        scorable = np.flatnonzero(blocks != cases.NOTHING_KNOWN)
+        asked = [ids[index] for index in scorable.tolist()]
+        if row == cases.NOTHING_KNOWN and not use_baseline:
+            raise UnknownUserError(
+                f"user {user_id!r} is not known and has no learned feature; "
+                "pass user_features, or use_baseline=True for popularity"
+            )
+        if row == cases.NOTHING_KNOWN:
+            scores = self._baseline(asked, items[scorable])
+        else:
+            scores = self._scores(user, items[scorable], num_threads)
+        series = pd.Series(scores, index=[ids[index] for index in scorable], name="score")
+        series.attrs = _notes(
+            ids, row, blocks, _ignored(self.users, user_features) + _ignored(self.items, item_features)
+        )
+        return series
+
+    def baseline(self, item_ids: Sequence[str], item_features: SparseFrame | None = None) -> pd.Series[float]:
+        """Popularity of exactly these items: learned for known ones, promised by features for others.
+
+        Items of which nothing is known are left out.
+        """
+        self._check_fitted()
+        items = self.items.encode(item_ids, item_features)
+        scorable = np.flatnonzero(_item_blocks(self.items, item_ids, items) != cases.NOTHING_KNOWN)
+        asked = [item_ids[index] for index in scorable.tolist()]
+        return pd.Series(self._baseline(asked, items[scorable]), index=asked, name="score")
+
+    @property
+    def popularity_weights(self) -> NDArray[np.float32]:
+        """What each learned item feature says of popularity, shape (n_features + 1,), intercept last."""
+        self._check_fitted()
+        return self._popularity_weights
+
+    def _reset_state(self) -> None:
+        super()._reset_state()
+        self.users = Side.empty(has_indicators=self.indicators in ("users", "both"))
+        self.items = Side.empty(has_indicators=self.indicators in ("items", "both"))
+        self.popularity: NDArray[np.float32] = np.zeros(0, np.float32)
+        self._popularity_weights = np.zeros(1, np.float32)
+
+    def _check_fitted(self) -> None:
+        if self.item_embeddings is None:
+            raise NotFittedError("the recommender has learned nothing yet; call fit first")
+
+    def _grow(
+        self,
+        interactions: SparseFrame,
+        active: sparse.coo_matrix,
+        user_features: SparseFrame | None,
+        item_features: SparseFrame | None,
+    ) -> None:
+        positive = active.data > 0
+        user_ids = interactions.rows.ids_of(np.unique(active.row[positive]))
+        item_ids = interactions.columns.ids_of(np.unique(active.col[positive]))
+        self.users = self.users.grown(user_ids, user_features)
+        self.items = self.items.grown(item_ids, item_features)
+        for what, side in (("user", self.users), ("item", self.items)):
+            if not side.n_columns and len(side.ids):
+                raise MissingFeaturesError(
+                    f"with indicators={self.indicators!r}, pass {what}_features to learn from"
+                )
+            self._grow_tables(what, side.n_columns)
+        self.popularity = np.pad(self.popularity, (0, len(self.items.ids) - len(self.popularity)))
+
+    def _grow_tables(self, what: str, n_columns: int) -> None:
+        """Append rows as LightFM initialises them; the old ones keep every bit."""
+        if self.item_embeddings is None:
+            return
+        n_new = n_columns - len(getattr(self, f"{what}_biases"))
+        noise = (self.random_state.rand(n_new, self.no_components) - 0.5) / self.no_components
+        start = 1.0 if self.learning_schedule == "adagrad" else 0.0
+        for table, value in zip(TABLES, (noise, start, 0.0, 0.0, start, 0.0), strict=True):
+            old = getattr(self, f"{what}_{table}")
+            new = np.broadcast_to(np.asarray(value, np.float32), (n_new, *old.shape[1:]))
+            setattr(self, f"{what}_{table}", np.concatenate([old, new]))
+
+    def _scores(
+        self, user: sparse.csr_matrix, items: sparse.csr_matrix, num_threads: int
+    ) -> NDArray[np.float32]:
+        if not items.shape[0]:
+            return np.zeros(0, np.float32)
+        positions = np.arange(items.shape[0], dtype=np.int32)
+        scores: NDArray[np.float32] = self.predict(0, positions, items, user, num_threads)
+        return scores
+
+    def _baseline(self, item_ids: Sequence[str], items: sparse.csr_matrix) -> NDArray[np.float32]:
+        indices = self.items.ids.indices_of(item_ids)
+        promised = predict_popularity(self._popularity_weights, items[:, self.items.feature_columns])
+        return np.where(indices != UNKNOWN, np.append(self.popularity, np.float32(0))[indices], promised)
+
+
+def _aligned_weights(
+    interactions: SparseFrame, sample_weight: SparseFrame | None
+) -> NDArray[np.float32] | None:
+    if sample_weight is None:
+        return None
+    same = list(sample_weight.rows) == list(interactions.rows) and list(sample_weight.columns) == list(
+        interactions.columns
+    )
+    if not same:
+        raise InvalidDataError(
+            "sample_weight must have the rows and columns of interactions, in the same order"
+        )
+    stored = interactions.matrix.tocoo()
+    return np.asarray(sample_weight.matrix[stored.row, stored.col], np.float32).ravel()
+
+
+def _user_row(side: Side, user_id: str, encoded: sparse.csr_matrix) -> int:
+    known = bool(side.known([user_id])[0] != UNKNOWN)
+    return cases.user_row(known=known, has_features=encoded.nnz > known)
+
+
+def _item_blocks(side: Side, item_ids: Sequence[str], encoded: sparse.csr_matrix) -> NDArray[np.int8]:
+    known = side.known(item_ids) != UNKNOWN
+    return cases.item_blocks(known, np.diff(encoded.indptr) > known)
+
+
+def _ignored(side: Side, frame: SparseFrame | None) -> list[str]:
+    return [] if frame is None else [name for name in frame.columns if name not in side.names]
+
+
+def _notes(
+    item_ids: Sequence[str], row: int, blocks: NDArray[np.int8], ignored: list[str]
+) -> dict[Hashable, Any]:
+    numerals = {
+        item_id: cases.numeral(row, block) for item_id, block in zip(item_ids, blocks.tolist(), strict=True)
+    }
+    unscored = [
+        item_id
+        for item_id, block in zip(item_ids, blocks.tolist(), strict=True)
+        if block == cases.NOTHING_KNOWN
+    ]
+    return {
+        "cases": numerals,
+        "unscored": dict.fromkeys(unscored, cases.UNSCORED),
+        "ignored_features": ignored,
+    }
