@@ -44,6 +44,11 @@ def item_blocks(known: NDArray[np.bool_], has_features: NDArray[np.bool_]) -> ND
     return blocks.astype(np.int8)
 
 
+def item_block(*, known: bool, has_features: bool) -> int:
+    """Block of the table for one item."""
+    return int(item_blocks(np.array([known]), np.array([has_features]))[0])
+
+
 def numeral(row: int, block: int) -> str:
     """Roman numeral of a case."""
     return NUMERALS[4 * block + row]

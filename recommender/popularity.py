@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import lsqr
+
+from recommender.features import Encoded
 
 DAMPING = 1.0
 
@@ -40,3 +44,9 @@ def predict_popularity(weights: NDArray[np.float32], features: sparse.csr_matrix
     """Popularity that features promise, float32 of shape (n_items,), at least 0."""
     logarithm: NDArray[np.float32] = features @ weights[:-1] + weights[-1]
     return np.expm1(np.maximum(logarithm, 0)).astype(np.float32)
+
+
+def promised_popularity(weights: NDArray[np.float32], features: Encoded) -> float:
+    """`predict_popularity` of one item."""
+    logarithm = float(features.weights @ weights[features.columns]) + float(weights[-1])
+    return math.expm1(max(logarithm, 0.0))

@@ -1,0 +1,203 @@
+"""Catalogue: a snapshot and what changed since, as a small fresh block of the same shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender import cases
+from recommender.features import Encoded, Features, tokens
+from recommender.ids import UNKNOWN
+from recommender.popularity import promised_popularity
+from recommender.snapshot import Snapshot, Table
+
+
+class ItemChange(NamedTuple):
+    """An item as it is after a change; one that was deleted is not available and has nothing."""
+
+    item_id: str
+    features: Features
+    title: str | None = None
+    available: bool = True
+
+
+class CatalogueItem(NamedTuple):
+    """An item that can be returned."""
+
+    item_id: str
+    title: str | None
+    block: int
+    """Block of the table of cases, 0 to 3."""
+    features: Encoded
+
+
+class FreshBlock:
+    """Items put since the snapshot: rows that grow by doubling, and a dictionary of where each is."""
+
+    def __init__(self, no_components: int) -> None:
+        self.n = 0
+        self.rows: dict[str, int] = {}
+        self.details: list[CatalogueItem] = []
+        self.tokens: list[frozenset[str]] = []
+        self._vectors = np.zeros((8, no_components), np.float32)
+        self._biases = np.zeros(8, np.float32)
+        self._popularity = np.zeros(8, np.float32)
+        self._places = np.zeros(8, np.int64)
+        self._live = np.zeros(8, np.bool_)
+
+    @property
+    def items(self) -> Table:
+        """Representations and biases."""
+        return Table(self._vectors[: self.n], self._biases[: self.n])
+
+    @property
+    def popularity(self) -> NDArray[np.float32]:
+        """Baseline of each row."""
+        return self._popularity[: self.n]
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """Place of each row in catalogue order: that of the snapshot for an item that was there."""
+        return self._places[: self.n]
+
+    @property
+    def live(self) -> NDArray[np.bool_]:
+        """Which rows may be returned."""
+        return self._live[: self.n]
+
+    def put(
+        self,
+        item: CatalogueItem,
+        words: frozenset[str],
+        represented: tuple[NDArray[np.float32], float],
+        popularity: float,
+        place: int,
+    ) -> None:
+        """Write the row of an item, its own if it has one."""
+        row = self.rows.get(item.item_id)
+        if row is None:
+            row = self._append(item, words)
+        self.details[row], self.tokens[row] = item, words
+        self._vectors[row], self._biases[row] = represented
+        self._popularity[row], self._live[row] = popularity, True
+        self._places[row] = place
+
+    def remove(self, item_id: str) -> None:
+        """Never return this item; its row stays for when it comes back."""
+        row = self.rows.get(item_id)
+        if row is not None:
+            self._live[row] = False
+
+    def _append(self, item: CatalogueItem, words: frozenset[str]) -> int:
+        row = self.rows[item.item_id] = self.n
+        self.details.append(item)
+        self.tokens.append(words)
+        self.n += 1
+        if self.n > len(self._live):
+            for name in ("_vectors", "_biases", "_popularity", "_places", "_live"):
+                old = getattr(self, name)
+                setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
+        return row
+
+
+class Catalogue:
+    """What can be recommended now.
+
+    Parameters
+    ----------
+    snapshot
+        The published arrays; never changed here.
+
+    Attributes
+    ----------
+    masked : ndarray of bool, shape (n_items,)
+        Rows of the snapshot that are not to be returned: unavailable, deleted, or replaced by a fresh row.
+    fresh : FreshBlock
+        Rows of items that changed since.
+    withdrawn : set of str
+        Items that a change made unavailable, deleted or impossible to score.
+    sequence : int
+        The newest change that has been applied.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.masked = ~snapshot.available
+        self.fresh = FreshBlock(snapshot.no_components)
+        self.withdrawn: set[str] = set()
+        self.sequence = int(snapshot.meta["items_sequence"])
+
+    def __len__(self) -> int:
+        return self.snapshot.n_items + self.fresh.n
+
+    def apply(self, changes: Sequence[ItemChange], sequence: int) -> None:
+        """Take over changes in their order, up to and including `sequence`."""
+        for change in changes:
+            self._apply(change)
+        self.sequence = max(self.sequence, sequence)
+
+    def may_return(self, item_id: str) -> bool:
+        """Whether nothing is known against returning the item: it is neither deleted nor unavailable."""
+        if item_id in self.fresh.rows:
+            return bool(self.fresh.live[self.fresh.rows[item_id]])
+        index = self.snapshot.item_ids.index_of(item_id)
+        return item_id not in self.withdrawn and (index == UNKNOWN or bool(self.snapshot.available[index]))
+
+    def item(self, index: int) -> CatalogueItem:
+        """Details by position: rows of the snapshot first, then fresh ones."""
+        if index >= self.snapshot.n_items:
+            return self.fresh.details[index - self.snapshot.n_items]
+        rows = self.snapshot.item_rows
+        features = Encoded(rows.row(index), rows.row_weights(index), [])
+        known = index < self.snapshot.n_known_items
+        title = self.snapshot.titles[index] or None
+        return CatalogueItem(self.snapshot.item_ids[index], title, _block(known, features), features)
+
+    def find(self, item_id: str) -> CatalogueItem | None:
+        """Details of an item, available or not; None for one that the catalogue does not have."""
+        row = self.fresh.rows.get(item_id)
+        if row is not None:
+            return self.fresh.details[row]
+        index = self.snapshot.item_ids.index_of(item_id)
+        return None if index == UNKNOWN else self.item(index)
+
+    def representations(self, item_ids: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of those of `item_ids` that have one, in their order, shape (at most n, d)."""
+        vectors = [self._vector(item_id) for item_id in item_ids]
+        found = [vector for vector in vectors if vector is not None]
+        return np.stack(found) if found else np.zeros((0, self.snapshot.no_components), np.float32)
+
+    def _vector(self, item_id: str) -> NDArray[np.float32] | None:
+        row = self.fresh.rows.get(item_id, UNKNOWN)
+        index = row if row != UNKNOWN else self.snapshot.item_ids.index_of(item_id)
+        block = self.fresh.items if row != UNKNOWN else self.snapshot.items
+        return None if index == UNKNOWN else np.asarray(block.vectors[index])
+
+    def _apply(self, change: ItemChange) -> None:
+        snapshot, index = self.snapshot, self.snapshot.item_ids.index_of(change.item_id)
+        if index != UNKNOWN:
+            self.masked[index] = True
+        self.withdrawn.discard(change.item_id)
+        encoded = snapshot.item_space.encode(change.features)
+        known = 0 <= index < snapshot.n_known_items
+        item = CatalogueItem(change.item_id, change.title, _block(known, encoded), encoded)
+        if not change.available or item.block == cases.NOTHING_KNOWN:
+            self.withdrawn.add(change.item_id)
+            self.fresh.remove(change.item_id)
+            return
+        learned = 0 <= index < snapshot.n_trained_items
+        popularity = (
+            snapshot.popularity[index]
+            if learned
+            else promised_popularity(snapshot.popularity_weights, encoded)
+        )
+        place = index if index != UNKNOWN else snapshot.n_items + self.fresh.n
+        words = frozenset(tokens(change.features))
+        self.fresh.put(item, words, snapshot.represent(encoded, index), float(popularity), place)
+
+
+def _block(known: bool, features: Encoded) -> int:
+    return cases.item_block(known=known, has_features=len(features.columns) > 0)

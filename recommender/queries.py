@@ -1,0 +1,114 @@
+"""What is asked of the recommender, what the store knows of the user, and what is answered."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from recommender.features import FeatureValue
+
+FeatureMap = dict[str, FeatureValue]
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """One request for recommendations; words and defaults are those of the HTTP contract."""
+
+    user_id: str | None = None
+    features: FeatureMap | None = None
+    """Instead of the stored ones; an empty map means none."""
+    recent: tuple[str, ...] = ()
+    """Item ids, newest last, beside what the store has."""
+    k: int = 10
+    exclude: tuple[str, ...] = ()
+    candidates: tuple[str, ...] | None = None
+    filter: tuple[str, ...] = ()
+    exclude_seen: bool = True
+    explain: bool = False
+    fallback: Literal["popular", "none"] = "popular"
+
+
+class RankQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Items to score for one user."""
+
+    items: tuple[tuple[str, FeatureMap | None], ...]
+    """Item id and the features to take instead of those of the catalogue; None for those."""
+    user_id: str | None = None
+    features: FeatureMap | None = None
+    recent: tuple[str, ...] = ()
+
+
+class UserState(msgspec.Struct, frozen=True):
+    """What the store knows of a user."""
+
+    features: FeatureMap | None = None
+    recent: tuple[tuple[str, int], ...] = ()
+    """Item ids and log offsets, oldest first."""
+    deleted_at: int = 0
+    """Log offset at which the user was deleted; 0 for never."""
+
+
+class Contribution(msgspec.Struct, frozen=True):
+    """Part of a score."""
+
+    feature: str
+    contribution: float
+
+
+class ScoredItem(msgspec.Struct, frozen=True):
+    """An item of an answer."""
+
+    item_id: str
+    score: float
+    case: str
+    title: str | msgspec.UnsetType | None = msgspec.UNSET
+    explanation: list[Contribution] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Recommendations(msgspec.Struct, frozen=True):
+    """Answer to a `Query`, best first."""
+
+    user_id: str | None
+    strategy: str
+    case: str
+    items: list[ScoredItem]
+    model_version: str
+    recommendation_id: str
+    ignored_features: list[str]
+    degraded: list[str]
+
+
+class UnscoredItem(msgspec.Struct, frozen=True):
+    """An item that cannot be scored, and why."""
+
+    item_id: str
+    case: str
+    reason: str
+
+
+class Ranking(msgspec.Struct, frozen=True):
+    """Answer to a `RankQuery`, best first."""
+
+    user_id: str | None
+    strategy: str
+    case: str
+    items: list[ScoredItem]
+    unscored: list[UnscoredItem]
+    model_version: str
+    ignored_features: list[str]
+    degraded: list[str]
+
+
+class PopularItem(msgspec.Struct, frozen=True):
+    """An item of the baseline."""
+
+    item_id: str
+    score: float
+    title: str | None
+
+
+class Popular(msgspec.Struct, frozen=True):
+    """The baseline, best first."""
+
+    items: list[PopularItem]
+    model_version: str

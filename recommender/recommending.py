@@ -1,0 +1,296 @@
+"""Recommender: answers queries from a catalogue."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender import cases
+from recommender.catalogue import Catalogue, CatalogueItem
+from recommender.features import Encoded
+from recommender.filters import Filter
+from recommender.ids import UNKNOWN
+from recommender.popularity import promised_popularity
+from recommender.queries import (
+    Contribution,
+    FeatureMap,
+    Popular,
+    PopularItem,
+    Query,
+    Ranking,
+    RankQuery,
+    Recommendations,
+    ScoredItem,
+    UnscoredItem,
+    UserState,
+)
+from recommender.ranking import merged_top_k, top_k
+from recommender.snapshot import UserVector
+
+WITHDRAWN = "the item is deleted or not available"
+SCORES_AT_ONCE = 16_000_000
+"""Float32 scores held at a time: 64 MB."""
+
+
+class Person(NamedTuple):
+    """A user as one query sees them."""
+
+    vector: UserVector
+    seen: NDArray[np.int32]
+    """Rows of the snapshot."""
+    recent: Sequence[str]
+    """Item ids that the snapshot has not learned, oldest first."""
+    ignored: list[str]
+
+
+class Recommender:
+    """Answers queries.
+
+    Parameters
+    ----------
+    catalogue
+        What can be recommended now. It may be changed between calls, never during one.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self.snapshot = catalogue.snapshot
+
+    @property
+    def version(self) -> str:
+        """Version of the snapshot."""
+        return str(self.snapshot.meta["version"])
+
+    def recommend(self, query: Query, state: UserState | None = None) -> Recommendations:
+        """`recommend_many` for one query."""
+        return self.recommend_many([query], [state or UserState()])[0]
+
+    def recommend_many(
+        self, queries: Sequence[Query], states: Sequence[UserState], degraded: Sequence[str] = ()
+    ) -> list[Recommendations]:
+        """Rank the catalogue for each query, best first.
+
+        Parameters
+        ----------
+        queries
+            What is asked.
+        states
+            What the store knows of each query's user.
+        degraded
+            Parts that could not be asked; said in every answer.
+
+        Returns
+        -------
+        One answer a query, in their order. Equal scores keep catalogue order; fewer than ``k`` items
+        come back only when no more are left. Where nothing is known of the user and the query forbids
+        a fallback, the strategy is ``none`` and there are no items.
+        """
+        people = [self._person(query, state) for query, state in zip(queries, states, strict=True)]
+        size = max(1, SCORES_AT_ONCE // max(1, len(self.catalogue)))
+        answers: list[Recommendations] = []
+        pairs = iter(zip(queries, people, strict=True))
+        while chunk := list(islice(pairs, size)):
+            scores = self._scores([person.vector for _, person in chunk])
+            answers.extend(
+                self._answer(query, person, own, degraded)
+                for (query, person), own in zip(chunk, scores, strict=True)
+            )
+        return answers
+
+    def score_many(self, queries: Sequence[Query], states: Sequence[UserState]) -> NDArray[np.float32]:
+        """Scores of the whole catalogue, nothing masked, float32 of shape (n_queries, n_items)."""
+        people = [self._person(query, state) for query, state in zip(queries, states, strict=True)]
+        return self._scores([person.vector for person in people])
+
+    def rank(self, query: RankQuery, state: UserState | None = None, degraded: Sequence[str] = ()) -> Ranking:
+        """Score exactly the asked items, best first; equal scores keep the order of the query.
+
+        Items of which nothing is known, or which may not be returned, are named in ``unscored``.
+        """
+        asked = Query(user_id=query.user_id, features=query.features, recent=query.recent)
+        person = self._person(asked, state or UserState())
+        scored: list[tuple[str, float, int]] = []
+        unscored: list[UnscoredItem] = []
+        ignored = list(person.ignored)
+        for item_id, features in query.items:
+            item, score = self._score_one(person.vector, item_id, features)
+            ignored.extend(item.features.ignored)
+            case = cases.numeral(person.vector.case_row, item.block)
+            if not self.catalogue.may_return(item_id):
+                unscored.append(UnscoredItem(item_id, case, WITHDRAWN))
+            elif item.block == cases.NOTHING_KNOWN:
+                unscored.append(UnscoredItem(item_id, case, cases.UNSCORED))
+            else:
+                scored.append((item_id, score, item.block))
+        scored.sort(key=lambda each: -each[1])
+        row = person.vector.case_row
+        return Ranking(
+            query.user_id,
+            person.vector.strategy,
+            cases.NUMERALS[row],
+            [
+                ScoredItem(item_id, _short(score), cases.numeral(row, block))
+                for item_id, score, block in scored
+            ],
+            unscored,
+            self.version,
+            _distinct(ignored),
+            list(degraded),
+        )
+
+    def popular(self, k: int, filters: Sequence[str] = ()) -> Popular:
+        """What everyone gets, best first."""
+        scores = self._baseline()
+        self._mask(scores, filters)
+        chosen = self._chosen(scores, k)
+        found = [(self.catalogue.item(index), scores[index]) for index in chosen]
+        items = [PopularItem(item.item_id, _short(float(score)), item.title) for item, score in found]
+        return Popular(items, self.version)
+
+    def _person(self, query: Query, state: UserState) -> Person:
+        snapshot = self.snapshot
+        erased = state.deleted_at > snapshot.log_offset
+        user_id = None if erased else query.user_id
+        index = snapshot.user_index(user_id)
+        seen = snapshot.learned_items(user_id)
+        stored = state.features or {}
+        encoded = snapshot.user_space.encode(stored if query.features is None else query.features)
+        fresh = [item_id for item_id, offset in state.recent if offset > snapshot.log_offset]
+        recent = [*fresh, *query.recent]
+        vectors = self.catalogue.representations(recent)
+        return Person(snapshot.user_vector(index, encoded, vectors, len(seen)), seen, recent, encoded.ignored)
+
+    def _scores(self, users: Sequence[UserVector]) -> NDArray[np.float32]:
+        """Scores of the snapshot's rows, then of the fresh ones, shape (n_users, n_items)."""
+        catalogue = self.catalogue
+        vectors = np.stack([user.vector for user in users])
+        biases = np.array([[user.bias] for user in users], np.float32)
+        n_items = self.snapshot.n_items
+        scores = np.empty((len(users), len(catalogue)), np.float32)
+        np.matmul(vectors, self.snapshot.items.vectors.T, out=scores[:, :n_items])
+        np.matmul(vectors, catalogue.fresh.items.vectors.T, out=scores[:, n_items:])
+        scores += np.concatenate([self.snapshot.items.biases, catalogue.fresh.items.biases])
+        scores += biases
+        baseline = [number for number, user in enumerate(users) if user.strategy == "popular"]
+        if baseline:
+            scores[baseline] = self._baseline()
+        return scores
+
+    def _baseline(self) -> NDArray[np.float32]:
+        return np.concatenate([self.snapshot.popularity, self.catalogue.fresh.popularity])
+
+    def _answer(
+        self, query: Query, person: Person, scores: NDArray[np.float32], degraded: Sequence[str]
+    ) -> Recommendations:
+        user = person.vector
+        strategy = user.strategy
+        if strategy == "popular" and query.fallback == "none":
+            strategy, chosen = "none", []
+        else:
+            self._mask(scores, query.filter)
+            self._mask_ids(scores, query, person)
+            chosen = self._chosen(scores, query.k)
+        return Recommendations(
+            query.user_id,
+            strategy,
+            cases.NUMERALS[user.case_row],
+            [self._scored(user, index, float(scores[index]), explain=query.explain) for index in chosen],
+            self.version,
+            secrets.token_hex(16),
+            _distinct(person.ignored),
+            list(degraded),
+        )
+
+    def _mask(self, scores: NDArray[np.float32], filters: Sequence[str]) -> None:
+        n_items, fresh = self.snapshot.n_items, self.catalogue.fresh
+        scores[:n_items][self.catalogue.masked] = -np.inf
+        scores[n_items:][~fresh.live] = -np.inf
+        if filters:
+            wanted = Filter.parse(filters)
+            scores[:n_items][~wanted.rows(self.snapshot)] = -np.inf
+            scores[n_items:][[not wanted.holds(words) for words in fresh.tokens]] = -np.inf
+
+    def _mask_ids(self, scores: NDArray[np.float32], query: Query, person: Person) -> None:
+        excluded = list(query.exclude)
+        if query.exclude_seen:
+            excluded += person.recent
+            scores[person.seen] = -np.inf
+            scores[self._fresh_rows_of(person.seen)] = -np.inf
+        scores[self._positions(excluded)] = -np.inf
+        if query.candidates is not None:
+            kept = np.zeros(len(scores), np.bool_)
+            kept[self._positions(query.candidates)] = True
+            scores[~kept] = -np.inf
+
+    def _positions(self, item_ids: Sequence[str]) -> list[int]:
+        """Positions of items, both of one that was replaced."""
+        snapshot, fresh = self.snapshot, self.catalogue.fresh
+        rows = [int(row) for row in snapshot.item_ids.indices_of(item_ids) if row != UNKNOWN]
+        return rows + [
+            snapshot.n_items + fresh.rows[item_id] for item_id in item_ids if item_id in fresh.rows
+        ]
+
+    def _fresh_rows_of(self, rows: NDArray[np.int32]) -> NDArray[np.int64]:
+        places = self.catalogue.fresh.places
+        return self.snapshot.n_items + np.flatnonzero(np.isin(places, rows))
+
+    def _chosen(self, scores: NDArray[np.float32], k: int) -> list[int]:
+        n_items, fresh = self.snapshot.n_items, self.catalogue.fresh
+        old = top_k(scores[:n_items], k)
+        if not fresh.n:
+            return [int(index) for index in old]
+        new = top_k(scores[n_items:], k)
+        positions = np.concatenate([old, new + n_items])
+        places = np.concatenate([old.astype(np.int64), fresh.places[new]])
+        return [int(index) for index in positions[merged_top_k(scores[positions], places, k)]]
+
+    def _scored(self, user: UserVector, index: int, score: float, *, explain: bool) -> ScoredItem:
+        item = self.catalogue.item(index)
+        explanation: list[Contribution] | msgspec.UnsetType = msgspec.UNSET
+        if explain:
+            explanation = self._explanation(user, item, score)
+        case = cases.numeral(user.case_row, item.block)
+        return ScoredItem(item.item_id, _short(score), case, item.title, explanation)
+
+    def _explanation(self, user: UserVector, item: CatalogueItem, score: float) -> list[Contribution]:
+        if user.strategy == "popular":
+            return [Contribution("popularity", _short(score))]
+        parts = self.snapshot.explain(user, item.features, score)
+        return [Contribution(name, _short(amount)) for name, amount in parts]
+
+    def _score_one(
+        self, user: UserVector, item_id: str, features: FeatureMap | None
+    ) -> tuple[CatalogueItem, float]:
+        snapshot = self.snapshot
+        index = snapshot.item_ids.index_of(item_id)
+        item = self.catalogue.find(item_id) if features is None else None
+        if item is None:
+            encoded = snapshot.item_space.encode(features or {})
+            known = 0 <= index < snapshot.n_known_items
+            item = CatalogueItem(
+                item_id, None, cases.item_block(known=known, has_features=len(encoded.columns) > 0), encoded
+            )
+        if user.strategy == "popular":
+            return item, self._baseline_of(index, item.features)
+        vector, bias = snapshot.represent(item.features, index)
+        return item, float(vector @ user.vector) + bias + user.bias
+
+    def _baseline_of(self, index: int, features: Encoded) -> float:
+        if 0 <= index < self.snapshot.n_trained_items:
+            return float(self.snapshot.popularity[index])
+        return promised_popularity(self.snapshot.popularity_weights, features)
+
+
+def _short(number: float) -> float:
+    """As many digits as a float32 has, so that 2.31 is not printed as 2.309999942779541."""
+    return float(f"{number:.7g}")
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(names))

@@ -1,0 +1,246 @@
+"""Snapshot: an immutable, published set of serving arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender import cases
+from recommender.features import Encoded, FeatureSpace
+from recommender.foldin import blend, fold_in
+from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
+
+
+class Table(NamedTuple):
+    """Embeddings or representations with their biases."""
+
+    vectors: NDArray[np.float32]
+    """Shape (n, d)."""
+    biases: NDArray[np.float32]
+    """Shape (n,)."""
+
+
+class Rows(NamedTuple):
+    """A CSR matrix as plain arrays, so that it maps without a copy."""
+
+    indptr: NDArray[np.int64]
+    """Shape (n + 1,)."""
+    indices: NDArray[np.int32]
+    """Shape (nnz,)."""
+    weights: NDArray[np.float32]
+    """Shape (nnz,), or (0,) where only the places count."""
+
+    def row(self, index: int) -> NDArray[np.int32]:
+        """Column indices of one row."""
+        return self.indices[self.indptr[index] : self.indptr[index + 1]]
+
+    def row_weights(self, index: int) -> NDArray[np.float32]:
+        """Weights of one row."""
+        return self.weights[self.indptr[index] : self.indptr[index + 1]]
+
+
+class UserVector(NamedTuple):
+    """A user as the snapshot scores them."""
+
+    vector: NDArray[np.float32]
+    """float32 of shape (d,)."""
+    bias: float
+    case_row: int
+    """Row of the table of cases, 0 to 3, by what was known beside recent interactions."""
+    strategy: str
+    """``personalized``, ``features``, ``recent`` or ``popular``."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a predictor needs and nothing more.
+
+    Items are in catalogue order: the `n_trained_items` with interactions first, in the order of the
+    model, then those that only have features. The first `n_known_items` have indicators: all that were
+    trained, or none where item indicators are off; so too `user_indicators` may have shape (0, d).
+
+    ``score(u, i) = q_u · p_i + b_u + b_i`` with sums of feature embeddings [1]_; the item side is
+    computed once, when the snapshot is built.
+
+    References
+    ----------
+    .. [1] M. Kula, Metadata Embeddings for User and Item Cold-start Recommendations, 2015.
+    """
+
+    user_ids: IdTable
+    user_space: FeatureSpace
+    user_features: Table
+    user_indicators: Table
+    item_ids: IdTable
+    n_known_items: int
+    n_trained_items: int
+    available: NDArray[np.bool_]
+    titles: TextTable
+    item_space: FeatureSpace
+    item_features: Table
+    item_rows: Rows
+    items: Table
+    popularity: NDArray[np.float32]
+    popularity_weights: NDArray[np.float32]
+    seen: Rows
+    filter_tokens: IdTable
+    filter_rows: Rows
+    fold_in_weights: NDArray[np.float32]
+    meta: Mapping[str, Any]
+
+    @property
+    def n_items(self) -> int:
+        """Items in the catalogue of this snapshot."""
+        return len(self.item_ids)
+
+    @property
+    def no_components(self) -> int:
+        """Width of a representation."""
+        return int(self.items.vectors.shape[1])
+
+    @property
+    def log_offset(self) -> int:
+        """Offset of the newest interaction that was learned."""
+        return int(self.meta["log_offset"])
+
+    def user_index(self, user_id: str | None) -> int:
+        """Row of a known user, -1 for anyone else."""
+        if user_id is None or not len(self.user_indicators.biases):
+            return UNKNOWN
+        return self.user_ids.index_of(user_id)
+
+    def learned_items(self, user_id: str | None) -> NDArray[np.int32]:
+        """Items that a user had interacted with when the snapshot was trained."""
+        index = UNKNOWN if user_id is None else self.user_ids.index_of(user_id)
+        return np.zeros(0, np.int32) if index == UNKNOWN else self.seen.row(index)
+
+    def user_vector(
+        self, user_index: int, features: Encoded, recent: NDArray[np.float32], n_learned: int = 0
+    ) -> UserVector:
+        """Representation of a user by what is known.
+
+        Parameters
+        ----------
+        user_index
+            Row of a known user, -1 otherwise.
+        features
+            The user's features in `user_space`.
+        recent
+            Representations of recent items, oldest first, shape (n, d); not what was learned.
+        n_learned
+            How many interactions the trained rows rest on.
+
+        Returns
+        -------
+        The vector; zero for a user of whom nothing is known, whose strategy is ``popular``.
+        """
+        known, has_features = user_index != UNKNOWN, len(features.columns) > 0
+        row = cases.user_row(known=known, has_features=has_features)
+        vector = features.weights @ self.user_features.vectors[features.columns]
+        bias = float(features.weights @ self.user_features.biases[features.columns])
+        if known:
+            vector = vector + self.user_indicators.vectors[user_index]
+            bias += float(self.user_indicators.biases[user_index])
+        strategy = ("personalized", "features", "personalized", "popular")[row]
+        if len(recent):
+            folded = fold_in(self.fold_in_weights, recent)
+            vector = blend(vector, folded, len(recent), n_learned) if row != cases.NOTHING_KNOWN else folded
+            strategy = "recent"
+        return UserVector(vector, bias, row, strategy)
+
+    def score(self, user: UserVector, items: NDArray[np.int32] | slice = slice(None)) -> NDArray[np.float32]:
+        """Scores of items for one user; ``LightFM.predict`` on the same rows, within float32 rounding.
+
+        Parameters
+        ----------
+        items
+            Catalogue indices in any order, all items when absent.
+
+        Returns
+        -------
+        float32, one an item.
+        """
+        vectors, biases = self.items.vectors[items], self.items.biases[items]
+        return (vectors @ user.vector + biases + np.float32(user.bias)).astype(np.float32, copy=False)
+
+    def represent(self, features: Encoded, item_index: int = UNKNOWN) -> tuple[NDArray[np.float32], float]:
+        """Representation and bias of an item with these features, with its indicator if it is known."""
+        vector = features.weights @ self.item_features.vectors[features.columns]
+        bias = features.weights @ self.item_features.biases[features.columns]
+        if 0 <= item_index < self.n_known_items:
+            indicator = self.indicator(item_index)
+            vector, bias = vector + indicator[0], bias + indicator[1]
+        return vector.astype(np.float32, copy=False), float(bias)
+
+    def indicator(self, item_index: int) -> tuple[NDArray[np.float32], float]:
+        """What a known item has beyond its features: its representation less theirs."""
+        columns, weights = self.item_rows.row(item_index), self.item_rows.row_weights(item_index)
+        vector = self.items.vectors[item_index] - weights @ self.item_features.vectors[columns]
+        return vector, float(self.items.biases[item_index] - weights @ self.item_features.biases[columns])
+
+    def explain(self, user: UserVector, features: Encoded, score: float) -> list[tuple[str, float]]:
+        """Contributions of an item's features, its identity and the user's bias; they add up to `score`.
+
+        Returns
+        -------
+        Name and contribution, the largest amount first. ``item_id`` is the item's own indicator and
+        ``user_bias`` what every item gets from this user.
+        """
+        vectors, biases = (
+            self.item_features.vectors[features.columns],
+            self.item_features.biases[features.columns],
+        )
+        amounts = features.weights * (vectors @ user.vector + biases)
+        parts = list(zip(self.item_space.names.ids_of(features.columns), amounts.tolist(), strict=True))
+        parts.append(("user_bias", user.bias))
+        parts.append(("item_id", score - sum(amount for _, amount in parts)))
+        return sorted((part for part in parts if part[1]), key=lambda part: -abs(part[1]))
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Arrays that `from_arrays` takes; with `meta`, the whole snapshot."""
+        arrays: dict[str, NDArray[np.generic]] = {
+            "available": self.available,
+            "popularity": self.popularity,
+            "popularity_weights": self.popularity_weights,
+            "fold_in_weights": self.fold_in_weights,
+            "counts": np.array([self.n_known_items, self.n_trained_items], np.int64),
+        }
+        for name in _ID_TABLES:
+            arrays |= with_prefix(name, getattr(self, name).to_arrays())
+        for name in _SPACES:
+            arrays |= with_prefix(name, getattr(self, name).names.to_arrays())
+        for name in (*_TABLES, *_ROWS):
+            arrays |= with_prefix(name, getattr(self, name)._asdict())
+        return arrays | with_prefix("titles", self.titles.to_arrays())
+
+    def to_meta(self) -> dict[str, Any]:
+        """What is not an array, for JSON."""
+        return {**self.meta, **{name: getattr(self, name).to_meta() for name in _SPACES}}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, meta: Mapping[str, Any]) -> Self:
+        """Snapshot over the same memory as `arrays`, which may be read-only."""
+        parts: dict[str, Any] = {name: arrays[name] for name in _PLAIN}
+        for name in _ID_TABLES:
+            parts[name] = IdTable.from_arrays(without_prefix(name, arrays))
+        for name in _SPACES:
+            names = IdTable.from_arrays(without_prefix(name, arrays))
+            parts[name] = FeatureSpace.from_meta(names, meta[name])
+        for name in _TABLES:
+            parts[name] = Table(**without_prefix(name, arrays))  # type: ignore[arg-type]
+        for name in _ROWS:
+            parts[name] = Rows(**without_prefix(name, arrays))  # type: ignore[arg-type]
+        parts["titles"] = TextTable.from_arrays(without_prefix("titles", arrays))
+        n_known, n_trained = arrays["counts"].tolist()
+        return cls(**parts, n_known_items=n_known, n_trained_items=n_trained, meta=meta)
+
+
+_PLAIN: Sequence[str] = ("available", "popularity", "popularity_weights", "fold_in_weights")
+_ID_TABLES: Sequence[str] = ("user_ids", "item_ids", "filter_tokens")
+_SPACES: Sequence[str] = ("user_space", "item_space")
+_TABLES: Sequence[str] = ("user_features", "user_indicators", "item_features", "items")
+_ROWS: Sequence[str] = ("item_rows", "seen", "filter_rows")

@@ -1,0 +1,180 @@
+"""From a trained model and a catalogue to a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recommender.errors import InvalidDataError
+from recommender.features import Features, FeatureSpace, tokens
+from recommender.foldin import learn_fold_in
+from recommender.frame import SparseFrame
+from recommender.ids import UNKNOWN, IdTable, TextTable
+from recommender.model import LFMRecommender
+from recommender.popularity import predict_popularity
+from recommender.sides import Side
+from recommender.snapshot import Rows, Snapshot, Table
+
+
+class CatalogueEntry(NamedTuple):
+    """An item as the store has it."""
+
+    item_id: str
+    features: Features
+    title: str | None = None
+    available: bool = True
+
+
+def build_snapshot(
+    model: LFMRecommender,
+    user_space: FeatureSpace,
+    item_space: FeatureSpace,
+    interactions: pd.DataFrame,
+    catalogue: Sequence[CatalogueEntry],
+    *,
+    user_features: SparseFrame,
+    deleted: Collection[str] = (),
+    meta: Mapping[str, Any],
+) -> Snapshot:
+    """Lay out what serves.
+
+    Parameters
+    ----------
+    model
+        Trained with the columns of the two spaces.
+    user_space, item_space
+        What names and values mean.
+    interactions
+        All that the model has learned: ``user_id``, ``item_id``, ``timestamp``.
+    catalogue
+        Items as they are now. Those that were not trained join by their features; those without any
+        learned feature cannot be scored and stay out.
+    user_features
+        Of the known users; the fold-in map is learned towards users as they are scored.
+    deleted
+        Trained items that are no longer in the catalogue: they stay as rows and are never returned.
+    meta
+        ``log_offset``, ``items_sequence`` and whatever else the snapshot is to say of itself.
+    """
+    entries = {entry.item_id: entry for entry in catalogue}
+    item_features = _learned(model.items, item_space, model.item_embeddings, model.item_biases)
+    item_ids, rows = _catalogue_rows(model, item_space, entries)
+    n_known = len(model.items.ids) if model.items.has_indicators else 0
+    items = _item_block(model, item_features, rows, n_known)
+    seen = _seen(model, item_ids, interactions)
+    listed = [entries.get(item_id) for item_id in item_ids]
+    filter_tokens, filter_rows = _postings([tokens(entry.features) if entry else [] for entry in listed])
+    popularity_weights = _popularity_weights(model, item_space)
+    available = [entry.available if entry else True for entry in listed]
+    gone = item_ids.indices_of(list(deleted))
+    snapshot_available = np.array(available, np.bool_)
+    snapshot_available[gone[gone != UNKNOWN]] = False
+    users = _user_block(model, user_features)
+    return Snapshot(
+        user_ids=model.users.ids,
+        user_space=user_space,
+        user_features=_learned(model.users, user_space, model.user_embeddings, model.user_biases),
+        user_indicators=_gather(model.user_embeddings, model.user_biases, model.users.indicator_columns),
+        item_ids=item_ids,
+        n_known_items=n_known,
+        n_trained_items=len(model.items.ids),
+        available=snapshot_available,
+        titles=TextTable.from_texts((entry.title or "") if entry else "" for entry in listed),
+        item_space=item_space,
+        item_features=item_features,
+        item_rows=Rows(rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data),
+        items=items,
+        popularity=_popularity(model, rows, popularity_weights),
+        popularity_weights=popularity_weights,
+        seen=seen,
+        filter_tokens=filter_tokens,
+        filter_rows=filter_rows,
+        fold_in_weights=learn_fold_in(items.vectors, seen.indptr, seen.indices, users),
+        meta=meta,
+    )
+
+
+def _gather(embeddings: Any, biases: Any, columns: NDArray[np.int32]) -> Table:
+    return Table(embeddings[columns], biases[columns])
+
+
+def _learned(side: Side, space: FeatureSpace, embeddings: Any, biases: Any) -> Table:
+    """Embeddings in the order of the space."""
+    return _gather(embeddings, biases, side.feature_columns[_places(side, space)])
+
+
+def _places(side: Side, space: FeatureSpace) -> NDArray[np.int32]:
+    places = side.names.indices_of(list(space.names))
+    if (places == UNKNOWN).any():
+        missing = space.names[int(np.flatnonzero(places == UNKNOWN)[0])]
+        raise InvalidDataError(f"the model was not trained with the column {missing!r} of this feature space")
+    return places
+
+
+def _catalogue_rows(
+    model: LFMRecommender, space: FeatureSpace, entries: Mapping[str, CatalogueEntry]
+) -> tuple[IdTable, sparse.csr_matrix]:
+    known = list(model.items.ids)
+    unknown = [item_id for item_id in entries if item_id not in model.items.ids]
+    names = [*known, *unknown]
+    rows = space.encode_many(entries[item_id].features if item_id in entries else {} for item_id in names)
+    with_features = np.diff(rows.indptr) > 0
+    with_features[: len(known)] = True  # a known item is there whatever is said of it
+    kept = np.flatnonzero(with_features)
+    return IdTable.from_ids(names[index] for index in kept.tolist()), rows[kept]
+
+
+def _item_block(model: LFMRecommender, features: Table, rows: sparse.csr_matrix, n_known: int) -> Table:
+    vectors, biases = rows @ features.vectors, rows @ features.biases
+    indicators = _gather(model.item_embeddings, model.item_biases, model.items.indicator_columns)
+    vectors[:n_known] += indicators.vectors
+    biases[:n_known] += indicators.biases
+    return Table(np.ascontiguousarray(vectors, np.float32), np.ascontiguousarray(biases, np.float32))
+
+
+def _user_block(model: LFMRecommender, user_features: SparseFrame) -> NDArray[np.float32]:
+    vectors: NDArray[np.float32] = (
+        model.users.encode(list(model.users.ids), user_features) @ model.user_embeddings
+    )
+    return vectors
+
+
+def _seen(model: LFMRecommender, item_ids: IdTable, interactions: pd.DataFrame) -> Rows:
+    """Items of each known user in order of time, each once."""
+    users = model.users.ids.indices_of(interactions["user_id"].tolist())
+    items = item_ids.indices_of(interactions["item_id"].tolist())
+    # ties in time are broken by chance: many logs are sorted by item within a second
+    chance = np.random.default_rng(0).random(len(users))
+    order = np.lexsort((chance, interactions["timestamp"].to_numpy(), users))
+    pairs = pd.DataFrame({"user": users[order], "item": items[order]}).drop_duplicates()
+    indptr = np.zeros(len(model.users.ids) + 1, np.int64)
+    np.cumsum(np.bincount(pairs["user"], minlength=len(model.users.ids)), out=indptr[1:])
+    return Rows(indptr, pairs["item"].to_numpy(np.int32), np.zeros(0, np.float32))
+
+
+def _popularity_weights(model: LFMRecommender, space: FeatureSpace) -> NDArray[np.float32]:
+    learned = model.popularity_weights
+    return np.append(learned[:-1][_places(model.items, space)], learned[-1]).astype(np.float32)
+
+
+def _popularity(
+    model: LFMRecommender, rows: sparse.csr_matrix, weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    promised = predict_popularity(weights, rows[len(model.popularity) :])
+    return np.concatenate([model.popularity, promised]).astype(np.float32)
+
+
+def _postings(lists: Sequence[Sequence[str]]) -> tuple[IdTable, Rows]:
+    """Inverted lists: which items have a token, by rising index."""
+    table = IdTable.from_ids(token for each in lists for token in each)
+    columns = table.indices_of([token for each in lists for token in each])
+    items = np.repeat(np.arange(len(lists), dtype=np.int32), [len(each) for each in lists])
+    order = np.argsort(columns, kind="stable")
+    indptr = np.zeros(len(table) + 1, np.int64)
+    np.cumsum(np.bincount(columns, minlength=len(table)), out=indptr[1:])
+    return table, Rows(indptr, items[order], np.zeros(0, np.float32))
