@@ -1,0 +1,53 @@
+# Everything a person or CI calls. `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+# What makes Ray Serve fast and quiet; deployments/app.py says at start what is missing of the first five.
+# Authentication tokens are Ray's own default for a cluster that `serve run` starts.
+RAY_ENVIRONMENT := \
+	RAY_SERVE_ENABLE_HA_PROXY=1 \
+	RAY_SERVE_THROUGHPUT_OPTIMIZED=1 \
+	RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S=1 \
+	RAY_worker_niceness=0 \
+	OMP_NUM_THREADS=1 \
+	RAY_USAGE_STATS_ENABLED=0 \
+	RAY_ENABLE_UV_RUN_RUNTIME_ENV=0
+
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+# Bytecode is compiled here, even where PYTHONDONTWRITEBYTECODE is set: without it Ray starts twice as slowly.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --quiet --compile -c constraints.txt -e '.[dev]'
+	touch $@
+
+install: $(STAMP)  ## set up .venv
+
+serve: $(STAMP)  ## start the service on http://127.0.0.1:8000
+	@exec env $(RAY_ENVIRONMENT) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/serve run serve_config.yaml
+
+test: $(STAMP)  ## run the tests
+	$(BIN)/python -m pytest
+
+check: $(STAMP)  ## format, lint, types, layers, spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+format: $(STAMP)  ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)  ## run the benchmarks; they write JSON into benchmarks/results
+	$(BIN)/python -m benchmarks
+
+.PHONY: help install serve test check format bench

@@ -1,0 +1,78 @@
+"""The arguments of serve_config.yaml."""
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recommender.training import ModelSettings
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+_DEFAULTS = ModelSettings()
+
+
+class _Strict(BaseModel):
+    # a misspelt key is an error, not a default; frozen, because replicas share what they are given
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ModelArgs(_Strict):
+    """How the model is built; see `recommender.training.ModelSettings`."""
+
+    no_components: Positive = _DEFAULTS.no_components
+    loss: Literal["warp", "bpr", "warp-kos", "logistic"] = "warp"
+    indicators: Literal["users", "items", "both", False] = _DEFAULTS.indicators
+    learning_rate: Annotated[float, Field(gt=0)] = _DEFAULTS.learning_rate
+    learning_schedule: Literal["adagrad", "adadelta"] = "adagrad"
+    epochs: Positive = _DEFAULTS.epochs
+    max_sampled: Positive = _DEFAULTS.max_sampled
+    user_alpha: Annotated[float, Field(ge=0)] = _DEFAULTS.user_alpha
+    item_alpha: Annotated[float, Field(ge=0)] = _DEFAULTS.item_alpha
+    normalise: bool = _DEFAULTS.normalise
+    seed: int = _DEFAULTS.seed
+    num_threads: Positive = _DEFAULTS.num_threads
+
+    def settings(self) -> ModelSettings:
+        """These, as the library takes them."""
+        return ModelSettings(**self.model_dump())
+
+
+class TrainingArgs(_Strict):
+    """When the model is trained, how it is judged and what is kept."""
+
+    full_every_s: Seconds | None = None
+    """Train in full this often, when there is enough to learn; None: only when asked."""
+    min_interactions: Positive = 100
+    """How many interactions must wait before a scheduled training."""
+    holdout: Share = 0.1
+    """Share of the newest interactions that judge a model."""
+    keep_versions: Positive = 5
+    """Versions kept on disk for a rollback."""
+
+
+class AppArgs(_Strict):
+    """Everything under ``args:`` in serve_config.yaml.
+
+    The environment overrides three of them: ``RECOMMENDER_DATASET``, ``RECOMMENDER_REDIS_URL`` and
+    ``RECOMMENDER_STATE_DIR``.
+    """
+
+    dataset: str = "movielens-100k"
+    """Bootstraps an empty `state_dir`: ``movielens-100k``, ``synthetic``, a folder, or ``none``."""
+    redis_url: str = "embedded"
+    """``embedded``, ``redis://…``, ``rediss://…`` or ``unix://…``."""
+    state_dir: str = ".recommender"
+    """Interaction log, archive and model registry."""
+    model: ModelArgs = ModelArgs()
+    training: TrainingArgs = TrainingArgs()
+
+    def with_environment(self) -> "AppArgs":
+        """These, with what the environment overrides."""
+        names = {
+            name: os.environ.get(f"RECOMMENDER_{name.upper()}")
+            for name in ("dataset", "redis_url", "state_dir")
+        }
+        return self.model_copy(update={name: value for name, value in names.items() if value})

@@ -1,0 +1,61 @@
+"""Reading a request's body: counted, then decoded strictly."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from fastapi import Request
+
+from deployments.problems import Problem
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+LONGEST_MESSAGE = 200
+
+T = TypeVar("T")
+
+
+async def read(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decode a body, or answer 413, 415 or 422 with where and why."""
+    _check_media_type(request.headers.get("content-type", "application/json"))
+    return decode(await _bytes(request), decoder)
+
+
+def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decode bytes, or answer 422 with where and why."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        loc = "body" + path.rstrip("`")
+        raise Problem(
+            422, f"{loc}: {message[:LONGEST_MESSAGE]}", [{"loc": loc, "msg": message[:LONGEST_MESSAGE]}]
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        raise Problem(
+            422, "the body is not valid JSON in UTF-8", [{"loc": "body", "msg": "not valid JSON"}]
+        ) from None
+
+
+def _check_media_type(content_type: str) -> None:
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise Problem(415, "send the body as JSON, with the header content-type: application/json")
+
+
+async def _bytes(request: Request) -> bytes:
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
+        raise _too_large()
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise _too_large()
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large() -> Problem:
+    # the rest of the body is not read: the connection cannot be used again
+    return Problem(413, f"a body has at most {MAX_BODY_BYTES} bytes", headers={"Connection": "close"})

@@ -1,0 +1,70 @@
+"""Edge: what every request passes first."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployments import security
+from deployments.problems import problem_of
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+class Edge:
+    """Checks the key, routes by the path as it was sent, and turns what slips through into a problem.
+
+    Parameters
+    ----------
+    app
+        What comes behind.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._keys = security.Keys.from_environment()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope = _undecoded(scope)
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message = {**message, "headers": [*message.get("headers", ()), *_headers(scope)]}
+            await send(message)
+
+        try:
+            client = scope["client"][0] if scope.get("client") else None
+            authorization = security.header(scope["headers"], b"authorization")
+            security.check(self._keys, scope["method"], scope["path"], authorization, client)
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if started:
+                raise
+            await problem_of(error).response()(scope, receive, watched)
+
+
+def _undecoded(scope: Scope) -> Scope:
+    """Scope whose path still has its %2F: a slash inside an id is not a separator."""
+    raw = scope.get("raw_path")
+    if not raw:
+        return scope
+    return {**scope, "path": raw.partition(b"?")[0].decode("latin-1"), "root_path": ""}
+
+
+def _headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Security headers, and the request's own id when it has a sane one."""
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return [*HEADERS, *([(b"x-request-id", given)] if REQUEST_ID.fullmatch(given) else [])]

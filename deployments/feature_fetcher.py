@@ -1,0 +1,46 @@
+"""FeatureFetcher: what the store knows of the users of a micro-batch, in one round trip."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+from ray import serve
+
+from deployments.messages import Fetched
+from recommender.errors import StoreError
+from recommender.queries import UserState
+from recommender.stores import open_store
+
+logger = logging.getLogger("recommender.feature_fetcher")
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+@serve.deployment
+class FeatureFetcher:
+    """Reads the store.
+
+    Parameters
+    ----------
+    store_url
+        Where the store is.
+    """
+
+    def __init__(self, store_url: str) -> None:
+        self._store = open_store(store_url)
+
+    async def fetch_many(self, user_ids: list[str | None]) -> bytes:
+        """States of users, None for an anonymous one; msgpack of `Fetched`.
+
+        A store that does not answer is said in ``degraded``, it is no error.
+        """
+        named = [user_id for user_id in user_ids if user_id is not None]
+        try:
+            found = await self._store.fetch(named)
+        except StoreError as error:
+            logger.warning("answering without stored features: %s", error)
+            return _encode(Fetched([UserState() for _ in user_ids], 0, ["features"]))
+        states = iter(found.users)
+        known = [UserState() if user_id is None else next(states) for user_id in user_ids]
+        return _encode(Fetched(known, found.items_sequence, []))

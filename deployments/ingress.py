@@ -1,0 +1,60 @@
+"""Ingress: HTTP at the door of the graph."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Any
+
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from deployments import openapi, problems
+from deployments.edge import Edge
+from deployments.model_store import model_store
+from deployments.routes import models, operating, recommending, writing
+from deployments.service import Service
+from recommender.stores import open_store
+
+
+def build_api() -> FastAPI:
+    """All routes of the contract."""
+    api = FastAPI(
+        title="lightfm-serve",
+        version=importlib.metadata.version("lightfm-serve"),
+        description="A hybrid recommender that learns all the time.",
+        redoc_url=None,
+    )
+    problems.install(api)
+    openapi.install(api)
+    for chapter in (recommending, writing, models, operating):
+        api.include_router(chapter.router)
+    api.add_middleware(Edge)
+    return api
+
+
+@serve.deployment
+@serve.ingress(build_api())
+class Ingress:
+    """Serves HTTP.
+
+    Parameters
+    ----------
+    fetcher, predictor, trainer
+        The rest of the graph.
+    models
+        Folder of the registry.
+    store_url
+        Where the store is.
+    """
+
+    def __init__(
+        self,
+        fetcher: DeploymentHandle,
+        predictor: DeploymentHandle,
+        trainer: DeploymentHandle,
+        models: str,
+        store_url: str,
+    ) -> None:
+        store: Any = open_store(store_url)
+        self.service = Service(fetcher, predictor, trainer, model_store(models), store)

@@ -1,0 +1,131 @@
+"""ModelStore: owns the snapshot that serves, in the object store, for every predictor."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ray
+
+from recommender.registry import Registry, VersionInfo
+
+NAME, NAMESPACE = "model-store", "recommender"
+LONG_POLL_S = 30.0
+
+logger = logging.getLogger("recommender.model_store")
+
+
+class Published(NamedTuple):
+    """A snapshot as it travels; the reference is boxed, so that it arrives as a reference."""
+
+    version: str
+    boxed: list[Any]
+
+
+class ModelStoreState:
+    """Loads, verifies and hands out snapshots. One a cluster; tiny, so that it seldom changes.
+
+    The registry on disk is the authority: after a crash this starts again from there. Replicas keep
+    what they have meanwhile.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._registry = Registry(Path(folder))
+        self._published: Published | None = None
+        self._changed = asyncio.Condition()
+        self._lock = asyncio.Lock()
+
+    async def refresh(self) -> str | None:
+        """Serve what the registry says is current; returns its version."""
+        async with self._lock:
+            current = await asyncio.to_thread(self._registry.current)
+            if self._published is None or current.version != self._published.version:
+                await self._load()
+        return self._published and self._published.version
+
+    async def activate(self, version: str) -> str | None:
+        """Serve this version from now on, whatever is trained later; ``latest`` lifts that."""
+        if version == "latest":
+            await asyncio.to_thread(self._registry.follow)
+        else:
+            await asyncio.to_thread(self._registry.activate, version, pinned=True)
+        return await self.refresh()
+
+    async def current(self) -> Published | None:
+        """What serves now."""
+        if self._published is None:
+            await self.refresh()
+        return self._published
+
+    async def versions(self) -> list[dict[str, Any]]:
+        """Versions on disk, newest first, as the contract shows them."""
+        return [_shown(info) for info in await asyncio.to_thread(self._registry.list)]
+
+    async def active(self) -> dict[str, Any] | None:
+        """What serves, as the contract shows it, and what a status needs."""
+        published = await self.current()
+        if published is None:
+            return None
+        current = await asyncio.to_thread(self._registry.current)
+        listed = await asyncio.to_thread(self._registry.list)
+        info = next(info for info in listed if info.version == published.version)
+        return {
+            **_shown(info),
+            "pinned": current.pinned,
+            "log_offset": info.meta["log_offset"],
+            "newest_timestamp": info.meta["newest_timestamp"],
+        }
+
+    async def wait_for(self, have: str | None) -> Published | None:
+        """What serves, as soon as it is not `have`; None when that takes too long, then ask again."""
+        async with self._changed:
+            try:
+                await asyncio.wait_for(
+                    self._changed.wait_for(
+                        lambda: self._published is not None and self._published.version != have
+                    ),
+                    LONG_POLL_S,
+                )
+            except TimeoutError:
+                return None
+        return self._published
+
+    async def _load(self) -> None:
+        loaded = await asyncio.to_thread(self._registry.load_current)
+        if loaded is None:
+            return
+        version, artifact = loaded
+        meta = {**artifact.meta["snapshot"], "version": version}
+        # put here, so that this actor owns it: it outlives the trainer
+        reference = ray.put((dict(artifact.parts["snapshot"]), meta))
+        async with self._changed:
+            self._published = Published(version, [reference])
+            self._changed.notify_all()
+        logger.info("serving model %s", version)
+
+
+def _shown(info: VersionInfo) -> dict[str, Any]:
+    return {
+        "version": info.version,
+        "created_at": info.created_at.isoformat(),
+        "trained_on": info.meta["trained_on"],
+        "metrics": info.meta["metrics"],
+        "status": info.status,
+    }
+
+
+def model_store(folder: str) -> Any:
+    """Handle of the one ModelStore of this cluster, started if need be."""
+    options = {
+        "name": NAME,
+        "namespace": NAMESPACE,
+        "lifetime": "detached",
+        "get_if_exists": True,
+        "max_restarts": -1,
+        "max_task_retries": -1,
+        "num_cpus": 0,
+        "max_concurrency": 1000,
+    }
+    return ray.remote(ModelStoreState).options(**options).remote(folder)

@@ -1,0 +1,139 @@
+"""Predictor: a replica that answers from the shared snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import Any
+
+import msgspec
+from ray import serve
+
+from deployments.messages import Fetched
+from deployments.model_store import Published, model_store
+from recommender.catalogue import Catalogue
+from recommender.catalogue_feed import catch_up
+from recommender.errors import NotFittedError, StoreError
+from recommender.queries import Query, RankQuery
+from recommender.recommending import Recommender
+from recommender.snapshot import Snapshot
+from recommender.stores import open_store
+
+logger = logging.getLogger("recommender.predictor")
+
+CATCH_UP_EVERY_S = 0.2
+ASK_AGAIN_AFTER_S = 0.2
+
+_queries = msgspec.msgpack.Decoder(list[Query]).decode
+_rank_query = msgspec.msgpack.Decoder(RankQuery).decode
+_fetched = msgspec.msgpack.Decoder(Fetched).decode
+_json = msgspec.json.Encoder().encode
+
+
+@serve.deployment
+class Predictor:
+    """Answers micro-batches.
+
+    Parameters
+    ----------
+    models
+        Folder of the registry.
+    store_url
+        Where the store is; changes of the catalogue are read from there.
+    """
+
+    async def __init__(self, models: str, store_url: str) -> None:
+        self._models = model_store(models)
+        self._store = open_store(store_url)
+        self._recommender: Recommender | None = None
+        self._catching_up = asyncio.Lock()
+        # a new replica joins with a model, if there is one
+        await self._take(await self._models.current.remote())
+        self._tasks = [
+            asyncio.create_task(self._follow_models()),
+            asyncio.create_task(self._follow_catalogue()),
+        ]
+
+    async def recommend_many(self, queries: bytes, fetched: bytes) -> list[bytes]:
+        """One JSON answer a query."""
+        known = _fetched(fetched)
+        recommender, degraded = await self._up_to(known)
+        answers = recommender.recommend_many(_queries(queries), known.states, degraded)
+        return [_json(answer) for answer in answers]
+
+    async def rank(self, query: bytes, fetched: bytes) -> bytes:
+        """JSON of a ranking."""
+        known = _fetched(fetched)
+        recommender, degraded = await self._up_to(known)
+        return _json(recommender.rank(_rank_query(query), known.states[0], degraded))
+
+    async def popular(self, k: int, filters: list[str], fetched: bytes) -> bytes:
+        """JSON of the baseline."""
+        recommender, _ = await self._up_to(_fetched(fetched))
+        return _json(recommender.popular(k, filters))
+
+    async def status(self) -> dict[str, Any]:
+        """Who this is and what it serves."""
+        recommender = self._recommender
+        return {
+            "replica": serve.get_replica_context().replica_tag,
+            "pid": os.getpid(),
+            "model_version": recommender and recommender.version,
+            "items_sequence": recommender and recommender.catalogue.sequence,
+        }
+
+    def check_health(self) -> None:
+        """Serve asks this; a follower that has ended makes a replica that never learns again."""
+        for task in self._tasks:
+            if task.done():
+                raise RuntimeError(f"a follower ended: {task}")
+
+    async def _up_to(self, known: Fetched) -> tuple[Recommender, list[str]]:
+        """Recommender that has seen every change the fetcher saw, so that a write shows in the next answer."""
+        if self._recommender is None:
+            raise NotFittedError("no model serves yet; the first one is being trained")
+        if known.items_sequence > self._recommender.catalogue.sequence:
+            try:
+                await self._catch_up(self._recommender)
+            except StoreError as error:
+                logger.warning("answering with an older catalogue: %s", error)
+                return self._recommender, [*known.degraded, "catalogue"]
+        return self._recommender, known.degraded
+
+    async def _catch_up(self, recommender: Recommender) -> None:
+        async with self._catching_up:
+            await catch_up(recommender.catalogue, self._store)
+
+    async def _take(self, published: Published | None) -> None:
+        if published is None:
+            return
+        arrays, meta = await published.boxed[0]
+        recommender = Recommender(Catalogue(Snapshot.from_arrays(arrays, meta)))
+        try:
+            await catch_up(recommender.catalogue, self._store)
+        except StoreError as error:
+            logger.warning("starting with the catalogue of the snapshot: %s", error)
+        # one assignment: a request in flight keeps the recommender it began with
+        self._recommender = recommender
+        logger.info("serving model %s", published.version)
+
+    async def _follow_models(self) -> None:
+        while True:
+            try:
+                have = self._recommender and self._recommender.version
+                await self._take(await self._models.wait_for.remote(have))
+            except Exception:
+                # the model store restarts by itself; what this replica has goes on serving
+                logger.exception("asking the model store again")
+                await asyncio.sleep(ASK_AGAIN_AFTER_S)
+
+    async def _follow_catalogue(self) -> None:
+        while True:
+            await asyncio.sleep(CATCH_UP_EVERY_S)
+            if self._recommender is not None:
+                try:
+                    await self._catch_up(self._recommender)
+                except StoreError as error:
+                    logger.warning("cannot follow the catalogue: %s", error)
+                    await asyncio.sleep(1)

@@ -1,0 +1,115 @@
+"""Every error of every route as RFC 9457 problem+json; no input is echoed, no stack trace leaves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from ray.exceptions import RayActorError, RayTaskError
+from ray.serve.exceptions import BackPressureError
+from starlette.exceptions import HTTPException
+
+from recommender.errors import (
+    ArtifactError,
+    InvalidRequestError,
+    NotFittedError,
+    StoreError,
+    StoreFullError,
+    UnknownVersionError,
+)
+
+logger = logging.getLogger("recommender.ingress")
+
+RETRY_AFTER_S = 1
+
+
+class Problem(Exception):
+    """An answer that is an error.
+
+    Parameters
+    ----------
+    status
+        HTTP status.
+    detail
+        What was wrong and what to do.
+    errors
+        Where, one a fault: ``{"loc": …, "msg": …}``.
+    headers
+        Of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        errors: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """This, on the wire."""
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            body["errors"] = list(self.errors)
+        return Response(msgspec.json.encode(body), self.status, self.headers, "application/problem+json")
+
+
+def unavailable(detail: str) -> Problem:
+    """503 with when to come back."""
+    return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def invalid(detail: str, loc: str) -> Problem:
+    """422 for one fault."""
+    return Problem(422, detail, [{"loc": loc, "msg": detail}])
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that an error of ours, of Ray's or of the framework's is to a client."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    if isinstance(cause, Problem):
+        return cause
+    if isinstance(cause, RequestValidationError):
+        faults = [{"loc": ".".join(map(str, each["loc"])), "msg": each["msg"]} for each in cause.errors()]
+        return Problem(422, "; ".join(f"{each['loc']}: {each['msg']}" for each in faults), faults)
+    if isinstance(cause, HTTPException):
+        return Problem(cause.status_code, str(cause.detail), headers=cause.headers)
+    for kinds, status in _STATUS:
+        if isinstance(cause, kinds):
+            return unavailable(str(cause)) if status == 503 else Problem(status, str(cause))
+    logger.error("unexpected error", exc_info=error)
+    return Problem(500, "something went wrong here; it has been logged")
+
+
+_STATUS: Sequence[tuple[tuple[type[Exception], ...], int]] = (
+    ((InvalidRequestError,), 422),
+    ((UnknownVersionError,), 404),
+    ((ArtifactError,), 409),
+    ((StoreFullError, StoreError, NotFittedError), 503),
+    ((BackPressureError, RayActorError), 503),
+)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of `app` a problem."""
+
+    async def answer(_: Request, error: Exception) -> Response:
+        return problem_of(error).response()
+
+    for kind in (Problem, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer)

@@ -1,0 +1,72 @@
+"""Chapter 5 of the contract: models."""
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from deployments.bodies import read
+from deployments.openapi import documented
+from deployments.routes.parameters import answer
+from deployments.schemas import ActiveModel, TrainRequest
+from deployments.service import current
+
+router = APIRouter(tags=["models"])
+
+_train = msgspec.json.Decoder(TrainRequest)
+_active = msgspec.json.Decoder(ActiveModel)
+
+
+class Model(msgspec.Struct):
+    """A version of the model."""
+
+    version: str
+    created_at: str
+    trained_on: dict[str, int]
+    metrics: dict[str, float]
+    status: str
+
+
+class Models(msgspec.Struct):
+    """Versions, newest first."""
+
+    models: list[Model]
+
+
+class Training(msgspec.Struct):
+    """A training has begun."""
+
+    status: str
+    mode: str
+
+
+@router.get("/v1/models", **documented(Models))
+async def list_models() -> Response:
+    """Versions of the model, newest first."""
+    return answer({"models": await current().versions()})
+
+
+@router.post("/v1/models", **documented(Training, 409, status=202, body=TrainRequest))
+async def train(request: Request) -> Response:
+    """Train now."""
+    body = await read(request, _train)
+    await current().train(body.mode)
+    return answer(Training("training", body.mode), 202)
+
+
+@router.get("/v1/models/active", **documented(Model, 503))
+async def active_model() -> Response:
+    """Which version serves."""
+    return answer(await current().active())
+
+
+@router.put("/v1/models/active", **documented(Model, 404, 409, 503, body=ActiveModel))
+async def activate(request: Request) -> Response:
+    """Roll back or forward, on every replica; `latest` follows new versions again."""
+    return answer(await current().activate((await read(request, _active)).version))
+
+
+@router.get("/v1/status", **documented(dict[str, Any]))
+async def status() -> Response:
+    """Health of each part, versions of the replicas, what waits and how the last training went."""
+    return answer(await current().status())

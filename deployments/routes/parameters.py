@@ -1,0 +1,73 @@
+"""Parameters that several routes share."""
+
+from typing import Annotated, Literal
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from fastapi import Depends, Path, Query, Request, Response
+
+from deployments.problems import Problem, invalid
+from deployments.schemas import check_id
+
+JSON = "application/json"
+
+
+def _id_of(raw: str, loc: str) -> str:
+    """Percent-decode an id of a path, which came undecoded, so that %2F is a letter of it."""
+    try:
+        value = unquote_to_bytes(raw).decode()
+        check_id(value)
+    except ValueError as error:
+        reason = "an id is UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise invalid(f"path.{loc}: {reason}", f"path.{loc}") from None
+    return value
+
+
+def _user_id(user_id: Annotated[str, Path(description="percent-encoded")]) -> str:
+    return _id_of(user_id, "user_id")
+
+
+def _item_id(item_id: Annotated[str, Path(description="percent-encoded")]) -> str:
+    return _id_of(item_id, "item_id")
+
+
+UserId = Annotated[str, Depends(_user_id)]
+ItemId = Annotated[str, Depends(_item_id)]
+K = Annotated[int, Query(ge=1, le=1000)]
+Filters = Annotated[
+    list[str], Query(alias="filter", max_length=100, description="genres:Comedy or -genres:Horror")
+]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Cursor = Annotated[str | None, Query(max_length=512)]
+Fallback = Literal["popular", "none"]
+
+
+def answer(body: object, status: int = 200) -> Response:
+    """JSON of a struct or of plain values."""
+    return Response(msgspec.json.encode(body), status, media_type=JSON)
+
+
+def raw_answer(body: bytes, status: int = 200) -> Response:
+    """JSON that is encoded already."""
+    return Response(body, status, media_type=JSON)
+
+
+def not_found(what: str) -> Problem:
+    """404 for one thing."""
+    return Problem(404, f"there is no such {what}")
+
+
+__all__ = [
+    "Cursor",
+    "Fallback",
+    "Filters",
+    "ItemId",
+    "K",
+    "Limit",
+    "Request",
+    "Response",
+    "UserId",
+    "answer",
+    "not_found",
+    "raw_answer",
+]

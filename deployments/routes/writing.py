@@ -1,0 +1,228 @@
+"""Chapter 4 of the contract: writing, and reading what was written."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from deployments.bodies import read
+from deployments.openapi import documented
+from deployments.problems import Problem, invalid
+from deployments.routes.parameters import Cursor, ItemId, Limit, UserId, answer, not_found
+from deployments.schemas import InteractionBodies, ItemBodies, ItemBody, UserBodies, UserBody
+from deployments.service import current
+from recommender.stores.base import Item, User
+
+router = APIRouter(tags=["writing"])
+
+_interactions = msgspec.json.Decoder(InteractionBodies)
+_user, _users = msgspec.json.Decoder(UserBody), msgspec.json.Decoder(UserBodies)
+_item, _items = msgspec.json.Decoder(ItemBody), msgspec.json.Decoder(ItemBodies)
+
+
+class Accepted(msgspec.Struct):
+    """Interactions that are durable now, and those that were there before."""
+
+    accepted: int
+    duplicates: int
+
+
+class UserObject(msgspec.Struct, omit_defaults=True):
+    """A user."""
+
+    user_id: str
+    updated_at: float
+    features: dict[str, Any] | None = None
+
+
+class ItemObject(msgspec.Struct, omit_defaults=True):
+    """An item."""
+
+    item_id: str
+    available: bool
+    updated_at: float
+    title: str | None = None
+    features: dict[str, Any] | None = None
+
+
+class Upserted(msgspec.Struct):
+    """What a batch did."""
+
+    created: int
+    updated: int
+
+
+class UserPage(msgspec.Struct):
+    """Users, least recently changed first."""
+
+    users: list[UserObject]
+    next_cursor: str | None
+
+
+class ItemPage(msgspec.Struct):
+    """Items, least recently changed first."""
+
+    items: list[ItemObject]
+    next_cursor: str | None
+
+
+class HistoryEntry(msgspec.Struct, omit_defaults=True):
+    """An interaction of a user."""
+
+    item_id: str
+    weight: float
+    timestamp: float
+    event: str | None = None
+
+
+class HistoryPage(msgspec.Struct):
+    """Interactions of a user, newest first."""
+
+    user_id: str
+    interactions: list[HistoryEntry]
+    next_cursor: str | None
+
+
+@router.post("/v1/interactions", **documented(Accepted, 503, status=202, body=InteractionBodies))
+async def add_interactions(request: Request) -> Response:
+    """Take interactions, all or none; the answer comes when they are durable in the log."""
+    body = await read(request, _interactions)
+    appended = await current().store.append([each.interaction() for each in body.interactions])
+    return answer(Accepted(appended.accepted, appended.duplicates), 202)
+
+
+@router.put("/v1/users/{user_id}", **documented(UserObject, 503, body=UserBody))
+async def put_user(user_id: UserId, request: Request) -> Response:
+    """Create or replace a user."""
+    body = await read(request, _user)
+    _check_same(body.user_id, user_id, "user_id")
+    user = body.user(user_id)
+    (created,) = await current().store.put_users([user])
+    return answer(_user_object(user), 201 if created else 200)
+
+
+@router.get("/v1/users/{user_id}", **documented(UserObject, 404, 503))
+async def get_user(user_id: UserId) -> Response:
+    """A user as stored."""
+    (user,) = await current().store.get_users([user_id])
+    if user is None:
+        raise not_found("user")
+    return answer(_user_object(user))
+
+
+@router.delete("/v1/users/{user_id}", status_code=204, **documented(None, 404, 503))
+async def delete_user(user_id: UserId) -> Response:
+    """Erase a user's features, interactions and recent items; no later training sees them."""
+    service = current()
+    if not await service.store.delete_user(user_id) and not await service.history(user_id, 0):
+        raise not_found("user")
+    return Response(status_code=204)
+
+
+@router.get("/v1/users", **documented(UserPage, 503))
+async def list_users(cursor: Cursor = None, limit: Limit = 100) -> Response:
+    """Users page by page, least recently changed first."""
+    users, following = await current().store.list_users(cursor, limit)
+    return answer(UserPage([_user_object(user) for user in users], following))
+
+
+@router.post("/v1/users", **documented(Upserted, 503, body=UserBodies))
+async def put_users(request: Request) -> Response:
+    """Create or replace users, all or none."""
+    body = await read(request, _users)
+    users = {each.user_id: each.user(each.user_id) for each in body.users}
+    return answer(_upserted(await current().store.put_users(list(users.values()))))
+
+
+@router.get("/v1/users/{user_id}/interactions", **documented(HistoryPage, 404, 503))
+async def user_interactions(user_id: UserId, cursor: Cursor = None, limit: Limit = 100) -> Response:
+    """A user's interactions, newest first."""
+    start = _start(cursor)
+    entries = await _history(user_id)
+    if not entries:
+        raise not_found("user with interactions")
+    page = entries[start : start + limit]
+    following = str(start + limit) if start + limit < len(entries) else None
+    return answer(HistoryPage(user_id, page, following))
+
+
+@router.put("/v1/items/{item_id}", **documented(ItemObject, 503, body=ItemBody))
+async def put_item(item_id: ItemId, request: Request) -> Response:
+    """Create or replace an item; with features it is recommendable at once."""
+    body = await read(request, _item)
+    _check_same(body.item_id, item_id, "item_id")
+    item = body.item(item_id)
+    (created,) = await current().store.put_items([item])
+    return answer(_item_object(item), 201 if created else 200)
+
+
+@router.get("/v1/items/{item_id}", **documented(ItemObject, 404, 503))
+async def get_item(item_id: ItemId) -> Response:
+    """An item as stored."""
+    (item,) = await current().store.get_items([item_id])
+    if item is None:
+        raise not_found("item")
+    return answer(_item_object(item))
+
+
+@router.delete("/v1/items/{item_id}", status_code=204, **documented(None, 404, 503))
+async def delete_item(item_id: ItemId) -> Response:
+    """Delete an item; it is not recommended from the next request on."""
+    if not await current().store.delete_item(item_id):
+        raise not_found("item")
+    return Response(status_code=204)
+
+
+@router.get("/v1/items", **documented(ItemPage, 503))
+async def list_items(cursor: Cursor = None, limit: Limit = 100) -> Response:
+    """Items page by page, least recently changed first."""
+    items, following = await current().store.list_items(cursor, limit)
+    return answer(ItemPage([_item_object(item) for item in items], following))
+
+
+@router.post("/v1/items", **documented(Upserted, 503, body=ItemBodies))
+async def put_items(request: Request) -> Response:
+    """Create or replace items, all or none."""
+    body = await read(request, _items)
+    items = {each.item_id: each.item(each.item_id) for each in body.items}
+    return answer(_upserted(await current().store.put_items(list(items.values()))))
+
+
+async def _history(user_id: str) -> list[HistoryEntry]:
+    """What waits in the log, then what was learned; nothing of before a deletion."""
+    service = current()
+    waiting = await service.store.recent(user_id)
+    learned = await service.history(user_id, (await service.store.fetch([user_id])).users[0].deleted_at)
+    offsets = [each.offset for each in waiting]
+    recent = [
+        HistoryEntry(each.event.item_id, each.event.weight, each.event.timestamp, each.event.event)
+        for each in waiting
+    ]
+    rows = [HistoryEntry(*row[1:]) for row in learned if row[0] not in offsets]
+    return [*recent, *rows]
+
+
+def _start(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 12:
+        raise invalid("query.cursor: take the next_cursor of the page before", "query.cursor")
+    return int(cursor)
+
+
+def _check_same(given: str | None, expected: str, name: str) -> None:
+    if given is not None and given != expected:
+        raise invalid(f"body.{name}: it differs from the one in the path", f"body.{name}")
+
+
+def _upserted(created: Sequence[bool]) -> Upserted:
+    return Upserted(sum(created), len(created) - sum(created))
+
+
+def _user_object(user: User) -> UserObject:
+    return UserObject(user.user_id, user.updated_at, user.features)
+
+
+def _item_object(item: Item) -> ItemObject:
+    return ItemObject(item.item_id, item.available, item.updated_at, item.title, item.features)

@@ -1,0 +1,246 @@
+"""Bodies of requests: decoded strictly, checked once, here."""
+
+from __future__ import annotations
+
+import math
+import time
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from recommender.filters import Filter
+from recommender.queries import Query, RankQuery
+from recommender.stores.base import Interaction, Item, User
+
+MAX_ID_BYTES = 256
+MAX_NAME_BYTES = 128
+LATEST_TIMESTAMP = 1e11
+"""Some time in the year 5138: what is later was meant to be milliseconds."""
+
+Id = Annotated[
+    str, Meta(min_length=1, max_length=256, description="1 to 256 bytes of UTF-8, no control characters")
+]
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Value = str | bool | Integer | float | list[str]
+FeatureMap = Annotated[
+    dict[str, Value], Meta(description="name to string, number, boolean or list of strings")
+]
+K = Annotated[int, Meta(ge=1, le=1000)]
+Fallback = Literal["popular", "none"]
+
+
+def check_id(value: str) -> None:
+    """Raise ValueError for what cannot be an id."""
+    size = len(value.encode())
+    if not 1 <= size <= MAX_ID_BYTES:
+        raise ValueError(f"an id has 1 to {MAX_ID_BYTES} bytes of UTF-8, this one has {size}")
+    # ascii and printable is nearly every id there is; only the others are looked at letter by letter
+    if not (value.isascii() and value.isprintable()) and any(
+        unicodedata.category(letter) == "Cc" for letter in value
+    ):
+        raise ValueError("an id has no control characters")
+
+
+def _check_ids(values: Iterable[str | None]) -> None:
+    for value in values:
+        if value is not None:
+            check_id(value)
+
+
+def _check_features(features: Mapping[str, Value] | None) -> None:
+    for name, value in (features or {}).items():
+        if not 1 <= len(name.encode()) <= MAX_NAME_BYTES:
+            raise ValueError(f"the name of a feature has 1 to {MAX_NAME_BYTES} bytes of UTF-8")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("a number among the features must be finite")
+
+
+class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """One request for recommendations."""
+
+    user_id: Id | None = None
+    features: FeatureMap | None = None
+    recent: Annotated[list[Id], Meta(max_length=1000)] = []
+    k: K = 10
+    exclude: Annotated[list[Id], Meta(max_length=10_000)] = []
+    candidates: Annotated[list[Id], Meta(max_length=10_000)] | None = None
+    filter: Annotated[list[str], Meta(max_length=100)] = []
+    exclude_seen: bool = True
+    explain: bool = False
+    diversity: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    fallback: Fallback = "popular"
+
+    def __post_init__(self) -> None:
+        _check_ids([self.user_id, *self.recent, *self.exclude, *(self.candidates or ())])
+        _check_features(self.features)
+        Filter.parse(self.filter)
+        if self.diversity:
+            raise ValueError("diversity above 0 is not supported yet")
+
+    def query(self) -> Query:
+        """This, as the library takes it."""
+        return Query(
+            user_id=self.user_id,
+            features=self.features,
+            recent=tuple(self.recent),
+            k=self.k,
+            exclude=tuple(self.exclude),
+            candidates=None if self.candidates is None else tuple(self.candidates),
+            filter=tuple(self.filter),
+            exclude_seen=self.exclude_seen,
+            explain=self.explain,
+            fallback=self.fallback,
+        )
+
+
+class RecommendationRequests(Struct, forbid_unknown_fields=True):
+    """Body of ``POST /v1/recommendations``."""
+
+    requests: Annotated[list[RecommendationRequest], Meta(min_length=1, max_length=256)]
+
+
+class RankItem(Struct, forbid_unknown_fields=True):
+    """An item to score by features given here."""
+
+    item_id: Id
+    features: FeatureMap | None = None
+
+    def __post_init__(self) -> None:
+        check_id(self.item_id)
+        _check_features(self.features)
+
+
+class RankRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Body of ``POST /v1/rank``."""
+
+    items: Annotated[list[Id | RankItem], Meta(min_length=1, max_length=10_000)]
+    user_id: Id | None = None
+    features: FeatureMap | None = None
+    recent: Annotated[list[Id], Meta(max_length=1000)] = []
+
+    def __post_init__(self) -> None:
+        _check_ids([self.user_id, *self.recent, *(each for each in self.items if isinstance(each, str))])
+        _check_features(self.features)
+
+    def query(self) -> RankQuery:
+        """This, as the library takes it."""
+        items = (
+            (each, None) if isinstance(each, str) else (each.item_id, each.features) for each in self.items
+        )
+        return RankQuery(
+            items=tuple(items), user_id=self.user_id, features=self.features, recent=tuple(self.recent)
+        )
+
+
+class InteractionBody(Struct, forbid_unknown_fields=True):
+    """One interaction."""
+
+    user_id: Id
+    item_id: Id
+    weight: Annotated[float, Meta(gt=0)] = 1.0
+    timestamp: float | str | None = None
+    event: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    event_id: Id | None = None
+
+    def __post_init__(self) -> None:
+        _check_ids([self.user_id, self.item_id, self.event_id])
+        if not math.isfinite(self.weight):
+            raise ValueError("weight must be finite")
+        _seconds(self.timestamp)
+
+    def interaction(self) -> Interaction:
+        """This, as the store takes it."""
+        return Interaction(
+            self.user_id, self.item_id, self.weight, _seconds(self.timestamp), self.event, self.event_id
+        )
+
+
+class InteractionBodies(Struct, forbid_unknown_fields=True):
+    """Body of ``POST /v1/interactions``."""
+
+    interactions: Annotated[list[InteractionBody], Meta(min_length=1, max_length=10_000)]
+
+
+class UserBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A user; ``updated_at`` is accepted, so that what was read can be written back, and set here."""
+
+    user_id: Id | None = None
+    features: FeatureMap | None = None
+    updated_at: float | str | None = None
+
+    def __post_init__(self) -> None:
+        _check_ids([self.user_id])
+        _check_features(self.features)
+
+    def user(self, user_id: str) -> User:
+        """This, as the store takes it."""
+        return User(user_id, self.features, time.time())
+
+
+class ItemBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """An item; ``updated_at`` is accepted, so that what was read can be written back, and set here."""
+
+    item_id: Id | None = None
+    title: Annotated[str, Meta(max_length=1024)] | None = None
+    features: FeatureMap | None = None
+    available: bool = True
+    updated_at: float | str | None = None
+
+    def __post_init__(self) -> None:
+        _check_ids([self.item_id])
+        _check_features(self.features)
+
+    def item(self, item_id: str) -> Item:
+        """This, as the store takes it."""
+        return Item(item_id, self.title, self.features, self.available, time.time())
+
+
+class NamedUserBody(UserBody, forbid_unknown_fields=True, kw_only=True):
+    """A user of a batch."""
+
+    user_id: Id
+
+
+class NamedItemBody(ItemBody, forbid_unknown_fields=True, kw_only=True):
+    """An item of a batch."""
+
+    item_id: Id
+
+
+class UserBodies(Struct, forbid_unknown_fields=True):
+    """Body of ``POST /v1/users``."""
+
+    users: Annotated[list[NamedUserBody], Meta(min_length=1, max_length=10_000)]
+
+
+class ItemBodies(Struct, forbid_unknown_fields=True):
+    """Body of ``POST /v1/items``."""
+
+    items: Annotated[list[NamedItemBody], Meta(min_length=1, max_length=10_000)]
+
+
+class TrainRequest(Struct, forbid_unknown_fields=True):
+    """Body of ``POST /v1/models``."""
+
+    mode: Literal["full", "incremental"]
+
+
+class ActiveModel(Struct, forbid_unknown_fields=True):
+    """Body of ``PUT /v1/models/active``."""
+
+    version: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+def _seconds(timestamp: float | str | None) -> float:
+    """Seconds since the epoch; now when absent."""
+    if timestamp is None:
+        return time.time()
+    if isinstance(timestamp, str):
+        moment = datetime.fromisoformat(timestamp)
+        timestamp = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not 0 <= timestamp <= LATEST_TIMESTAMP:
+        raise ValueError("timestamp is seconds since the epoch, or RFC 3339")
+    return float(timestamp)

@@ -1,0 +1,102 @@
+"""Who may ask for what: keys, scopes, and loopback clients when there are no keys."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import os
+from collections.abc import Mapping, Sequence
+
+from deployments.problems import Problem
+
+VARIABLE = "RECOMMENDER_API_KEYS"
+SCOPES = ("read", "write", "admin")
+"""Each includes those before it."""
+
+PUBLIC_PATHS = frozenset({"/", "/healthz", "/readyz"})
+READING_POSTS = frozenset({"/v1/recommendations", "/v1/rank"})
+
+
+class Keys:
+    """API keys and their scopes.
+
+    Parameters
+    ----------
+    listed
+        ``read:KEY,write:KEY,admin:KEY``, several of each allowed; empty for none.
+
+    Raises
+    ------
+    ValueError
+        An entry is not ``scope:key``. The message does not repeat the key.
+    """
+
+    def __init__(self, listed: str) -> None:
+        self._keys: list[tuple[str, bytes]] = []
+        for number, entry in enumerate(filter(None, (each.strip() for each in listed.split(","))), 1):
+            scope, colon, key = entry.partition(":")
+            if scope not in SCOPES or not colon or not key:
+                raise ValueError(f"entry {number} of {VARIABLE} is not read:KEY, write:KEY or admin:KEY")
+            self._keys.append((scope, key.encode()))
+
+    @classmethod
+    def from_environment(cls) -> Keys:
+        """Keys of the environment variable."""
+        return cls(os.environ.get(VARIABLE, ""))
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def scope_of(self, authorization: str | None) -> str | None:
+        """Widest scope of the key in an ``Authorization`` header; None when it is not valid."""
+        scheme, _, given = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        offered = given.strip().encode()
+        # every key is compared, in constant time: how long it takes says nothing of them
+        found = [scope for scope, key in self._keys if hmac.compare_digest(key, offered)]
+        return max(found, key=SCOPES.index, default=None)
+
+
+def needed_scope(method: str, path: str) -> str | None:
+    """Scope that a request needs; None for what everyone may ask."""
+    if path in PUBLIC_PATHS:
+        return None
+    if method in ("GET", "HEAD", "OPTIONS") or path in READING_POSTS:
+        return "read"
+    return "admin" if path.startswith("/v1/models") else "write"
+
+
+def check(keys: Keys, method: str, path: str, authorization: str | None, client: str | None) -> None:
+    """Let a request pass, or answer 401 or 403."""
+    needed = needed_scope(method, path)
+    if needed is None:
+        return
+    if not keys:
+        if not is_loopback(client):
+            raise Problem(403, f"this service has no keys and answers loopback clients only; set {VARIABLE}")
+        return
+    scope = keys.scope_of(authorization)
+    if scope is None:
+        raise Problem(
+            401, "send a valid key as Authorization: Bearer KEY", headers={"WWW-Authenticate": "Bearer"}
+        )
+    if SCOPES.index(scope) < SCOPES.index(needed):
+        raise Problem(403, f"this needs the scope {needed}; the key has {scope}")
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether an address is of this machine; a unix socket has none and is."""
+    if host is None or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> str | None:
+    """First header of that name in an ASGI scope."""
+    found: Mapping[bytes, bytes] = dict(reversed(headers))
+    value = found.get(name)
+    return None if value is None else value.decode("latin-1")

@@ -1,0 +1,187 @@
+"""Service: what the routes ask; it moves requests along the graph and waits for answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from deployments.calls import call_idempotent
+from deployments.problems import Problem, unavailable
+from recommender.errors import StoreError
+from recommender.queries import Query, RankQuery
+
+logger = logging.getLogger("recommender.ingress")
+
+MAX_BATCH_SIZE = 32
+"""Requests that travel together; the predictor scores them in one pass over the item block."""
+BATCH_WAIT_S = 0.001
+"""How long a lone request waits for company."""
+STATUS_TIMEOUT_S = 2.0
+ACTIVATION_TIMEOUT_S = 10.0
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Service:
+    """The graph, seen from the ingress.
+
+    Parameters
+    ----------
+    fetcher, predictor, trainer
+        Deployments.
+    models
+        The ModelStore.
+    store
+        For what is written, and read beside the hot path.
+    """
+
+    def __init__(
+        self,
+        fetcher: DeploymentHandle,
+        predictor: DeploymentHandle,
+        trainer: DeploymentHandle,
+        models: Any,
+        store: Any,
+    ) -> None:
+        self._fetcher, self._predictor, self._trainer = fetcher, predictor, trainer
+        self._models = models
+        self.store = store
+
+    async def recommend(self, query: Query) -> bytes:
+        """JSON of one answer; concurrent queries travel as one micro-batch."""
+        answer: bytes = await self._batched(query)
+        return answer
+
+    @serve.batch(max_batch_size=MAX_BATCH_SIZE, batch_wait_timeout_s=BATCH_WAIT_S, max_concurrent_batches=8)
+    async def _batched(self, queries: list[Query]) -> list[bytes]:
+        return await self.recommend_many(queries)
+
+    async def recommend_many(self, queries: Sequence[Query]) -> list[bytes]:
+        """JSON of each answer, in order."""
+        fetched = await self._fetch([query.user_id for query in queries])
+        answers: list[bytes] = await call_idempotent(
+            self._predictor.recommend_many, _encode(queries), fetched
+        )
+        return answers
+
+    async def rank(self, query: RankQuery) -> bytes:
+        """JSON of a ranking."""
+        fetched = await self._fetch([query.user_id])
+        ranking: bytes = await call_idempotent(self._predictor.rank, _encode(query), fetched)
+        return ranking
+
+    async def popular(self, k: int, filters: list[str]) -> bytes:
+        """JSON of the baseline."""
+        fetched = await self._fetch([])
+        popular: bytes = await call_idempotent(self._predictor.popular, k, filters, fetched)
+        return popular
+
+    async def train(self, mode: str) -> None:
+        """Begin a training, or answer 409."""
+        if mode != "full":
+            raise Problem(422, "mode incremental is not supported yet; use full")
+        if not await self._trainer.train.remote():
+            raise Problem(409, "a training is running; see /v1/status")
+
+    async def history(self, user_id: str, after_offset: int) -> list[tuple[str, float, float, str | None]]:
+        """Learned interactions of a user, newest first."""
+        rows: list[tuple[str, float, float, str | None]] = await call_idempotent(
+            self._trainer.history, user_id, after_offset
+        )
+        return rows
+
+    async def versions(self) -> list[dict[str, Any]]:
+        """Versions in the registry, newest first."""
+        listed: list[dict[str, Any]] = await self._models.versions.remote()
+        return listed
+
+    async def active(self) -> dict[str, Any]:
+        """Which version serves."""
+        active: dict[str, Any] | None = await self._models.active.remote()
+        if active is None:
+            raise unavailable("no model serves yet; the first one is being trained")
+        return active
+
+    async def activate(self, version: str) -> dict[str, Any]:
+        """Make a version serve on every replica, and answer when it does."""
+        serving = await self._models.activate.remote(version)
+        deadline = time.monotonic() + ACTIVATION_TIMEOUT_S
+        while time.monotonic() < deadline:
+            replicas = await self.replicas()
+            if replicas and all(replica.get("model_version") == serving for replica in replicas):
+                return await self.active()
+            await asyncio.sleep(0.02)
+        raise unavailable(f"model {serving} is active but not yet on every replica; see /v1/status")
+
+    async def replicas(self) -> list[dict[str, Any]]:
+        """What each predictor serves."""
+        # by reference: by value, Ray would keep every broadcast's arguments for ever
+        asked = self._predictor.options(_by_reference=True).broadcast("status")
+        answers = await asked.results_async(timeout_s=STATUS_TIMEOUT_S, return_exceptions=True)
+        return [answer for answer in answers if isinstance(answer, dict)]
+
+    async def status(self) -> dict[str, Any]:
+        """Health of each part, as far as it answers."""
+        active, replicas, trainer, log, store = await asyncio.gather(
+            _or_error(self._models.active.remote()),
+            _or_error(self.replicas()),
+            _or_error(self._trainer.status.remote()),
+            _or_error(self.store.state()),
+            _or_error(self.store.ping()),
+        )
+        return _status(active, replicas, trainer, log, store)
+
+    async def is_ready(self) -> bool:
+        """Whether a model serves."""
+        return await self._models.active.remote() is not None
+
+    async def _fetch(self, user_ids: list[str | None]) -> bytes:
+        fetched: bytes = await call_idempotent(self._fetcher.fetch_many, user_ids)
+        return fetched
+
+
+async def _or_error(awaited: Any) -> Any:
+    """What is awaited, or the error: a status tells of a part that is down, it does not fail with it."""
+    try:
+        return await asyncio.wait_for(awaited, STATUS_TIMEOUT_S)
+    except Exception as error:
+        logger.warning("a part does not answer: %s", error)
+        return error
+
+
+def _status(active: Any, replicas: Any, trainer: Any, log: Any, store: Any) -> dict[str, Any]:
+    serving = active if isinstance(active, dict) else {}
+    learned = serving.get("log_offset", 0)
+    newest = serving.get("newest_timestamp")
+    training = trainer if isinstance(trainer, dict) else {}
+    parts = {"model_store": active, "predictors": replicas, "trainer": trainer, "store": store}
+    return {
+        "model_version": serving.get("version"),
+        "pinned": serving.get("pinned", False),
+        "replicas": replicas if isinstance(replicas, list) else [],
+        "interactions_waiting": None if isinstance(log, Exception) else max(0, log.last_offset - learned),
+        "seconds_since_newest_learned": None if newest is None else round(time.time() - newest, 3),
+        "training": training.get("doing"),
+        "last_training": training.get("last_training"),
+        "health": {name: _health(part) for name, part in parts.items()},
+        "store": None if isinstance(store, Exception) else msgspec.to_builtins(store),
+    }
+
+
+def _health(part: Any) -> str:
+    if isinstance(part, StoreError):
+        return f"down: {part}"
+    return "down" if isinstance(part, Exception) else "ok"
+
+
+def current() -> Service:
+    """Service of this replica."""
+    service: Service = serve.get_replica_context().servable_object.service
+    return service

@@ -1,0 +1,58 @@
+"""StoreKeeper: the actor that owns the embedded Valkey."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from recommender.stores import EmbeddedValkey
+
+NAME, NAMESPACE = "store-keeper", "recommender"
+LOOK_EVERY_S = 0.2
+
+
+class StoreKeeperState:
+    """Starts the server, starts it again when it dies, and takes it along when this process dies."""
+
+    def __init__(self, folder: str) -> None:
+        self._valkey = EmbeddedValkey(Path(folder))
+        self._valkey.start()
+        self._task = asyncio.get_event_loop().create_task(self._keep())
+
+    async def url(self) -> str:
+        """Where the store is; it stays there across restarts."""
+        return self._valkey.url
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.to_thread(self._valkey.ensure_running)
+
+
+def embedded_store_url(folder: Path) -> str:
+    """URL of the one embedded store of this cluster, started if need be.
+
+    Raises
+    ------
+    RuntimeError
+        The cluster has several nodes: others could not reach a unix socket of this one.
+    """
+    if len([node for node in ray.nodes() if node["Alive"]]) > 1:
+        raise RuntimeError(
+            "redis_url: embedded works on one node only; this Ray cluster has several. "
+            "Set redis_url (or RECOMMENDER_REDIS_URL) to a Redis or Valkey that all nodes reach"
+        )
+    options: dict[str, Any] = {
+        "name": NAME,
+        "namespace": NAMESPACE,
+        "lifetime": "detached",
+        "get_if_exists": True,
+        "max_restarts": -1,
+        "max_task_retries": -1,
+        "num_cpus": 0,
+    }
+    keeper = ray.remote(StoreKeeperState).options(**options).remote(str(folder))
+    return str(ray.get(keeper.url.remote()))
