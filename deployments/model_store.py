@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
-
 from recommender.registry import Registry, VersionInfo
 
 NAME, NAMESPACE = "model-store", "recommender"

@@ -90,7 +90,7 @@ class Predictor:
                 raise RuntimeError(f"a follower ended: {task}")
 
     async def _up_to(self, known: Fetched) -> tuple[Recommender, list[str]]:
-        """Recommender that has seen every change the fetcher saw, so that a write shows in the next answer."""
+        """Recommender that has seen every change the fetcher saw: a write shows in the next answer."""
         if self._recommender is None:
             raise NotFittedError("no model serves yet; the first one is being trained")
         if known.items_sequence > self._recommender.catalogue.sequence:

@@ -28,7 +28,7 @@ logger = logging.getLogger("recommender.ingress")
 RETRY_AFTER_S = 1
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 (the word of RFC 9457)
     """An answer that is an error.
 
     Parameters
@@ -57,7 +57,7 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
     def response(self) -> Response:
-        """This, on the wire."""
+        """What goes out on the wire."""
         body: dict[str, Any] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+from recommender.stores.base import Interaction, Item, User
 
 from recommender.filters import Filter
 from recommender.queries import Query, RankQuery
-from recommender.stores.base import Interaction, Item, User
 
 MAX_ID_BYTES = 256
 MAX_NAME_BYTES = 128
@@ -81,7 +81,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
             raise ValueError("diversity above 0 is not supported yet")
 
     def query(self) -> Query:
-        """This, as the library takes it."""
+        """What the library takes."""
         return Query(
             user_id=self.user_id,
             features=self.features,
@@ -126,7 +126,7 @@ class RankRequest(Struct, forbid_unknown_fields=True, kw_only=True):
         _check_features(self.features)
 
     def query(self) -> RankQuery:
-        """This, as the library takes it."""
+        """What the library takes."""
         items = (
             (each, None) if isinstance(each, str) else (each.item_id, each.features) for each in self.items
         )
@@ -152,7 +152,7 @@ class InteractionBody(Struct, forbid_unknown_fields=True):
         _seconds(self.timestamp)
 
     def interaction(self) -> Interaction:
-        """This, as the store takes it."""
+        """What the store takes."""
         return Interaction(
             self.user_id, self.item_id, self.weight, _seconds(self.timestamp), self.event, self.event_id
         )
@@ -176,7 +176,7 @@ class UserBody(Struct, forbid_unknown_fields=True, kw_only=True):
         _check_features(self.features)
 
     def user(self, user_id: str) -> User:
-        """This, as the store takes it."""
+        """What the store takes."""
         return User(user_id, self.features, time.time())
 
 
@@ -194,7 +194,7 @@ class ItemBody(Struct, forbid_unknown_fields=True, kw_only=True):
         _check_features(self.features)
 
     def item(self, item_id: str) -> Item:
-        """This, as the store takes it."""
+        """What the store takes."""
         return Item(item_id, self.title, self.features, self.available, time.time())
 
 

@@ -151,7 +151,7 @@ async def _or_error(awaited: Any) -> Any:
     """What is awaited, or the error: a status tells of a part that is down, it does not fail with it."""
     try:
         return await asyncio.wait_for(awaited, STATUS_TIMEOUT_S)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever a part failed with is what the status tells)
         logger.warning("a part does not answer: %s", error)
         return error
 

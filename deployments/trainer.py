@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ray import serve
+from recommender.archive import Archive
+from recommender.registry import Registry
 
 from deployments.args import AppArgs
 from deployments.model_store import model_store
-from recommender.archive import Archive
 from recommender.errors import RecommenderError
 from recommender.learner import Learner
-from recommender.registry import Registry
 from recommender.sources import open_dataset
 from recommender.stores import open_store
 
@@ -77,7 +77,7 @@ class Trainer:
         # what was imported has offset 0 and counts unless the user was deleted
         kept = frame[frame["offset"] > after_offset] if after_offset else frame
         columns = ("item_id", "weight", "timestamp", "event")
-        return [row for row in kept[list(columns)].iloc[::-1].itertuples(index=False, name=None)]
+        return list(kept[list(columns)].iloc[::-1].itertuples(index=False, name=None))
 
     def check_health(self) -> None:
         """Serve asks this; without its watch nothing would be learned."""

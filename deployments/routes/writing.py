@@ -1,18 +1,18 @@
 """Chapter 4 of the contract: writing, and reading what was written."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
+from recommender.stores.base import Item, User
 
 from deployments.bodies import read
 from deployments.openapi import documented
-from deployments.problems import Problem, invalid
+from deployments.problems import invalid
 from deployments.routes.parameters import Cursor, ItemId, Limit, UserId, answer, not_found
 from deployments.schemas import InteractionBodies, ItemBodies, ItemBody, UserBodies, UserBody
 from deployments.service import current
-from recommender.stores.base import Item, User
 
 router = APIRouter(tags=["writing"])
 

@@ -1,0 +1,9 @@
+"""Run every benchmark, one after the other, each in a process of its own."""
+
+import subprocess
+import sys
+
+NAMES = ("scoring", "overhead", "memory")
+
+for name in NAMES:
+    subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -1,0 +1,103 @@
+"""One user, top 100: our path against the original's (csr by hstack, LightFM.predict, pandas)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from lightfm import LightFM
+from scipy import sparse
+
+from benchmarks import report
+from recommender.catalogue import Catalogue
+from recommender.features import FeatureSpace
+from recommender.ids import IdTable, TextTable
+from recommender.queries import Query, UserState
+from recommender.recommending import Recommender
+from recommender.snapshot import Rows, Snapshot, Table
+
+SEED = 0
+SIZES = (1_700, 10_000, 100_000)
+N_USERS, N_TAGS, TAGS_EACH, NO_COMPONENTS, TOP = 10_000, 500, 5, 64, 100
+
+
+class World:
+    """Weights as a trained model has them, and both ways of serving them."""
+
+    def __init__(self, n_items: int) -> None:
+        random = np.random.default_rng(SEED)
+        self.n_items = n_items
+        self.item_ids = [str(index) for index in range(n_items)]
+        tags = np.sort(random.integers(0, N_TAGS, (n_items, TAGS_EACH)), axis=1)
+        rows = np.repeat(np.arange(n_items), TAGS_EACH)
+        self.tags = sparse.csr_matrix((np.ones(rows.size, np.float32), (rows, tags.ravel())), (n_items, N_TAGS))
+        self.tags.data[:] = 1
+        self.user_features = sparse.csr_matrix(np.ones((1, 4), np.float32))
+        self.indicator = sparse.identity(N_USERS, np.float32, format="csr")
+        self.item_indicator = sparse.identity(n_items, np.float32, format="csr")
+        self.model = LightFM(NO_COMPONENTS, random_state=SEED)
+        self.model._initialize(NO_COMPONENTS, N_TAGS + n_items, 4 + N_USERS)
+        self.item_csr = sparse.hstack([self.tags, self.item_indicator], "csr").astype(np.float32)
+
+    def original(self, user: int) -> pd.Series:
+        """What the post's class does for one request; its item matrix is cached, as there."""
+        user_csr = sparse.hstack([self.user_features, self.indicator[user]], "csr")
+        scores = self.model.predict(0, np.arange(self.n_items, dtype=np.int32), self.item_csr, user_csr)
+        return pd.Series(scores, index=self.item_ids).sort_values(ascending=False).head(TOP)
+
+    def recommender(self) -> Recommender:
+        """The same weights as a snapshot."""
+        model, none = self.model, np.zeros(0, np.float32)
+        users = FeatureSpace(IdTable.from_ids(f"f{index}=1" for index in range(4)), {})
+        tags = FeatureSpace(IdTable.from_ids(f"tag={index}" for index in range(N_TAGS)), {})
+        empty = Rows(np.zeros(N_USERS + 1, np.int64), np.zeros(0, np.int32), none)
+        snapshot = Snapshot(
+            user_ids=IdTable.from_ids(str(index) for index in range(N_USERS)),
+            user_space=users,
+            user_features=Table(model.user_embeddings[:4], model.user_biases[:4]),
+            user_indicators=Table(model.user_embeddings[4:], model.user_biases[4:]),
+            item_ids=IdTable.from_ids(self.item_ids),
+            n_known_items=self.n_items,
+            n_trained_items=self.n_items,
+            available=np.ones(self.n_items, np.bool_),
+            titles=TextTable.from_texts(self.item_ids),
+            item_space=tags,
+            item_features=Table(model.item_embeddings[:N_TAGS], model.item_biases[:N_TAGS]),
+            item_rows=Rows(self.tags.indptr.astype(np.int64), self.tags.indices, self.tags.data),
+            items=Table(self.item_csr @ model.item_embeddings, self.item_csr @ model.item_biases),
+            popularity=np.ones(self.n_items, np.float32),
+            popularity_weights=np.zeros(N_TAGS + 1, np.float32),
+            seen=empty,
+            filter_tokens=IdTable.from_ids(),
+            filter_rows=Rows(np.zeros(1, np.int64), np.zeros(0, np.int32), none),
+            fold_in_weights=np.zeros((2 * (NO_COMPONENTS + 1), NO_COMPONENTS), np.float32),
+            meta={"version": "bench", "log_offset": 0, "items_sequence": 0},
+        )
+        return Recommender(Catalogue(snapshot))
+
+
+def measure(n_items: int) -> dict[str, float | int]:
+    """Both ways, checked to give the same answer, then timed."""
+    world = World(n_items)
+    recommender = world.recommender()
+    state = UserState({f"f{index}": "1" for index in range(4)})
+
+    def ours() -> list[str]:
+        return [item.item_id for item in recommender.recommend(Query(user_id="7", k=TOP), state).items]
+
+    assert set(ours()) == set(world.original(7).index), "the two ways disagree"
+    original_ms, ours_ms = report.median_ms(lambda: world.original(7)), report.median_ms(ours)
+    return {
+        "items": n_items,
+        "original_ms": round(original_ms, 3),
+        "ours_ms": round(ours_ms, 3),
+        "ratio": round(original_ms / ours_ms, 1),
+    }
+
+
+def main() -> None:
+    """Measure every size."""
+    report.write("scoring", SEED, [measure(n_items) for n_items in SIZES])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Manifest: what a version consists of, where it comes from, and the proof that it is what was written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from recommender import files
+from recommender.errors import ArtifactError, CorruptArtifactError
+from recommender.registry.arrays import ArraySpec, FileEntry
+
+NAME = "manifest.json"
+SCHEMA = 1
+SOFTWARE = ("lightfm-serve", "lightfm-next", "numpy")
+
+Status = Literal["ready", "rejected"]
+
+
+class NewerSchemaError(CorruptArtifactError):
+    """A newer release wrote this version. It is refused, but nothing is wrong with it."""
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """``manifest.json`` of a version.
+
+    The last key in the file is the SHA-256 of all that stands before it. It stays there in every schema,
+    so that a newer version can be told from a damaged one.
+    """
+
+    schema: int
+    version: str
+    parent: str | None
+    created_at: datetime
+    status: Status
+    reason: str | None
+    software: dict[str, str]
+    files: tuple[FileEntry, ...]
+    arrays: dict[str, dict[str, ArraySpec]]
+    meta: dict[str, Any]
+
+
+class _Schema(msgspec.Struct):
+    schema: int
+
+
+def plain_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Same as it will be read back: lists for tuples, texts for keys.
+
+    Raises
+    ------
+    ArtifactError
+        It is not JSON, as a NaN or a numpy number is not.
+    """
+    try:
+        plain: dict[str, Any] = json.loads(_encoded(meta))
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(f"meta is not JSON: {error}") from error
+    return plain
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write a new manifest and wait until it is on disk."""
+    with (folder / NAME).open("xb") as file:
+        file.write(_sealed(_encoded(msgspec.to_builtins(manifest))))
+        files.sync(file)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and verify the manifest of the version in `folder`.
+
+    Raises
+    ------
+    NewerSchemaError
+        A newer release wrote it.
+    CorruptArtifactError
+        It is not what was written.
+    """
+    place = f"{folder.name}/{NAME}"
+    try:
+        raw = (folder / NAME).read_bytes()
+        _require_seal(raw)
+        _require_schema(raw, place)
+        manifest = msgspec.json.decode(raw, type=Manifest)
+    except FileNotFoundError as error:
+        raise CorruptArtifactError(f"{place} is missing") from error
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise CorruptArtifactError(f"{place}: {error}") from error
+    if manifest.version != folder.name:
+        raise CorruptArtifactError(f"{place} is of version {manifest.version!r}")
+    return manifest
+
+
+def software() -> dict[str, str]:
+    """Versions of what a model depends on."""
+    return {name: _installed(name) for name in SOFTWARE}
+
+
+def _installed(name: str) -> str:
+    try:
+        return installed(name)
+    except PackageNotFoundError:  # a checkout on the path, or another build of LightFM
+        return "unknown"
+
+
+def _encoded(content: Any) -> bytes:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1).encode()
+
+
+def _sealed(encoded: bytes) -> bytes:
+    body = encoded.removesuffix(b"\n}")
+    return body + _seal(body)
+
+
+def _seal(body: bytes) -> bytes:
+    return f',\n "sha256": "{hashlib.sha256(body).hexdigest()}"\n}}\n'.encode()
+
+
+def _require_seal(raw: bytes) -> None:
+    length = len(_seal(b""))
+    if raw[-length:] != _seal(raw[:-length]):
+        raise ValueError("it is not as it was written, its own sha256 says")
+
+
+def _require_schema(raw: bytes, place: str) -> None:
+    schema = msgspec.json.decode(raw, type=_Schema).schema
+    if schema > SCHEMA:
+        raise NewerSchemaError(
+            f"{place} has schema {schema}, this release reads up to {SCHEMA}: a newer release wrote it"
+        )

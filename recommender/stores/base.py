@@ -1,0 +1,193 @@
+"""What a store is: two protocols, and the records that pass through them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from recommender.features import FeatureValue
+from recommender.queries import UserState
+
+FeatureMap = dict[str, FeatureValue]
+
+
+class User(msgspec.Struct, frozen=True, array_like=True):
+    """A user; `updated_at` in seconds since the epoch."""
+
+    user_id: str
+    features: FeatureMap | None
+    updated_at: float
+
+
+class Item(msgspec.Struct, frozen=True, array_like=True):
+    """An item; `updated_at` in seconds since the epoch."""
+
+    item_id: str
+    title: str | None
+    features: FeatureMap | None
+    available: bool
+    updated_at: float
+
+
+class Interaction(msgspec.Struct, frozen=True, array_like=True, tag="i"):
+    """Something a user did with an item; `timestamp` in seconds since the epoch."""
+
+    user_id: str
+    item_id: str
+    weight: float
+    timestamp: float
+    event: str | None = None
+    event_id: str | None = None
+
+
+class UserDeleted(msgspec.Struct, frozen=True, array_like=True, tag="d"):
+    """A user is to be forgotten; what comes later counts again."""
+
+    user_id: str
+
+
+class Poison(NamedTuple):
+    """A log entry that cannot be read."""
+
+    reason: str
+
+
+class LogEntry(NamedTuple):
+    """An entry and its place."""
+
+    offset: int
+    event: Interaction | UserDeleted | Poison
+
+
+class Appended(NamedTuple):
+    """What an append did."""
+
+    accepted: int
+    duplicates: int
+    last_offset: int
+
+
+class LogState(NamedTuple):
+    """Ends of the log; `length` counts what has not been trimmed."""
+
+    last_offset: int
+    length: int
+
+
+class Fetched(NamedTuple):
+    """What the store knows of the users of a micro-batch."""
+
+    users: list[UserState]
+    items_sequence: int
+    last_offset: int
+
+
+class ItemChanges(NamedTuple):
+    """Changed items by rising sequence; None for one that was deleted."""
+
+    changes: list[tuple[int, str, Item | None]]
+    last_sequence: int
+    more: bool
+
+
+class StoreHealth(msgspec.Struct, frozen=True):
+    """How a store does."""
+
+    engine: str
+    version: str
+    latency_ms: float
+    warnings: list[str]
+
+
+class InteractionLog(Protocol):
+    """Interactions in the order in which they came.
+
+    An offset counts accepted entries from 1 on, so that it depends on no clock, and what waits is a
+    difference. Every method raises `StoreError` or one of its kinds, nothing else.
+    """
+
+    async def append(self, interactions: Sequence[Interaction]) -> Appended:
+        """Add interactions, all or none; they are durable when this returns.
+
+        One whose ``event_id`` was added before, within the store's window, is counted as a duplicate.
+        `StoreFullError` at the backlog cap: nothing unread is ever dropped to make room.
+        """
+        ...
+
+    async def read(self, after: int, limit: int) -> list[LogEntry]:
+        """Entries behind an offset, at most `limit`."""
+        ...
+
+    async def trim(self, through: int) -> None:
+        """Drop entries up to an offset, and recent interactions of users up to there."""
+        ...
+
+    async def state(self) -> LogState:
+        """Ends of the log."""
+        ...
+
+    async def advance(self, offset: int, items_sequence: int) -> None:
+        """Make sure that new offsets and sequences come behind these, as after a store was replaced."""
+        ...
+
+
+class FeatureStore(Protocol):
+    """Users, items, and what users did of late. Errors as for `InteractionLog`."""
+
+    async def fetch(self, user_ids: Sequence[str]) -> Fetched:
+        """States of users, in their order, in one round trip; a record that cannot be read has no features."""
+        ...
+
+    async def get_users(self, user_ids: Sequence[str]) -> list[User | None]:
+        """Users in the order asked; None for one that is not there."""
+        ...
+
+    async def put_users(self, users: Sequence[User]) -> list[bool]:
+        """Create or replace users, all or none; True for each that was created."""
+        ...
+
+    async def delete_user(self, user_id: str) -> bool:
+        """Erase a user and tell the log; False when the store had nothing of them."""
+        ...
+
+    async def list_users(self, cursor: str | None, limit: int) -> tuple[list[User], str | None]:
+        """Users by the order of their last change, and where to go on."""
+        ...
+
+    async def get_items(self, item_ids: Sequence[str]) -> list[Item | None]:
+        """Items in the order asked; None for one that is not there."""
+        ...
+
+    async def put_items(self, items: Sequence[Item]) -> list[bool]:
+        """Create or replace items, all or none; True for each that was created."""
+        ...
+
+    async def delete_item(self, item_id: str) -> bool:
+        """Delete an item; False when it was not there."""
+        ...
+
+    async def list_items(self, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:
+        """Items by the order of their last change, and where to go on."""
+        ...
+
+    async def item_changes(self, after: int, limit: int) -> ItemChanges:
+        """Items that changed behind a sequence, each once, as they are now."""
+        ...
+
+    async def recent(self, user_id: str) -> list[LogEntry]:
+        """A user's newest interaction with each item that is still in the log, newest first."""
+        ...
+
+    async def ping(self) -> StoreHealth:
+        """How the store does."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class Store(FeatureStore, InteractionLog, Protocol):
+    """Both; every implementation is one."""
