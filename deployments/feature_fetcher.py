@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import logging
 
-import msgspec
 from ray import serve
 
-from deployments.messages import Fetched
+from deployments.messages import Fetched, pack
 from recommender.errors import StoreError
 from recommender.queries import UserState
 from recommender.stores import open_store
 
 logger = logging.getLogger("recommender.feature_fetcher")
-
-_encode = msgspec.msgpack.Encoder().encode
 
 
 @serve.deployment
@@ -40,7 +37,7 @@ class FeatureFetcher:
             found = await self._store.fetch(named)
         except StoreError as error:
             logger.warning("answering without stored features: %s", error)
-            return _encode(Fetched([UserState() for _ in user_ids], 0, ["features"]))
+            return pack(Fetched([UserState() for _ in user_ids], 0, ["features"]))
         states = iter(found.users)
         known = [UserState() if user_id is None else next(states) for user_id in user_ids]
-        return _encode(Fetched(known, found.items_sequence, []))
+        return pack(Fetched(known, found.items_sequence, []))

@@ -1,10 +1,15 @@
-"""What travels between deployments: msgpack of these."""
+"""What travels between deployments, as bytes: msgpack on the way, JSON for the answer.
+
+Functions, not coders: Ray carries a deployment's globals to its replicas, and coders cannot be carried.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from recommender.queries import UserState
+from recommender.queries import Query, RankQuery, UserState
 
 
 class Fetched(msgspec.Struct, frozen=True, array_like=True):
@@ -14,3 +19,35 @@ class Fetched(msgspec.Struct, frozen=True, array_like=True):
     items_sequence: int
     """Newest change of the catalogue; a predictor that is behind catches up before it answers."""
     degraded: list[str]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_json = msgspec.json.Encoder()
+_queries = msgspec.msgpack.Decoder(list[Query])
+_rank_query = msgspec.msgpack.Decoder(RankQuery)
+_fetched = msgspec.msgpack.Decoder(Fetched)
+
+
+def pack(message: Fetched | RankQuery | Sequence[Query]) -> bytes:
+    """Bytes for another deployment."""
+    return _encoder.encode(message)
+
+
+def unpack_queries(message: bytes) -> list[Query]:
+    """Queries of a micro-batch."""
+    return _queries.decode(message)
+
+
+def unpack_rank_query(message: bytes) -> RankQuery:
+    """One rank query."""
+    return _rank_query.decode(message)
+
+
+def unpack_fetched(message: bytes) -> Fetched:
+    """What the fetcher found."""
+    return _fetched.decode(message)
+
+
+def answer(struct: msgspec.Struct) -> bytes:
+    """JSON that goes to the client as it is."""
+    return _json.encode(struct)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
+
 from recommender.registry import Registry, VersionInfo
 
 NAME, NAMESPACE = "model-store", "recommender"
@@ -39,7 +40,7 @@ class ModelStoreState:
     async def refresh(self) -> str | None:
         """Serve what the registry says is current; returns its version."""
         async with self._lock:
-            current = await asyncio.to_thread(self._registry.current)
+            current = await asyncio.to_thread(self._registry.advance)
             if self._published is None or current.version != self._published.version:
                 await self._load()
         return self._published and self._published.version

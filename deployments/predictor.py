@@ -7,15 +7,13 @@ import logging
 import os
 from typing import Any
 
-import msgspec
 from ray import serve
 
-from deployments.messages import Fetched
+from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries, unpack_rank_query
 from deployments.model_store import Published, model_store
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import catch_up
 from recommender.errors import NotFittedError, StoreError
-from recommender.queries import Query, RankQuery
 from recommender.recommending import Recommender
 from recommender.snapshot import Snapshot
 from recommender.stores import open_store
@@ -24,11 +22,6 @@ logger = logging.getLogger("recommender.predictor")
 
 CATCH_UP_EVERY_S = 0.2
 ASK_AGAIN_AFTER_S = 0.2
-
-_queries = msgspec.msgpack.Decoder(list[Query]).decode
-_rank_query = msgspec.msgpack.Decoder(RankQuery).decode
-_fetched = msgspec.msgpack.Decoder(Fetched).decode
-_json = msgspec.json.Encoder().encode
 
 
 @serve.deployment
@@ -57,21 +50,21 @@ class Predictor:
 
     async def recommend_many(self, queries: bytes, fetched: bytes) -> list[bytes]:
         """One JSON answer a query."""
-        known = _fetched(fetched)
+        known = unpack_fetched(fetched)
         recommender, degraded = await self._up_to(known)
-        answers = recommender.recommend_many(_queries(queries), known.states, degraded)
-        return [_json(answer) for answer in answers]
+        answers = recommender.recommend_many(unpack_queries(queries), known.states, degraded)
+        return [answer(each) for each in answers]
 
     async def rank(self, query: bytes, fetched: bytes) -> bytes:
         """JSON of a ranking."""
-        known = _fetched(fetched)
+        known = unpack_fetched(fetched)
         recommender, degraded = await self._up_to(known)
-        return _json(recommender.rank(_rank_query(query), known.states[0], degraded))
+        return answer(recommender.rank(unpack_rank_query(query), known.states[0], degraded))
 
     async def popular(self, k: int, filters: list[str], fetched: bytes) -> bytes:
         """JSON of the baseline."""
-        recommender, _ = await self._up_to(_fetched(fetched))
-        return _json(recommender.popular(k, filters))
+        recommender, _ = await self._up_to(unpack_fetched(fetched))
+        return answer(recommender.popular(k, filters))
 
     async def status(self) -> dict[str, Any]:
         """Who this is and what it serves."""

@@ -13,6 +13,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from deployments.calls import call_idempotent
+from deployments.messages import pack
 from deployments.problems import Problem, unavailable
 from recommender.errors import StoreError
 from recommender.queries import Query, RankQuery
@@ -25,8 +26,6 @@ BATCH_WAIT_S = 0.001
 """How long a lone request waits for company."""
 STATUS_TIMEOUT_S = 2.0
 ACTIVATION_TIMEOUT_S = 10.0
-
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Service:
@@ -66,15 +65,13 @@ class Service:
     async def recommend_many(self, queries: Sequence[Query]) -> list[bytes]:
         """JSON of each answer, in order."""
         fetched = await self._fetch([query.user_id for query in queries])
-        answers: list[bytes] = await call_idempotent(
-            self._predictor.recommend_many, _encode(queries), fetched
-        )
+        answers: list[bytes] = await call_idempotent(self._predictor.recommend_many, pack(queries), fetched)
         return answers
 
     async def rank(self, query: RankQuery) -> bytes:
         """JSON of a ranking."""
         fetched = await self._fetch([query.user_id])
-        ranking: bytes = await call_idempotent(self._predictor.rank, _encode(query), fetched)
+        ranking: bytes = await call_idempotent(self._predictor.rank, pack(query), fetched)
         return ranking
 
     async def popular(self, k: int, filters: list[str]) -> bytes:
@@ -90,9 +87,11 @@ class Service:
         if not await self._trainer.train.remote():
             raise Problem(409, "a training is running; see /v1/status")
 
-    async def history(self, user_id: str, after_offset: int) -> list[tuple[str, float, float, str | None]]:
+    async def history(
+        self, user_id: str, after_offset: int
+    ) -> list[tuple[int, str, float, float, str | None]]:
         """Learned interactions of a user, newest first."""
-        rows: list[tuple[str, float, float, str | None]] = await call_idempotent(
+        rows: list[tuple[int, str, float, float, str | None]] = await call_idempotent(
             self._trainer.history, user_id, after_offset
         )
         return rows

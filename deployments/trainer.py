@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from ray import serve
-from recommender.archive import Archive
-from recommender.registry import Registry
 
 from deployments.args import AppArgs
 from deployments.model_store import model_store
+from recommender.archive import Archive
 from recommender.errors import RecommenderError
 from recommender.learner import Learner
+from recommender.registry import Registry
 from recommender.sources import open_dataset
 from recommender.stores import open_store
 
 logger = logging.getLogger("recommender.trainer")
+
+HistoryRow = tuple[int, str, float, float, str | None]
+"""Offset, item, weight, timestamp and event of a learned interaction."""
 
 LOOK_EVERY_S = 1.0
 NICENESS = 10
@@ -71,12 +74,12 @@ class Trainer:
         """What it does and how the last training went."""
         return {"doing": self._doing, "last_training": self._last, "pid": os.getpid()}
 
-    async def history(self, user_id: str, after_offset: int) -> list[tuple[str, float, float, str | None]]:
+    async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
         """Learned interactions of a user with an offset above `after_offset`, newest first."""
         frame = await self._learner.history(user_id)
         # what was imported has offset 0 and counts unless the user was deleted
         kept = frame[frame["offset"] > after_offset] if after_offset else frame
-        columns = ("item_id", "weight", "timestamp", "event")
+        columns = ("offset", "item_id", "weight", "timestamp", "event")
         return list(kept[list(columns)].iloc[::-1].itertuples(index=False, name=None))
 
     def check_health(self) -> None:

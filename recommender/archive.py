@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recommender.errors import CorruptArtifactError
-from recommender.files import sync_folder, write_durably
+from recommender.files import replacing
 
 ROW_GROUP = 65_536
 YOUNG_S = 600.0
@@ -81,10 +81,9 @@ class Archive:
         pq.write_table(table, sink, row_group_size=ROW_GROUP, compression="zstd")
         content = memoryview(sink.getvalue())
         name = f"{first_offset:012d}-{last_offset:012d}-{uuid.uuid4().hex[:8]}.parquet"
-        temporary = self._folder / f".tmp-{name}"
-        sha256 = write_durably(temporary, content)
-        temporary.rename(self._folder / name)
-        sync_folder(self._folder)
+        with replacing(self._folder / name) as file:
+            file.write(content)
+        sha256 = hashlib.sha256(content).hexdigest()
         return Segment(name, len(frame), len(content), sha256, first_offset, last_offset)
 
     def read(self, segments: Sequence[Segment]) -> pd.DataFrame:
@@ -107,7 +106,9 @@ class Archive:
             try:
                 table = pq.read_table(self._folder / segment.name, filters=pc.field("user_id") == user_id)
             except (OSError, pa.ArrowInvalid) as error:
-                raise CorruptArtifactError(f"archive segment {segment.name} cannot be read: {error}") from None
+                raise CorruptArtifactError(
+                    f"archive segment {segment.name} cannot be read: {error}"
+                ) from None
             frames.append(table.sort_by("position").to_pandas())
         rows = pd.concat(frames, ignore_index=True) if frames else SCHEMA.empty_table().to_pandas()
         return rows.drop(columns="position")
@@ -145,9 +146,7 @@ class Archive:
         doomed = frame["offset"].to_numpy() <= frame["user_id"].map(users).fillna(-1).to_numpy()
         if not doomed.any():
             return segment
-        return self.append(
-            frame[~doomed], first_offset=segment.first_offset, last_offset=segment.last_offset
-        )
+        return self.append(frame[~doomed], first_offset=segment.first_offset, last_offset=segment.last_offset)
 
     def _verified(self, segment: Segment) -> pa.Table:
         try:

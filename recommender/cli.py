@@ -66,11 +66,15 @@ def fetch(name: str, as_json: bool) -> None:
 @click.argument("dataset")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of model versions.")
 @click.option("--epochs", type=click.IntRange(min=1), default=ModelSettings.epochs, show_default=True)
-@click.option("--no-components", type=click.IntRange(min=1), default=ModelSettings.no_components, show_default=True)
+@click.option(
+    "--no-components", type=click.IntRange(min=1), default=ModelSettings.no_components, show_default=True
+)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--seed", type=int, default=ModelSettings.seed, show_default=True)
 @as_json
-def train(dataset: str, out: Path, epochs: int, no_components: int, threads: int, seed: int, as_json: bool) -> None:
+def train(
+    dataset: str, out: Path, epochs: int, no_components: int, threads: int, seed: int, as_json: bool
+) -> None:
     """Train on DATASET and publish the version into a folder.
 
     DATASET is movielens-100k, synthetic, or a folder with interactions, users and items.
@@ -93,7 +97,12 @@ def train(dataset: str, out: Path, epochs: int, no_components: int, threads: int
     parts = {"snapshot": snapshot.to_arrays(), "train_state": model_to_arrays(trained.model)}
     version = registry.publish(Artifact(parts, meta), parent=None, status="ready")
     registry.activate(version, pinned=False)
-    shown = {"version": version, "folder": str(out), "trained_on": meta["trained_on"], "metrics": meta["metrics"]}
+    shown = {
+        "version": version,
+        "folder": str(out),
+        "trained_on": meta["trained_on"],
+        "metrics": meta["metrics"],
+    }
     _say(shown, f"version {version} in {out}\n{_table(trained.metrics)}", as_json)
 
 
@@ -122,9 +131,13 @@ def recommend(user: str, model: Path, k: int, features: str | None, explain: boo
     """Recommend items to USER from a folder that `train` wrote."""
     loaded = Registry(model).load_current()
     if loaded is None:
-        raise click.ClickException(f"there is no model in {model}; write one with: recommender train DATASET --out {model}")
+        raise click.ClickException(
+            f"there is no model in {model}; write one with: recommender train DATASET --out {model}"
+        )
     version, artifact = loaded
-    snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta["snapshot"], "version": version})
+    snapshot = Snapshot.from_arrays(
+        artifact.parts["snapshot"], {**artifact.meta["snapshot"], "version": version}
+    )
     query = Query(user_id=user, k=k, features=_features(features), explain=explain)
     answer = Recommender(Catalogue(snapshot)).recommend(query, UserState())
     _say(json.loads(msgspec.json.encode(answer)), _listed(answer), as_json)

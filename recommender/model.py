@@ -65,7 +65,7 @@ class LFMRecommender(LightFM):
                 f"indicators is {indicators!r}; it must be 'users', 'items', 'both' or False"
             )
         self.indicators = indicators
-        self._seed = lightfm.get("random_state")
+        self.seed = lightfm.get("random_state")
         super().__init__(**lightfm)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -84,8 +84,8 @@ class LFMRecommender(LightFM):
     ) -> Self:
         """Forget everything, then `fit_partial`."""
         self._reset_state()
-        if isinstance(self._seed, int):
-            self.random_state = np.random.RandomState(self._seed)
+        if isinstance(self.seed, int):
+            self.random_state = np.random.RandomState(self.seed)
         return self.fit_partial(
             interactions, user_features, item_features, sample_weight, epochs, num_threads, verbose
         )
@@ -227,6 +227,10 @@ class LFMRecommender(LightFM):
         """What each learned item feature says of popularity, shape (n_features + 1,), intercept last."""
         self._check_fitted()
         return self._popularity_weights
+
+    def restore_popularity(self, popularity: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+        """Take over the baseline of a stored model."""
+        self.popularity, self._popularity_weights = popularity, weights
 
     def _reset_state(self) -> None:
         super()._reset_state()

@@ -70,7 +70,9 @@ def evaluate(
     batches = [users[start : start + batch_size] for start in range(0, len(users), batch_size)]
     parts = [_judge(score(batch), train[batch], test[batch], k) for batch in batches]
     names = [f"ndcg@{k}", f"precision@{k}", f"recall@{k}", f"hit_rate@{k}", f"map@{k}", "mrr", "auc"]
-    per_user = {name: np.concatenate([part[name] for part in parts]) if parts else np.zeros(0) for name in names}
+    per_user = {
+        name: np.concatenate([part[name] for part in parts]) if parts else np.zeros(0) for name in names
+    }
     return Evaluation(users, per_user)
 
 

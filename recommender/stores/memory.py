@@ -81,7 +81,9 @@ class MemoryStore:
 
     async def fetch(self, user_ids: Sequence[str]) -> Fetched:
         """See `FeatureStore`."""
-        return Fetched([self._state(user_id) for user_id in user_ids], self._items_sequence, self._last_offset)
+        return Fetched(
+            [self._state(user_id) for user_id in user_ids], self._items_sequence, self._last_offset
+        )
 
     async def get_users(self, user_ids: Sequence[str]) -> list[User | None]:
         """See `FeatureStore`."""

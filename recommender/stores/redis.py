@@ -219,7 +219,9 @@ class RedisStore:
         if not ids:
             return []
         async with self._errors():
-            found: list[bytes | None] = await self._client.mget([self._key(f"{letter}:{an_id}") for an_id in ids])
+            found: list[bytes | None] = await self._client.mget(
+                [self._key(f"{letter}:{an_id}") for an_id in ids]
+            )
         return found
 
     async def _put(self, letter: str, name: str, records: Sequence[tuple[str, User | Item]]) -> list[bool]:
@@ -241,7 +243,9 @@ class RedisStore:
         try:
             yield
         except (BusyLoadingError, ReadOnlyError, ConnectionError, OSError) as error:
-            raise StoreUnavailableError(f"the store at {self._name} does not answer: {_reason(error)}") from error
+            raise StoreUnavailableError(
+                f"the store at {self._name} does not answer: {_reason(error)}"
+            ) from error
         except ResponseError as error:
             full = str(error).startswith(("BACKLOG", "OOM", "MISCONF")) or "OOM" in str(error)
             kind = StoreFullError if full else StoreError
@@ -314,7 +318,9 @@ def _warnings(info: dict[str, Any]) -> list[str]:
     if version < OLDEST_ENGINE:
         warnings.append(f"engine {info['redis_version']} is older than 7.0")
     if info.get("maxmemory_policy") not in (None, "noeviction"):
-        warnings.append(f"maxmemory-policy is {info['maxmemory_policy']}: interactions may be evicted; set noeviction")
+        warnings.append(
+            f"maxmemory-policy is {info['maxmemory_policy']}: interactions may be evicted; set noeviction"
+        )
     if not info.get("aof_enabled"):
         warnings.append("appendonly is off: interactions may be lost when the store dies")
     return warnings
