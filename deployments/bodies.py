@@ -27,6 +27,10 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
+        # the value itself is not sent back
+        message = (
+            message.partition(" value ")[0] + " value" if message.startswith("Invalid enum") else message
+        )
         loc = "body" + path.rstrip("`")
         raise Problem(
             422, f"{loc}: {message[:LONGEST_MESSAGE]}", [{"loc": loc, "msg": message[:LONGEST_MESSAGE]}]

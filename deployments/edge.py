@@ -7,6 +7,7 @@ import re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments import security
+from deployments.exposure import is_open_to_others
 from deployments.problems import problem_of
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
@@ -29,6 +30,7 @@ class Edge:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._keys = security.Keys.from_environment()
+        self._is_open: bool | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -46,7 +48,7 @@ class Edge:
             await send(message)
 
         try:
-            client = scope["client"][0] if scope.get("client") else None
+            client = self._client(scope)
             authorization = security.header(scope["headers"], b"authorization")
             security.check(self._keys, scope["method"], scope["path"], authorization, client)
             await self._app(scope, receive, watched)
@@ -54,6 +56,14 @@ class Edge:
             if started:
                 raise
             await problem_of(error).response()(scope, receive, watched)
+
+    def _client(self, scope: Scope) -> str | None:
+        """Address of a client, as far as it can be trusted to be theirs."""
+        if self._is_open is None:
+            self._is_open = not self._keys and is_open_to_others()
+        if self._is_open:
+            return "behind a proxy that is open to others"
+        return scope["client"][0] if scope.get("client") else None
 
 
 def _undecoded(scope: Scope) -> Scope:

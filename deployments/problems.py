@@ -89,6 +89,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem(422, "; ".join(f"{each['loc']}: {each['msg']}" for each in faults), faults)
     if isinstance(cause, HTTPException):
         return Problem(cause.status_code, str(cause.detail), headers=cause.headers)
+    if isinstance(cause, InvalidRequestError):
+        return Problem(422, str(cause), [{"loc": "request", "msg": str(cause)}])
     for kinds, status in _STATUS:
         if isinstance(cause, kinds):
             return unavailable(str(cause)) if status == 503 else Problem(status, str(cause))
@@ -97,7 +99,6 @@ def problem_of(error: Exception) -> Problem:
 
 
 _STATUS: Sequence[tuple[tuple[type[Exception], ...], int]] = (
-    ((InvalidRequestError,), 422),
     ((UnknownVersionError,), 404),
     ((ArtifactError,), 409),
     ((StoreFullError, StoreError, NotFittedError), 503),

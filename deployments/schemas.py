@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
-from recommender.stores.base import Interaction, Item, User
 
 from recommender.filters import Filter
 from recommender.queries import Query, RankQuery
+from recommender.stores.base import Interaction, Item, User
 
 MAX_ID_BYTES = 256
 MAX_NAME_BYTES = 128
@@ -239,7 +239,10 @@ def _seconds(timestamp: float | str | None) -> float:
     if timestamp is None:
         return time.time()
     if isinstance(timestamp, str):
-        moment = datetime.fromisoformat(timestamp)
+        try:
+            moment = datetime.fromisoformat(timestamp)
+        except ValueError:
+            raise ValueError("timestamp is neither seconds since the epoch nor RFC 3339") from None
         timestamp = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     if not 0 <= timestamp <= LATEST_TIMESTAMP:
         raise ValueError("timestamp is seconds since the epoch, or RFC 3339")

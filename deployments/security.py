@@ -74,7 +74,10 @@ def check(keys: Keys, method: str, path: str, authorization: str | None, client:
         return
     if not keys:
         if not is_loopback(client):
-            raise Problem(403, f"this service has no keys and answers loopback clients only; set {VARIABLE}")
+            raise Problem(
+                403,
+                f"this service has no keys and answers loopback clients only; set {VARIABLE}, or http_options.host: 127.0.0.1",
+            )
         return
     scope = keys.scope_of(authorization)
     if scope is None:

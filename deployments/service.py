@@ -16,6 +16,7 @@ from deployments.calls import call_idempotent
 from deployments.messages import pack
 from deployments.problems import Problem, unavailable
 from recommender.errors import StoreError
+from recommender.learner import HistoryRow
 from recommender.queries import Query, RankQuery
 
 logger = logging.getLogger("recommender.ingress")
@@ -87,13 +88,9 @@ class Service:
         if not await self._trainer.train.remote():
             raise Problem(409, "a training is running; see /v1/status")
 
-    async def history(
-        self, user_id: str, after_offset: int
-    ) -> list[tuple[int, str, float, float, str | None]]:
+    async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
         """Learned interactions of a user, newest first."""
-        rows: list[tuple[int, str, float, float, str | None]] = await call_idempotent(
-            self._trainer.history, user_id, after_offset
-        )
+        rows: list[HistoryRow] = await call_idempotent(self._trainer.history, user_id, after_offset)
         return rows
 
     async def versions(self) -> list[dict[str, Any]]:
@@ -138,8 +135,8 @@ class Service:
         return _status(active, replicas, trainer, log, store)
 
     async def is_ready(self) -> bool:
-        """Whether a model serves."""
-        return await self._models.active.remote() is not None
+        """Whether a predictor has a model."""
+        return any(replica["model_version"] for replica in await self.replicas())
 
     async def _fetch(self, user_ids: list[str | None]) -> bytes:
         fetched: bytes = await call_idempotent(self._fetcher.fetch_many, user_ids)

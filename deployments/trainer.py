@@ -15,15 +15,12 @@ from deployments.args import AppArgs
 from deployments.model_store import model_store
 from recommender.archive import Archive
 from recommender.errors import RecommenderError
-from recommender.learner import Learner
+from recommender.learner import HistoryRow, Learner
 from recommender.registry import Registry
 from recommender.sources import open_dataset
 from recommender.stores import open_store
 
 logger = logging.getLogger("recommender.trainer")
-
-HistoryRow = tuple[int, str, float, float, str | None]
-"""Offset, item, weight, timestamp and event of a learned interaction."""
 
 LOOK_EVERY_S = 1.0
 NICENESS = 10
@@ -76,11 +73,7 @@ class Trainer:
 
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
         """Learned interactions of a user with an offset above `after_offset`, newest first."""
-        frame = await self._learner.history(user_id)
-        # what was imported has offset 0 and counts unless the user was deleted
-        kept = frame[frame["offset"] > after_offset] if after_offset else frame
-        columns = ("offset", "item_id", "weight", "timestamp", "event")
-        return list(kept[list(columns)].iloc[::-1].itertuples(index=False, name=None))
+        return await self._learner.history(user_id, after_offset)
 
     def check_health(self) -> None:
         """Serve asks this; without its watch nothing would be learned."""

@@ -28,6 +28,8 @@ WEIGHTS = (1e-6, 1e6)
 PUT_AT_ONCE = 1_000
 
 T = TypeVar("T")
+HistoryRow = tuple[int, str, float, float, str | None]
+"""Offset, item, weight, timestamp and event of a learned interaction."""
 
 
 class Store(FeatureStore, InteractionLog, Protocol):
@@ -132,11 +134,32 @@ class Learner:
             segments = await asyncio.to_thread(self._archive.erase, segments, consumed.deleted)
         return await self._learn(segments, consumed.last_offset, progress)
 
-    async def history(self, user_id: str) -> pd.DataFrame:
-        """Learned interactions of a user, in order of their offsets."""
+    async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
+        """Learned interactions of a user, newest first.
+
+        Parameters
+        ----------
+        user_id
+            Known or not.
+        after_offset
+            Of the user's deletion: what came before does not count, what was imported (offset 0) only
+            where this is 0.
+        """
         newest = self.newest()
         segments = [Segment.from_json(each) for each in newest.meta["segments"]] if newest else []
-        return await asyncio.to_thread(self._archive.read_user, segments, user_id)
+        frame = await asyncio.to_thread(self._archive.read_user, segments, user_id)
+        kept = frame[frame["offset"] > after_offset] if after_offset else frame
+        newest_first = kept.sort_values("timestamp", ascending=False, kind="stable")
+        return [
+            (
+                row.offset,
+                row.item_id,
+                row.weight,
+                row.timestamp,
+                row.event if isinstance(row.event, str) else None,
+            )
+            for row in newest_first.itertuples()
+        ]
 
     async def _consume(self, after: int) -> Consumed:
         """Everything in the log behind `after` up to its end as it is now."""

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.errors import TrainingError
 from recommender.catalogue import Catalogue
+from recommender.errors import TrainingError
 from recommender.evaluation import evaluate, global_time_split
 from recommender.features import Features, FeatureSpace
 from recommender.frame import SparseFrame

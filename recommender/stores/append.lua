@@ -1,61 +1,86 @@
--- Add interactions to the log, all or none. One call a batch: room, duplicates, log, recent items.
--- ARGV: prefix, cap, seconds of a bucket of event ids, then for each: event id or '', user, item, payload.
--- Several values go into one command wherever that is possible; 1000 at a time, as Lua's stack allows.
-local prefix, cap, bucket_s = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local n = (#ARGV - 3) / 4
+-- Add interactions to the log: all or none, and each event id once.
+-- KEYS: the prefix, which carries the hash tag.
+-- ARGV: cap of the log, seconds of a bucket of event ids, n, m;
+--   n payloads; m event ids, all different; the positions (1 to n) of those m;
+--   then for each user: id, how many, and as many pairs of position and item.
+-- Returns how many were accepted, how many were duplicates, the last offset.
+-- The server serves nobody else meanwhile: hence values by the thousand in one command, as many as Lua's
+-- stack takes, and everything that needs no secret of the server was prepared by the client.
+-- Every key is read before the first is written, so that one of a wrong type fails with nothing done.
+local prefix = KEYS[1]
+local cap, bucket_s, n, m = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local first_id, last_id = 5 + n, 4 + n + m
 local log = prefix .. 'log'
-if redis.call('XLEN', log) + n > cap then
-  return redis.error_reply('BACKLOG the log holds ' .. cap .. ' entries at most')
-end
+local length = redis.call('XLEN', log)
+local offset = tonumber(redis.call('GET', prefix .. 'log:last') or '0')
 
 local bucket = math.floor(tonumber(redis.call('TIME')[1]) / bucket_s)
 local current = prefix .. 'dd:' .. bucket
-local previous = prefix .. 'dd:' .. (bucket - 1)
-
-local ids, known = {}, {}
-for i = 1, n do
-  local id = ARGV[4 * i]
-  if id ~= '' then ids[#ids + 1] = id end
-end
-for from = 1, #ids, 1000 do
-  local to = math.min(from + 999, #ids)
-  for _, key in ipairs({current, previous}) do
-    local there = redis.call('SMISMEMBER', key, unpack(ids, from, to))
-    for j = 1, #there do
-      if there[j] == 1 then known[ids[from + j - 1]] = true end
+local duplicate, duplicates = {}, 0
+if m > 0 then
+  for _, key in ipairs({current, prefix .. 'dd:' .. bucket - 1}) do
+    for from = first_id, last_id, 1000 do
+      local there = redis.call('SMISMEMBER', key, unpack(ARGV, from, math.min(from + 999, last_id)))
+      for j = 1, #there do
+        local position = there[j] == 1 and tonumber(ARGV[from + j - 1 + m])
+        if position and not duplicate[position] then
+          duplicate[position] = true
+          duplicates = duplicates + 1
+        end
+      end
     end
   end
 end
 
-local fresh_ids, accepted, recent = {}, 0, {}
-local offset = tonumber(redis.call('GET', prefix .. 'log:last') or '0')
-for i = 1, n do
-  local id, user, item, payload = ARGV[4 * i], ARGV[4 * i + 1], ARGV[4 * i + 2], ARGV[4 * i + 3]
-  if id == '' or not known[id] then
-    if id ~= '' then
-      known[id] = true
-      fresh_ids[#fresh_ids + 1] = id
-    end
-    accepted = accepted + 1
+if duplicates == n then return {0, duplicates, offset} end
+if length + n - duplicates > cap then
+  return redis.error_reply('BACKLOG ' .. length .. ' interactions wait to be learned, the limit is ' .. cap)
+end
+
+local offsets = {}
+for position = 1, n do
+  if not duplicate[position] then
     offset = offset + 1
-    redis.call('XADD', log, string.format('%.0f-0', offset), 'd', payload)
-    local own = recent[user]
-    if not own then
-      own = {}
-      recent[user] = own
+    offsets[position] = offset
+  end
+end
+
+local recent = {}
+local at = last_id + m + 1
+while at <= #ARGV do
+  local key, count = prefix .. 'r:' .. ARGV[at], tonumber(ARGV[at + 1])
+  local members = {}
+  for pair = at + 2, at + 2 * count, 2 do
+    local own = offsets[tonumber(ARGV[pair])]
+    if own then
+      members[#members + 1] = own
+      members[#members + 1] = ARGV[pair + 1]
     end
-    own[#own + 1] = string.format('%.0f', offset)
-    own[#own + 1] = item
+  end
+  redis.call('ZCARD', key)
+  recent[key] = members
+  at = at + 2 + 2 * count
+end
+
+for position = 1, n do
+  local own = offsets[position]
+  if own then redis.call('XADD', log, own .. '-0', 'd', ARGV[4 + position]) end
+end
+redis.call('SET', prefix .. 'log:last', offset)
+for key, members in pairs(recent) do
+  for from = 1, #members, 1000 do
+    redis.call('ZADD', key, unpack(members, from, math.min(from + 999, #members)))
   end
 end
-if accepted > 0 then redis.call('SET', prefix .. 'log:last', string.format('%.0f', offset)) end
-for user, own in pairs(recent) do
-  for from = 1, #own, 1000 do
-    redis.call('ZADD', prefix .. 'r:' .. user, unpack(own, from, math.min(from + 999, #own)))
+if m > 0 then
+  -- those that were there are in a bucket already; adding them again would only make the window longer
+  local fresh = {}
+  for id = first_id, last_id do
+    if not duplicate[tonumber(ARGV[id + m])] then fresh[#fresh + 1] = ARGV[id] end
   end
+  for from = 1, #fresh, 1000 do
+    redis.call('SADD', current, unpack(fresh, from, math.min(from + 999, #fresh)))
+  end
+  if #fresh > 0 then redis.call('EXPIRE', current, 2 * bucket_s) end
 end
-for from = 1, #fresh_ids, 1000 do
-  redis.call('SADD', current, unpack(fresh_ids, from, math.min(from + 999, #fresh_ids)))
-end
-if #fresh_ids > 0 then redis.call('EXPIRE', current, 2 * bucket_s) end
-return {accepted, n - accepted, offset}
+return {n - duplicates, duplicates, offset}

@@ -72,8 +72,15 @@ class Appended(NamedTuple):
 class LogState(NamedTuple):
     """Ends of the log; `length` counts what has not been trimmed."""
 
+    first_offset: int
+    """Of the oldest entry that is left; one behind the last when none is."""
     last_offset: int
     length: int
+
+    @property
+    def trimmed_through(self) -> int:
+        """Offset up to which nothing is left; 0 when nothing was trimmed."""
+        return self.first_offset - 1
 
 
 class Fetched(NamedTuple):
@@ -82,6 +89,8 @@ class Fetched(NamedTuple):
     users: list[UserState]
     items_sequence: int
     last_offset: int
+    unreadable: int = 0
+    """Users whose record is broken; they are answered as having no features."""
 
 
 class ItemChanges(NamedTuple):
@@ -90,6 +99,12 @@ class ItemChanges(NamedTuple):
     changes: list[tuple[int, str, Item | None]]
     last_sequence: int
     more: bool
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[int, str, Item | None]], after: int, limit: int) -> ItemChanges:
+        """At most `limit` of what was found behind a sequence, when one more was asked for."""
+        changes = list(found[:limit])
+        return cls(changes, changes[-1][0] if changes else after, len(found) > limit)
 
 
 class StoreHealth(msgspec.Struct, frozen=True):
@@ -105,23 +120,29 @@ class InteractionLog(Protocol):
     """Interactions in the order in which they came.
 
     An offset counts accepted entries from 1 on, so that it depends on no clock, and what waits is a
-    difference. Every method raises `StoreError` or one of its kinds, nothing else.
+    difference. Every method raises `StoreUnavailableError` when the store does not answer in time,
+    `StoreFullError` when it takes no more (backlog, memory or disk), and `StoreError` when it answers
+    what cannot be.
     """
 
     async def append(self, interactions: Sequence[Interaction]) -> Appended:
-        """Add interactions, all or none; they are durable when this returns.
+        """Add interactions, all or none; they are in the store's log when this returns.
 
         One whose ``event_id`` was added before, within the store's window, is counted as a duplicate.
-        `StoreFullError` at the backlog cap: nothing unread is ever dropped to make room.
+        `StoreFullError` at the backlog cap: nothing unread is ever dropped to make room. After
+        `StoreUnavailableError` they may have been added or not; with event ids, repeating is safe.
         """
         ...
 
     async def read(self, after: int, limit: int) -> list[LogEntry]:
-        """Entries behind an offset, at most `limit`."""
+        """Entries behind an offset, at most `limit`; one that cannot be read comes as `Poison`."""
         ...
 
     async def trim(self, through: int) -> None:
-        """Drop entries up to an offset, and recent interactions of users up to there."""
+        """Drop entries up to an offset, which all readers have learned, and what was kept because of them.
+
+        That is recent interactions up to there, and the notes of users deleted up to there.
+        """
         ...
 
     async def state(self) -> LogState:
@@ -149,11 +170,17 @@ class FeatureStore(Protocol):
         ...
 
     async def delete_user(self, user_id: str) -> bool:
-        """Erase a user and tell the log; False when the store had nothing of them."""
+        """Erase a user and tell the log, in one step; False when the store had nothing of them.
+
+        The log is told in any case, and beyond the backlog cap: what was learned earlier must go too.
+        """
         ...
 
     async def list_users(self, cursor: str | None, limit: int) -> tuple[list[User], str | None]:
-        """Users by the order of their last change, and where to go on."""
+        """Users by the order of their last change, and where to go on; None at the end.
+
+        One that does not change meanwhile comes exactly once.
+        """
         ...
 
     async def get_items(self, item_ids: Sequence[str]) -> list[Item | None]:
@@ -169,7 +196,10 @@ class FeatureStore(Protocol):
         ...
 
     async def list_items(self, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:
-        """Items by the order of their last change, and where to go on."""
+        """Items by the order of their last change, and where to go on; None at the end.
+
+        One that does not change meanwhile comes exactly once.
+        """
         ...
 
     async def item_changes(self, after: int, limit: int) -> ItemChanges:

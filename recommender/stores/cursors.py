@@ -1,15 +1,46 @@
-"""Cursors of listings: where a page ended."""
+"""Listings by the sequence of the last change, and the cursors that continue them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from recommender.errors import InvalidRequestError
 
+T = TypeVar("T")
 
-def to_cursor(page: Sequence[tuple[int, str]], limit: int) -> str | None:
-    """Cursor behind a page of (sequence, id); None when there was less than was asked for."""
-    return str(page[-1][0]) if len(page) == limit else None
+
+async def list_live(
+    changed: Callable[[int, int], Awaitable[Sequence[tuple[int, str, T | None]]]],
+    cursor: str | None,
+    limit: int,
+) -> tuple[list[T], str | None]:
+    """A full page of records that are there, and the cursor behind it; None when nothing is left.
+
+    Parameters
+    ----------
+    changed
+        Gives (sequence, id, record or None) behind a sequence, at most so many.
+    cursor
+        Of the page before; None for the first.
+    limit
+        Length of a page.
+
+    Raises
+    ------
+    InvalidRequestError
+        The cursor is none that was given out.
+    """
+    after = from_cursor(cursor)
+    live: list[tuple[int, T]] = []
+    while len(live) <= limit:
+        page = await changed(after, limit + 1)
+        live += [(sequence, record) for sequence, _, record in page if record is not None]
+        if len(page) <= limit:
+            break
+        after = page[-1][0]
+    following = str(live[limit - 1][0]) if len(live) > limit else None
+    return [record for _, record in live[:limit]], following
 
 
 def from_cursor(cursor: str | None) -> int:

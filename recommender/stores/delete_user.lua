@@ -1,8 +1,10 @@
--- Erase a user and tell the log. ARGV: prefix, id, payload of the log entry.
-local prefix, id, payload = ARGV[1], ARGV[2], ARGV[3]
-local had = redis.call('DEL', prefix .. 'u:' .. id) + redis.call('DEL', prefix .. 'r:' .. id)
-redis.call('ZREM', prefix .. 'users', id)
-local offset = string.format('%.0f', redis.call('INCR', prefix .. 'log:last'))
-redis.call('XADD', prefix .. 'log', offset .. '-0', 'd', payload)
+-- Erase a user and tell the log, also when nothing is stored: what was learned of them must go as well.
+-- KEYS: prefix. ARGV: id, payload of the log entry. Returns how many records the user had.
+local prefix, id = KEYS[1], ARGV[1]
+redis.call('ZCARD', prefix .. 'users') -- of a wrong type: fail before anything is written
+local offset = tonumber(redis.call('GET', prefix .. 'log:last') or '0') + 1
+redis.call('XADD', prefix .. 'log', offset .. '-0', 'd', ARGV[2])
+redis.call('SET', prefix .. 'log:last', offset)
 redis.call('SET', prefix .. 't:' .. id, offset)
-return had
+redis.call('ZREM', prefix .. 'users', id)
+return redis.call('DEL', prefix .. 'u:' .. id, prefix .. 'r:' .. id)

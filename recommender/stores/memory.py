@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from recommender.errors import StoreFullError
 from recommender.queries import UserState
@@ -18,11 +19,17 @@ from recommender.stores.base import (
     User,
     UserDeleted,
 )
-from recommender.stores.cursors import from_cursor, to_cursor
+from recommender.stores.cursors import list_live
+from recommender.stores.records import pack, unpack_event, unpack_item, unpack_user
+
+T = TypeVar("T")
 
 
 class MemoryStore:
     """A store in this process; gone with it.
+
+    It keeps packed records as the others do, so that what comes back is equal to what was given, yet
+    never the same object.
 
     Parameters
     ----------
@@ -30,49 +37,53 @@ class MemoryStore:
         Entries that the log holds at most.
     """
 
-    def __init__(self, max_backlog: int = 1_000_000) -> None:
+    def __init__(self, *, max_backlog: int = 1_000_000) -> None:
         self._max_backlog = max_backlog
-        self._log: dict[int, Interaction | UserDeleted] = {}
+        self._log: dict[int, bytes] = {}
         self._last_offset = 0
         self._event_ids: set[str] = set()
-        self._users: dict[str, User] = {}
-        self._items: dict[str, Item] = {}
+        self._users: dict[str, bytes] = {}
+        self._items: dict[str, bytes] = {}
         self._user_sequences: dict[str, int] = {}
         self._item_sequences: dict[str, int] = {}
-        self._sequence = 0
+        self._users_sequence = 0
         self._items_sequence = 0
         self._recent: dict[str, dict[str, int]] = {}
         self._deleted: dict[str, int] = {}
 
     async def append(self, interactions: Sequence[Interaction]) -> Appended:
         """See `InteractionLog`."""
-        if len(self._log) + len(interactions) > self._max_backlog:
-            raise StoreFullError(f"{len(self._log)} interactions wait to be learned; try again later")
-        accepted = 0
-        for interaction in interactions:
-            if interaction.event_id is not None:
-                if interaction.event_id in self._event_ids:
-                    continue
-                self._event_ids.add(interaction.event_id)
-            accepted += 1
-            self._add(interaction)
+        fresh = self._fresh(interactions)
+        packed = [pack(interaction) for interaction in fresh]
+        if fresh and len(self._log) + len(fresh) > self._max_backlog:
+            raise StoreFullError(
+                f"{len(self._log)} interactions wait to be learned, the limit is {self._max_backlog}"
+            )
+        for interaction, payload in zip(fresh, packed, strict=True):
+            self._add(payload)
             self._recent.setdefault(interaction.user_id, {})[interaction.item_id] = self._last_offset
-        return Appended(accepted, len(interactions) - accepted, self._last_offset)
+        self._event_ids.update(each.event_id for each in fresh if each.event_id is not None)
+        return Appended(len(fresh), len(interactions) - len(fresh), self._last_offset)
 
     async def read(self, after: int, limit: int) -> list[LogEntry]:
         """See `InteractionLog`."""
-        entries = [LogEntry(offset, event) for offset, event in self._log.items() if offset > after]
-        return entries[:limit]
+        offsets = [offset for offset in self._log if offset > after]
+        return [self._entry(offset) for offset in offsets[:limit]]
 
     async def trim(self, through: int) -> None:
         """See `InteractionLog`."""
-        self._log = {offset: event for offset, event in self._log.items() if offset > through}
+        self._log = {offset: payload for offset, payload in self._log.items() if offset > through}
+        self._deleted = {user_id: offset for user_id, offset in self._deleted.items() if offset > through}
         for user_id, items in list(self._recent.items()):
-            self._recent[user_id] = {item_id: offset for item_id, offset in items.items() if offset > through}
+            left = {item_id: offset for item_id, offset in items.items() if offset > through}
+            if left:
+                self._recent[user_id] = left
+            else:
+                del self._recent[user_id]
 
     async def state(self) -> LogState:
         """See `InteractionLog`."""
-        return LogState(self._last_offset, len(self._log))
+        return LogState(next(iter(self._log), self._last_offset + 1), self._last_offset, len(self._log))
 
     async def advance(self, offset: int, items_sequence: int) -> None:
         """See `InteractionLog`."""
@@ -87,43 +98,43 @@ class MemoryStore:
 
     async def get_users(self, user_ids: Sequence[str]) -> list[User | None]:
         """See `FeatureStore`."""
-        return [self._users.get(user_id) for user_id in user_ids]
+        return [unpack_user(self._users.get(user_id)) for user_id in user_ids]
 
     async def put_users(self, users: Sequence[User]) -> list[bool]:
         """See `FeatureStore`."""
+        records = [(user.user_id, pack(user)) for user in users]
         created: list[bool] = []
-        for user in users:
-            created.append(user.user_id not in self._users)
-            self._users[user.user_id] = user
-            self._sequence += 1
-            self._user_sequences[user.user_id] = self._sequence
+        for user_id, packed in records:
+            created.append(user_id not in self._users)
+            self._users[user_id] = packed
+            self._users_sequence += 1
+            self._user_sequences[user_id] = self._users_sequence
         return created
 
     async def delete_user(self, user_id: str) -> bool:
         """See `FeatureStore`."""
-        self._user_sequences.pop(user_id, None)
-        known = self._users.pop(user_id, None) is not None
-        had_recent = bool(self._recent.pop(user_id, None))
-        self._add(UserDeleted(user_id))
+        self._add(pack(UserDeleted(user_id)))
         self._deleted[user_id] = self._last_offset
-        return known or had_recent
+        self._user_sequences.pop(user_id, None)
+        had = (self._users.pop(user_id, None), self._recent.pop(user_id, None))
+        return had != (None, None)
 
     async def list_users(self, cursor: str | None, limit: int) -> tuple[list[User], str | None]:
         """See `FeatureStore`."""
-        page = _behind(self._user_sequences, from_cursor(cursor), limit)
-        return [self._users[user_id] for _, user_id in page], to_cursor(page, limit)
+        return await list_live(self._changed_users, cursor, limit)
 
     async def get_items(self, item_ids: Sequence[str]) -> list[Item | None]:
         """See `FeatureStore`."""
-        return [self._items.get(item_id) for item_id in item_ids]
+        return [unpack_item(self._items.get(item_id)) for item_id in item_ids]
 
     async def put_items(self, items: Sequence[Item]) -> list[bool]:
         """See `FeatureStore`."""
+        records = [(item.item_id, pack(item)) for item in items]
         created: list[bool] = []
-        for item in items:
-            created.append(item.item_id not in self._items)
-            self._items[item.item_id] = item
-            self._touch(item.item_id)
+        for item_id, packed in records:
+            created.append(item_id not in self._items)
+            self._items[item_id] = packed
+            self._touch(item_id)
         return created
 
     async def delete_item(self, item_id: str) -> bool:
@@ -135,20 +146,16 @@ class MemoryStore:
 
     async def list_items(self, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:
         """See `FeatureStore`."""
-        page = _behind(self._item_sequences, from_cursor(cursor), limit)
-        items = [self._items[item_id] for _, item_id in page if item_id in self._items]
-        return items, to_cursor(page, limit)
+        return await list_live(self._changed_items, cursor, limit)
 
     async def item_changes(self, after: int, limit: int) -> ItemChanges:
         """See `FeatureStore`."""
-        page = _behind(self._item_sequences, after, limit)
-        changes = [(sequence, item_id, self._items.get(item_id)) for sequence, item_id in page]
-        return ItemChanges(changes, page[-1][0] if page else after, len(page) == limit)
+        return ItemChanges.of(await self._changed_items(after, limit + 1), after, limit)
 
     async def recent(self, user_id: str) -> list[LogEntry]:
         """See `FeatureStore`."""
         offsets = sorted(self._recent.get(user_id, {}).values(), reverse=True)
-        return [LogEntry(offset, self._log[offset]) for offset in offsets if offset in self._log]
+        return [self._entry(offset) for offset in offsets]
 
     async def ping(self) -> StoreHealth:
         """See `FeatureStore`."""
@@ -157,20 +164,44 @@ class MemoryStore:
     async def close(self) -> None:
         """See `FeatureStore`."""
 
-    def _add(self, event: Interaction | UserDeleted) -> None:
+    def _fresh(self, interactions: Sequence[Interaction]) -> list[Interaction]:
+        """Interactions whose event id is new, here and among themselves."""
+        fresh: list[Interaction] = []
+        seen: set[str] = set()
+        for interaction in interactions:
+            event_id = interaction.event_id
+            if event_id is None:
+                fresh.append(interaction)
+            elif event_id not in seen and event_id not in self._event_ids:
+                seen.add(event_id)
+                fresh.append(interaction)
+        return fresh
+
+    def _add(self, payload: bytes) -> None:
         self._last_offset += 1
-        self._log[self._last_offset] = event
+        self._log[self._last_offset] = payload
+
+    def _entry(self, offset: int) -> LogEntry:
+        return LogEntry(offset, unpack_event(self._log[offset]))
 
     def _touch(self, item_id: str) -> None:
         self._items_sequence += 1
         self._item_sequences[item_id] = self._items_sequence
 
     def _state(self, user_id: str) -> UserState:
-        user = self._users.get(user_id)
+        user = unpack_user(self._users.get(user_id))
         recent = sorted(self._recent.get(user_id, {}).items(), key=lambda each: each[1])
-        return UserState(user.features if user else None, tuple(recent), self._deleted.get(user_id, 0))
+        return UserState(user and user.features, tuple(recent), self._deleted.get(user_id, 0))
+
+    async def _changed_users(self, after: int, limit: int) -> list[tuple[int, str, User | None]]:
+        found = _behind(self._user_sequences, after, limit)
+        return [(sequence, user_id, unpack_user(self._users.get(user_id))) for sequence, user_id in found]
+
+    async def _changed_items(self, after: int, limit: int) -> list[tuple[int, str, Item | None]]:
+        found = _behind(self._item_sequences, after, limit)
+        return [(sequence, item_id, unpack_item(self._items.get(item_id))) for sequence, item_id in found]
 
 
-def _behind(sequences: dict[str, int], after: int, limit: int) -> list[tuple[int, str]]:
+def _behind(sequences: Mapping[str, int], after: int, limit: int) -> list[tuple[int, str]]:
     changed = sorted((sequence, an_id) for an_id, sequence in sequences.items() if sequence > after)
     return changed[:limit]

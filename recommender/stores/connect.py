@@ -1,0 +1,55 @@
+"""open_store: from a URL to a store."""
+
+from __future__ import annotations
+
+from recommender.errors import InvalidDataError
+from recommender.stores.base import Store
+from recommender.stores.memory import MemoryStore
+from recommender.stores.redis import (
+    EVENT_ID_WINDOW_S,
+    FETCH_TIMEOUT_S,
+    MAX_BACKLOG,
+    PREFIX,
+    TIMEOUT_S,
+    RedisStore,
+)
+
+MEMORY = "memory:"
+SCHEMES = ("redis://", "rediss://", "unix://")
+
+
+def open_store(
+    url: str,
+    *,
+    prefix: str = PREFIX,
+    max_backlog: int = MAX_BACKLOG,
+    event_id_window_s: int = EVENT_ID_WINDOW_S,
+    fetch_timeout_s: float = FETCH_TIMEOUT_S,
+    timeout_s: float = TIMEOUT_S,
+) -> Store:
+    """Open the store behind a URL; nothing is asked of it yet.
+
+    Parameters
+    ----------
+    url
+        ``redis://``, ``rediss://``, ``unix://``, or ``memory:`` for an empty one in this process.
+    prefix, max_backlog, event_id_window_s, fetch_timeout_s, timeout_s
+        See `RedisStore`.
+
+    Raises
+    ------
+    InvalidDataError
+        The URL is malformed or of another kind.
+    """
+    if url == MEMORY:
+        return MemoryStore(max_backlog=max_backlog)
+    if not url.startswith(SCHEMES):
+        raise InvalidDataError(f"the URL of a store is {MEMORY} or starts with {', '.join(SCHEMES)}")
+    return RedisStore(
+        url,
+        prefix=prefix,
+        max_backlog=max_backlog,
+        event_id_window_s=event_id_window_s,
+        fetch_timeout_s=fetch_timeout_s,
+        timeout_s=timeout_s,
+    )

@@ -1,0 +1,117 @@
+"""Connection: a Redis behind a URL. Bounded connections, one deadline a call, our errors, no silent retry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib import resources
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+
+from recommender.errors import InvalidDataError, StoreError, StoreFullError, StoreUnavailableError
+
+CONNECTIONS = 32
+FULL = ("BACKLOG", "OOM", "MISCONF")
+"""Answers of a server that reads but takes nothing more: cap of the log, memory, disk."""
+AWAY = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "UNKILLABLE")
+"""Answers of a server that will be back."""
+
+
+class Connection:
+    """Asks one server, within one deadline.
+
+    Parameters
+    ----------
+    url
+        ``redis://``, ``rediss://`` or ``unix://``; its password shows up nowhere.
+    timeout_s
+        For a call as a whole: waiting for a free connection, connecting, the answer.
+
+    Raises
+    ------
+    InvalidDataError
+        The URL is malformed.
+    """
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        try:
+            self._name = without_secrets(url)
+            pool = redis.BlockingConnectionPool.from_url(
+                url,
+                max_connections=CONNECTIONS,
+                timeout=timeout_s,
+                socket_timeout=timeout_s,
+                socket_connect_timeout=timeout_s,
+                # a silent retry of an append whose reply was lost would count it twice
+                retry=Retry(NoBackoff(), 0),
+            )
+        except ValueError:
+            # the cause is left out: its message may show the URL
+            raise InvalidDataError("the URL of the store is malformed") from None
+        self._client = redis.Redis.from_pool(pool)
+        self._timeout_s = timeout_s
+        self._scripts: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<Connection: {self._name}>"
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        """The client, for one call; nothing but `StoreError` and its kinds comes out."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                yield self._client
+        except TimeoutError as error:
+            raise StoreUnavailableError(
+                f"the store at {self._name} did not answer within {self._timeout_s * 1e3:.0f} ms"
+            ) from error
+        except (RedisConnectionError, ReadOnlyError, OSError) as error:
+            raise StoreUnavailableError(f"the store at {self._name} is away: {_words(error)}") from error
+        except ResponseError as error:
+            raise _kind(error)(f"the store at {self._name} refuses: {_words(error)}") from error
+        except (RedisError, ValueError) as error:
+            raise StoreUnavailableError(f"the store at {self._name} fails: {_words(error)}") from error
+
+    async def run(self, script: str, prefix: str, arguments: Iterable[Any] = ()) -> Any:
+        """Run a script of this folder in one round trip; one more when the server has just started.
+
+        The second one repeats nothing: a server that does not know a script has not run it.
+        """
+        async with self.session() as client:
+            if script not in self._scripts:
+                self._scripts[script] = client.register_script(_source(script))
+            return await self._scripts[script](keys=[prefix], args=arguments)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def without_secrets(url: str) -> str:
+    """What may be shown of a URL: neither user, password nor options."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+@cache
+def _source(script: str) -> str:
+    return resources.files("recommender.stores").joinpath(f"{script}.lua").read_text(encoding="utf-8")
+
+
+def _kind(error: ResponseError) -> type[StoreError]:
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or text.startswith(FULL):
+        return StoreFullError
+    return StoreUnavailableError if text.startswith(AWAY) else StoreError
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,69 @@
+"""Records as bytes: a format byte, then a msgpack array."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+import msgspec
+
+from recommender.errors import InvalidDataError, StoreError
+from recommender.stores.base import Interaction, Item, Poison, User, UserDeleted
+
+FORMAT = b"\x01"
+"""Of this release. A later one reads it too, and writes another."""
+
+T = TypeVar("T")
+
+_encode = msgspec.msgpack.Encoder().encode
+_user = msgspec.msgpack.Decoder(User)
+_item = msgspec.msgpack.Decoder(Item)
+_event: msgspec.msgpack.Decoder[Interaction | UserDeleted] = msgspec.msgpack.Decoder(
+    Interaction | UserDeleted
+)
+
+
+def pack(record: User | Item | Interaction | UserDeleted) -> bytes:
+    """A record as bytes.
+
+    Raises
+    ------
+    InvalidDataError
+        It has an integer of more than 64 bits, or text that is no Unicode.
+    """
+    try:
+        return FORMAT + _encode(record)
+    except (OverflowError, UnicodeEncodeError) as error:
+        raise InvalidDataError(f"a {type(record).__name__} cannot be stored: {error}") from error
+
+
+def unpack_user(packed: bytes | None) -> User | None:
+    """A user; None for None. `StoreError` when the bytes are none."""
+    return None if packed is None else _unpack(packed, _user)
+
+
+def unpack_item(packed: bytes | None) -> Item | None:
+    """An item; None for None. `StoreError` when the bytes are none."""
+    return None if packed is None else _unpack(packed, _item)
+
+
+def unpack_event(packed: bytes) -> Interaction | UserDeleted | Poison:
+    """A log entry; what cannot be learned from is `Poison`, never an error."""
+    try:
+        event = _unpack(packed, _event)
+    except StoreError as error:
+        return Poison(str(error))
+    if isinstance(event, Interaction) and not (
+        math.isfinite(event.timestamp) and 0 < event.weight < math.inf
+    ):
+        return Poison(f"weight {event.weight} or timestamp {event.timestamp} is out of range")
+    return event
+
+
+def _unpack(packed: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:
+    if packed[:1] != FORMAT:
+        raise StoreError(f"a record has format {packed[:1]!r}, this release reads {FORMAT!r}")
+    try:
+        return decoder.decode(memoryview(packed)[1:])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise StoreError(f"a record cannot be read: {error}") from error
