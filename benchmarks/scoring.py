@@ -29,9 +29,7 @@ class World:
         self.item_ids = [str(index) for index in range(n_items)]
         tags = np.sort(random.integers(0, N_TAGS, (n_items, TAGS_EACH)), axis=1)
         rows = np.repeat(np.arange(n_items), TAGS_EACH)
-        self.tags = sparse.csr_matrix(
-            (np.ones(rows.size, np.float32), (rows, tags.ravel())), (n_items, N_TAGS)
-        )
+        self.tags = sparse.csr_matrix((np.ones(rows.size, np.float32), (rows, tags.ravel())), (n_items, N_TAGS))
         self.tags.data[:] = 1
         self.user_features = sparse.csr_matrix(np.ones((1, 4), np.float32))
         self.indicator = sparse.identity(N_USERS, np.float32, format="csr")

@@ -36,9 +36,10 @@ def build(args: AppArgs) -> serve.Application:
     _say_what_is_missing()
     store_url = embedded_store_url(state / "store") if args.redis_url == "embedded" else args.redis_url
     models = str(state / "models")
-    predictor = Predictor.bind(models, store_url)
-    trainer = Trainer.bind(args, store_url)
-    return Ingress.bind(FeatureFetcher.bind(store_url), predictor, trainer, models, store_url)
+    predictor = Predictor.bind(models, store_url)  # type: ignore[attr-defined]  # Serve's decorator is untyped
+    trainer = Trainer.bind(args, store_url)  # type: ignore[attr-defined]
+    fetcher = FeatureFetcher.bind(store_url)  # type: ignore[attr-defined]
+    return Ingress.bind(fetcher, predictor, trainer, models, store_url)  # type: ignore[attr-defined]
 
 
 def _say_what_is_missing() -> None:

@@ -71,8 +71,5 @@ class AppArgs(_Strict):
 
     def with_environment(self) -> "AppArgs":
         """These, with what the environment overrides."""
-        names = {
-            name: os.environ.get(f"RECOMMENDER_{name.upper()}")
-            for name in ("dataset", "redis_url", "state_dir")
-        }
+        names = {name: os.environ.get(f"RECOMMENDER_{name.upper()}") for name in ("dataset", "redis_url", "state_dir")}
         return self.model_copy(update={name: value for name, value in names.items() if value})

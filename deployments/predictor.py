@@ -36,7 +36,7 @@ class Predictor:
         Where the store is; changes of the catalogue are read from there.
     """
 
-    async def __init__(self, models: str, store_url: str) -> None:
+    async def __init__(self, models: str, store_url: str) -> None:  # type: ignore[misc]  # Serve awaits it
         self._models = model_store(models)
         self._store = open_store(store_url)
         self._recommender: Recommender | None = None

@@ -20,14 +20,10 @@ MAX_NAME_BYTES = 128
 LATEST_TIMESTAMP = 1e11
 """Some time in the year 5138: what is later was meant to be milliseconds."""
 
-Id = Annotated[
-    str, Meta(min_length=1, max_length=256, description="1 to 256 bytes of UTF-8, no control characters")
-]
+Id = Annotated[str, Meta(min_length=1, max_length=256, description="1 to 256 bytes of UTF-8, no control characters")]
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Value = str | bool | Integer | float | list[str]
-FeatureMap = Annotated[
-    dict[str, Value], Meta(description="name to string, number, boolean or list of strings")
-]
+FeatureMap = Annotated[dict[str, Value], Meta(description="name to string, number, boolean or list of strings")]
 K = Annotated[int, Meta(ge=1, le=1000)]
 Fallback = Literal["popular", "none"]
 
@@ -38,9 +34,7 @@ def check_id(value: str) -> None:
     if not 1 <= size <= MAX_ID_BYTES:
         raise ValueError(f"an id has 1 to {MAX_ID_BYTES} bytes of UTF-8, this one has {size}")
     # ascii and printable is nearly every id there is; only the others are looked at letter by letter
-    if not (value.isascii() and value.isprintable()) and any(
-        unicodedata.category(letter) == "Cc" for letter in value
-    ):
+    if not (value.isascii() and value.isprintable()) and any(unicodedata.category(letter) == "Cc" for letter in value):
         raise ValueError("an id has no control characters")
 
 
@@ -127,12 +121,8 @@ class RankRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
     def query(self) -> RankQuery:
         """What the library takes."""
-        items = (
-            (each, None) if isinstance(each, str) else (each.item_id, each.features) for each in self.items
-        )
-        return RankQuery(
-            items=tuple(items), user_id=self.user_id, features=self.features, recent=tuple(self.recent)
-        )
+        items = ((each, None) if isinstance(each, str) else (each.item_id, each.features) for each in self.items)
+        return RankQuery(items=tuple(items), user_id=self.user_id, features=self.features, recent=tuple(self.recent))
 
 
 class InteractionBody(Struct, forbid_unknown_fields=True):
@@ -153,9 +143,7 @@ class InteractionBody(Struct, forbid_unknown_fields=True):
 
     def interaction(self) -> Interaction:
         """What the store takes."""
-        return Interaction(
-            self.user_id, self.item_id, self.weight, _seconds(self.timestamp), self.event, self.event_id
-        )
+        return Interaction(self.user_id, self.item_id, self.weight, _seconds(self.timestamp), self.event, self.event_id)
 
 
 class InteractionBodies(Struct, forbid_unknown_fields=True):

@@ -76,14 +76,12 @@ def check(keys: Keys, method: str, path: str, authorization: str | None, client:
         if not is_loopback(client):
             raise Problem(
                 403,
-                f"this service has no keys and answers loopback clients only; set {VARIABLE}, or http_options.host: 127.0.0.1",
+                f"without keys this service answers this machine only: set {VARIABLE}, or bind to 127.0.0.1",
             )
         return
     scope = keys.scope_of(authorization)
     if scope is None:
-        raise Problem(
-            401, "send a valid key as Authorization: Bearer KEY", headers={"WWW-Authenticate": "Bearer"}
-        )
+        raise Problem(401, "send a valid key as Authorization: Bearer KEY", headers={"WWW-Authenticate": "Bearer"})
     if SCOPES.index(scope) < SCOPES.index(needed):
         raise Problem(403, f"this needs the scope {needed}; the key has {scope}")
 

@@ -38,7 +38,7 @@ class Trainer:
         Where log and features are.
     """
 
-    async def __init__(self, args: AppArgs, store_url: str) -> None:
+    async def __init__(self, args: AppArgs, store_url: str) -> None:  # type: ignore[misc]  # Serve awaits it
         # serving goes first when both want the processor
         os.nice(NICENESS)
         state = Path(args.state_dir)
@@ -47,7 +47,7 @@ class Trainer:
         self._learner = Learner(
             self._registry,
             Archive(state / "archive"),
-            open_store(store_url),  # type: ignore[arg-type]
+            open_store(store_url),
             args.model.settings(),
             holdout=args.training.holdout,
             keep_versions=args.training.keep_versions,

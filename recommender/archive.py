@@ -106,9 +106,7 @@ class Archive:
             try:
                 table = pq.read_table(self._folder / segment.name, filters=pc.field("user_id") == user_id)
             except (OSError, pa.ArrowInvalid) as error:
-                raise CorruptArtifactError(
-                    f"archive segment {segment.name} cannot be read: {error}"
-                ) from None
+                raise CorruptArtifactError(f"archive segment {segment.name} cannot be read: {error}") from None
             frames.append(table.sort_by("position").to_pandas())
         rows = pd.concat(frames, ignore_index=True) if frames else SCHEMA.empty_table().to_pandas()
         return rows.drop(columns="position")

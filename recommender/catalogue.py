@@ -190,9 +190,7 @@ class Catalogue:
             return
         learned = 0 <= index < snapshot.n_trained_items
         popularity = (
-            snapshot.popularity[index]
-            if learned
-            else promised_popularity(snapshot.popularity_weights, encoded)
+            snapshot.popularity[index] if learned else promised_popularity(snapshot.popularity_weights, encoded)
         )
         place = index if index != UNKNOWN else snapshot.n_items + self.fresh.n
         words = frozenset(tokens(change.features))

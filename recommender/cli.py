@@ -66,15 +66,11 @@ def fetch(name: str, as_json: bool) -> None:
 @click.argument("dataset")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of model versions.")
 @click.option("--epochs", type=click.IntRange(min=1), default=ModelSettings.epochs, show_default=True)
-@click.option(
-    "--no-components", type=click.IntRange(min=1), default=ModelSettings.no_components, show_default=True
-)
+@click.option("--no-components", type=click.IntRange(min=1), default=ModelSettings.no_components, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--seed", type=int, default=ModelSettings.seed, show_default=True)
 @as_json
-def train(
-    dataset: str, out: Path, epochs: int, no_components: int, threads: int, seed: int, as_json: bool
-) -> None:
+def train(dataset: str, out: Path, epochs: int, no_components: int, threads: int, seed: int, as_json: bool) -> None:
     """Train on DATASET and publish the version into a folder.
 
     DATASET is movielens-100k, synthetic, or a folder with interactions, users and items.
@@ -135,9 +131,7 @@ def recommend(user: str, model: Path, k: int, features: str | None, explain: boo
             f"there is no model in {model}; write one with: recommender train DATASET --out {model}"
         )
     version, artifact = loaded
-    snapshot = Snapshot.from_arrays(
-        artifact.parts["snapshot"], {**artifact.meta["snapshot"], "version": version}
-    )
+    snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta["snapshot"], "version": version})
     query = Query(user_id=user, k=k, features=_features(features), explain=explain)
     answer = Recommender(Catalogue(snapshot)).recommend(query, UserState())
     _say(json.loads(msgspec.json.encode(answer)), _listed(answer), as_json)
@@ -150,8 +144,7 @@ def models(url: str, as_json: bool) -> None:
     """List the versions of a running service, newest first."""
     listed = _get(url, "/v1/models")["models"]
     lines = [
-        f"{each['version']}  {each['status']:<8}  {each['created_at']}  ndcg@10 {each['metrics'].get('ndcg@10', float('nan')):.4f}"
-        for each in listed
+        f"{each['version']}  {each['status']:<8}  {each['created_at']}  {_ndcg(each['metrics'])}" for each in listed
     ]
     _say(listed, "\n".join(lines) or "no versions yet", as_json)
 
@@ -204,6 +197,10 @@ def _say(content: object, text: str, as_json: bool) -> None:
 
 def _table(metrics: Mapping[str, float]) -> str:
     return "\n".join(f"{name:<14}{value:.4f}" for name, value in metrics.items())
+
+
+def _ndcg(metrics: Mapping[str, float]) -> str:
+    return f"ndcg@10 {metrics['ndcg@10']:.4f}" if "ndcg@10" in metrics else "not judged"
 
 
 def _compact(value: object) -> str:

@@ -103,7 +103,5 @@ def _is_missing(value: object) -> bool:
 
 def _unique(frame: pd.DataFrame, what: str) -> pd.Index[Any]:
     if frame.index.has_duplicates:
-        raise InvalidDataError(
-            f"{what} have the id {frame.index[frame.index.duplicated()][0]!r} more than once"
-        )
+        raise InvalidDataError(f"{what} have the id {frame.index[frame.index.duplicated()][0]!r} more than once")
     return frame.index

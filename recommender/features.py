@@ -49,9 +49,7 @@ class FeatureSpace:
         Divide the weights of a record by their sum.
     """
 
-    def __init__(
-        self, names: IdTable, edges: Mapping[str, Sequence[float]], *, normalise: bool = False
-    ) -> None:
+    def __init__(self, names: IdTable, edges: Mapping[str, Sequence[float]], *, normalise: bool = False) -> None:
         self.names = names
         self.edges = {name: list(bounds) for name, bounds in edges.items()}
         self.normalise = normalise
@@ -78,9 +76,7 @@ class FeatureSpace:
                     numbers.setdefault(name, []).append(_finite(name, value))
         edges = {name: _quantiles(values) for name, values in numbers.items()}
         buckets = (bucket for name, bounds in edges.items() for bucket in _buckets(name, bounds))
-        return FeatureSpace(
-            self.names.extended([*labels, *buckets]), self.edges | edges, normalise=self.normalise
-        )
+        return FeatureSpace(self.names.extended([*labels, *buckets]), self.edges | edges, normalise=self.normalise)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -100,9 +96,7 @@ class FeatureSpace:
                 else:
                     columns.add(column)
         weight = 1.0 / len(columns) if self.normalise and columns else 1.0
-        return Encoded(
-            np.array(sorted(columns), np.int32), np.full(len(columns), weight, np.float32), ignored
-        )
+        return Encoded(np.array(sorted(columns), np.int32), np.full(len(columns), weight, np.float32), ignored)
 
     def encode_many(self, records: Iterable[Features]) -> sparse.csr_matrix:
         """CSR of one row a record and one column a learned feature."""

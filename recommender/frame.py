@@ -43,9 +43,7 @@ class SparseFrame:
         self.columns = _table(columns, "column")
         self.matrix = _as_csr(matrix)
         if self.matrix.shape != self.shape:
-            raise InvalidDataError(
-                f"a matrix of {self.matrix.shape} does not fit {self.shape} rows and columns"
-            )
+            raise InvalidDataError(f"a matrix of {self.matrix.shape} does not fit {self.shape} rows and columns")
 
     @classmethod
     def from_pandas(cls, frame: pd.DataFrame) -> SparseFrame:

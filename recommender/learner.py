@@ -176,9 +176,7 @@ class Learner:
                     deleted[entry.event.user_id] = entry.offset
                 elif isinstance(entry.event, Poison):
                     poison += 1
-                    logger.error(
-                        "log entry %d cannot be read and is skipped: %s", entry.offset, entry.event.reason
-                    )
+                    logger.error("log entry %d cannot be read and is skipped: %s", entry.offset, entry.event.reason)
                 else:
                     rows.append((entry.offset, entry.event))
             position = page[-1].offset
@@ -195,7 +193,7 @@ class Learner:
         parent = self.newest()
         artifact = _artifact(trained, data, segments, meta, time.monotonic() - started)
         version = await asyncio.to_thread(
-            self._registry.publish, artifact, parent=parent and parent.version, status="ready"
+            self._registry.publish, artifact, parent=parent.version if parent else None, status="ready"
         )
         await self._tidy()
         return version

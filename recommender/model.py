@@ -61,9 +61,7 @@ class LFMRecommender(LightFM):
 
     def __init__(self, indicators: Indicators = "both", **lightfm: Any) -> None:
         if indicators not in ("users", "items", "both", False):
-            raise InvalidDataError(
-                f"indicators is {indicators!r}; it must be 'users', 'items', 'both' or False"
-            )
+            raise InvalidDataError(f"indicators is {indicators!r}; it must be 'users', 'items', 'both' or False")
         self.indicators = indicators
         self.seed = lightfm.get("random_state")
         super().__init__(**lightfm)
@@ -86,9 +84,7 @@ class LFMRecommender(LightFM):
         self._reset_state()
         if isinstance(self.seed, int):
             self.random_state = np.random.RandomState(self.seed)
-        return self.fit_partial(
-            interactions, user_features, item_features, sample_weight, epochs, num_threads, verbose
-        )
+        return self.fit_partial(interactions, user_features, item_features, sample_weight, epochs, num_threads, verbose)
 
     def fit_partial(
         self,
@@ -142,9 +138,7 @@ class LFMRecommender(LightFM):
         columns = self.items.ids.indices_of(list(interactions.columns))[active.col]
         training = sparse.coo_matrix((active.data, (rows, columns)), shape, dtype=np.float32)
         weighted = None if weights is None else sparse.coo_matrix((weights, (rows, columns)), shape)
-        super().fit_partial(
-            training, self.users.rows(), self.items.rows(), weighted, epochs, num_threads, verbose
-        )
+        super().fit_partial(training, self.users.rows(), self.items.rows(), weighted, epochs, num_threads, verbose)
         self.popularity += np.bincount(columns, np.maximum(active.data, 0), shape[1]).astype(np.float32)
         self._popularity_weights = fit_popularity(self.items.features, self.popularity)
         return self
@@ -230,13 +224,14 @@ class LFMRecommender(LightFM):
 
     def restore_popularity(self, popularity: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
         """Take over the baseline of a stored model."""
-        self.popularity, self._popularity_weights = popularity, weights
+        self.popularity = popularity
+        self._popularity_weights = weights
 
     def _reset_state(self) -> None:
         super()._reset_state()
         self.users = Side.empty(has_indicators=self.indicators in ("users", "both"))
         self.items = Side.empty(has_indicators=self.indicators in ("items", "both"))
-        self.popularity: NDArray[np.float32] = np.zeros(0, np.float32)
+        self.popularity = np.zeros(0, np.float32)
         self._popularity_weights = np.zeros(1, np.float32)
 
     def _check_fitted(self) -> None:
@@ -257,9 +252,7 @@ class LFMRecommender(LightFM):
         self.items = self.items.grown(item_ids, item_features)
         for what, side in (("user", self.users), ("item", self.items)):
             if not side.n_columns and len(side.ids):
-                raise MissingFeaturesError(
-                    f"with indicators={self.indicators!r}, pass {what}_features to learn from"
-                )
+                raise MissingFeaturesError(f"with indicators={self.indicators!r}, pass {what}_features to learn from")
             self._grow_tables(what, side.n_columns)
         self.popularity = np.pad(self.popularity, (0, len(self.items.ids) - len(self.popularity)))
 
@@ -275,9 +268,7 @@ class LFMRecommender(LightFM):
             new = np.broadcast_to(np.asarray(value, np.float32), (n_new, *old.shape[1:]))
             setattr(self, f"{what}_{table}", np.concatenate([old, new]))
 
-    def _scores(
-        self, user: sparse.csr_matrix, items: sparse.csr_matrix, num_threads: int
-    ) -> NDArray[np.float32]:
+    def _scores(self, user: sparse.csr_matrix, items: sparse.csr_matrix, num_threads: int) -> NDArray[np.float32]:
         if not items.shape[0]:
             return np.zeros(0, np.float32)
         positions = np.arange(items.shape[0], dtype=np.int32)
@@ -290,18 +281,14 @@ class LFMRecommender(LightFM):
         return np.where(indices != UNKNOWN, np.append(self.popularity, np.float32(0))[indices], promised)
 
 
-def _aligned_weights(
-    interactions: SparseFrame, sample_weight: SparseFrame | None
-) -> NDArray[np.float32] | None:
+def _aligned_weights(interactions: SparseFrame, sample_weight: SparseFrame | None) -> NDArray[np.float32] | None:
     if sample_weight is None:
         return None
     same = list(sample_weight.rows) == list(interactions.rows) and list(sample_weight.columns) == list(
         interactions.columns
     )
     if not same:
-        raise InvalidDataError(
-            "sample_weight must have the rows and columns of interactions, in the same order"
-        )
+        raise InvalidDataError("sample_weight must have the rows and columns of interactions, in the same order")
     stored = interactions.matrix.tocoo()
     return np.asarray(sample_weight.matrix[stored.row, stored.col], np.float32).ravel()
 
@@ -320,16 +307,10 @@ def _ignored(side: Side, frame: SparseFrame | None) -> list[str]:
     return [] if frame is None else [name for name in frame.columns if name not in side.names]
 
 
-def _notes(
-    item_ids: Sequence[str], row: int, blocks: NDArray[np.int8], ignored: list[str]
-) -> dict[Hashable, Any]:
-    numerals = {
-        item_id: cases.numeral(row, block) for item_id, block in zip(item_ids, blocks.tolist(), strict=True)
-    }
+def _notes(item_ids: Sequence[str], row: int, blocks: NDArray[np.int8], ignored: list[str]) -> dict[Hashable, Any]:
+    numerals = {item_id: cases.numeral(row, block) for item_id, block in zip(item_ids, blocks.tolist(), strict=True)}
     unscored = [
-        item_id
-        for item_id, block in zip(item_ids, blocks.tolist(), strict=True)
-        if block == cases.NOTHING_KNOWN
+        item_id for item_id, block in zip(item_ids, blocks.tolist(), strict=True) if block == cases.NOTHING_KNOWN
     ]
     return {
         "cases": numerals,

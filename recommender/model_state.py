@@ -23,7 +23,7 @@ def model_to_arrays(model: LFMRecommender) -> dict[str, NDArray[np.generic]]:
     arrays: dict[str, NDArray[np.generic]] = {
         "popularity": model.popularity,
         "popularity_weights": model.popularity_weights,
-        _RANDOM: np.asarray(model.random_state.get_state()[1]),
+        _RANDOM: _random_state(model)[1],
     }
     for what, name in SIDES:
         arrays |= {f"{what}_{table}": getattr(model, f"{what}_{table}") for table in TABLES}
@@ -34,7 +34,7 @@ def model_to_arrays(model: LFMRecommender) -> dict[str, NDArray[np.generic]]:
 def model_to_meta(model: LFMRecommender) -> dict[str, Any]:
     """What is not an array, for JSON."""
     parameters = {name: value for name, value in model.get_params().items() if name != "random_state"}
-    _, _, position, has_gauss, cached = model.random_state.get_state()
+    _, _, position, has_gauss, cached = _random_state(model)
     return {
         "parameters": parameters,
         "seed": model.seed,
@@ -46,7 +46,7 @@ def model_from_arrays(arrays: Arrays, meta: Mapping[str, Any]) -> LFMRecommender
     """Model that goes on exactly where that one stood; its arrays are copies, which LightFM can write."""
     model = LFMRecommender(**meta["parameters"], random_state=meta["seed"])
     position, has_gauss, cached = meta["random"]
-    model.random_state.set_state(("MT19937", arrays[_RANDOM], position, has_gauss, cached))
+    model.random_state.set_state(("MT19937", arrays[_RANDOM].astype(np.uint32), position, has_gauss, cached))
     for what, name in SIDES:
         for table in TABLES:
             setattr(model, f"{what}_{table}", np.array(arrays[f"{what}_{table}"]))
@@ -79,3 +79,8 @@ def _side(empty: Side, arrays: Arrays) -> Side:
         indicator_columns=np.array(arrays["indicator_columns"]),
         features=sparse.csr_matrix(parts, (len(ids), len(names))),
     )
+
+
+def _random_state(model: LFMRecommender) -> tuple[str, NDArray[np.uint32], int, int, float]:
+    name, key, position, has_gauss, cached = model.random_state.get_state(legacy=True)
+    return str(name), np.asarray(key, np.uint32), int(position), int(has_gauss), float(cached)

@@ -98,8 +98,7 @@ class Recommender:
         while chunk := list(islice(pairs, size)):
             scores = self._scores([person.vector for _, person in chunk])
             answers.extend(
-                self._answer(query, person, own, degraded)
-                for (query, person), own in zip(chunk, scores, strict=True)
+                self._answer(query, person, own, degraded) for (query, person), own in zip(chunk, scores, strict=True)
             )
         return answers
 
@@ -134,10 +133,7 @@ class Recommender:
             query.user_id,
             person.vector.strategy,
             cases.NUMERALS[row],
-            [
-                ScoredItem(item_id, _short(score), cases.numeral(row, block))
-                for item_id, score, block in scored
-            ],
+            [ScoredItem(item_id, _short(score), cases.numeral(row, block)) for item_id, score, block in scored],
             unscored,
             self.version,
             _distinct(ignored),
@@ -232,9 +228,7 @@ class Recommender:
         """Positions of items, both of one that was replaced."""
         snapshot, fresh = self.snapshot, self.catalogue.fresh
         rows = [int(row) for row in snapshot.item_ids.indices_of(item_ids) if row != UNKNOWN]
-        return rows + [
-            snapshot.n_items + fresh.rows[item_id] for item_id in item_ids if item_id in fresh.rows
-        ]
+        return rows + [snapshot.n_items + fresh.rows[item_id] for item_id in item_ids if item_id in fresh.rows]
 
     def _fresh_rows_of(self, rows: NDArray[np.int32]) -> NDArray[np.int64]:
         places = self.catalogue.fresh.places
@@ -264,9 +258,7 @@ class Recommender:
         parts = self.snapshot.explain(user, item.features, score)
         return [Contribution(name, _short(amount)) for name, amount in parts]
 
-    def _score_one(
-        self, user: UserVector, item_id: str, features: FeatureMap | None
-    ) -> tuple[CatalogueItem, float]:
+    def _score_one(self, user: UserVector, item_id: str, features: FeatureMap | None) -> tuple[CatalogueItem, float]:
         snapshot = self.snapshot
         index = snapshot.item_ids.index_of(item_id)
         item = self.catalogue.find(item_id) if features is None else None

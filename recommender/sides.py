@@ -102,12 +102,8 @@ def _used_names(ids: IdTable, frame: SparseFrame) -> list[str]:
     return frame.columns.ids_of(used)
 
 
-def _updated(
-    features: sparse.csr_matrix, ids: IdTable, names: IdTable, frame: SparseFrame | None
-) -> sparse.csr_matrix:
-    old = sparse.csr_matrix(
-        (features.data, features.indices, features.indptr), (features.shape[0], len(names))
-    )
+def _updated(features: sparse.csr_matrix, ids: IdTable, names: IdTable, frame: SparseFrame | None) -> sparse.csr_matrix:
+    old = sparse.csr_matrix((features.data, features.indices, features.indptr), (features.shape[0], len(names)))
     grown = sparse.vstack([old, _zeros(len(ids) - features.shape[0], len(names))], "csr")
     if frame is None:
         return grown
@@ -115,9 +111,7 @@ def _updated(
     source = np.flatnonzero(target != UNKNOWN)
     kept = np.ones(len(ids), np.float32)
     kept[target[source]] = 0
-    moves = sparse.csr_matrix(
-        (np.ones(len(source), np.float32), (target[source], source)), (len(ids), frame.shape[0])
-    )
+    moves = sparse.csr_matrix((np.ones(len(source), np.float32), (target[source], source)), (len(ids), frame.shape[0]))
     updated = sparse.diags(kept) @ grown + moves @ frame.take(list(frame.rows), names)
     updated.eliminate_zeros()
     return updated.astype(np.float32)

@@ -138,9 +138,7 @@ def _item_block(model: LFMRecommender, features: Table, rows: sparse.csr_matrix,
 
 
 def _user_block(model: LFMRecommender, user_features: SparseFrame) -> NDArray[np.float32]:
-    vectors: NDArray[np.float32] = (
-        model.users.encode(list(model.users.ids), user_features) @ model.user_embeddings
-    )
+    vectors: NDArray[np.float32] = model.users.encode(list(model.users.ids), user_features) @ model.user_embeddings
     return vectors
 
 
@@ -162,9 +160,7 @@ def _popularity_weights(model: LFMRecommender, space: FeatureSpace) -> NDArray[n
     return np.append(learned[:-1][_places(model.items, space)], learned[-1]).astype(np.float32)
 
 
-def _popularity(
-    model: LFMRecommender, rows: sparse.csr_matrix, weights: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _popularity(model: LFMRecommender, rows: sparse.csr_matrix, weights: NDArray[np.float32]) -> NDArray[np.float32]:
     promised = predict_popularity(weights, rows[len(model.popularity) :])
     return np.concatenate([model.popularity, promised]).astype(np.float32)
 

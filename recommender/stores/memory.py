@@ -56,9 +56,7 @@ class MemoryStore:
         fresh = self._fresh(interactions)
         packed = [pack(interaction) for interaction in fresh]
         if fresh and len(self._log) + len(fresh) > self._max_backlog:
-            raise StoreFullError(
-                f"{len(self._log)} interactions wait to be learned, the limit is {self._max_backlog}"
-            )
+            raise StoreFullError(f"{len(self._log)} interactions wait to be learned, the limit is {self._max_backlog}")
         for interaction, payload in zip(fresh, packed, strict=True):
             self._add(payload)
             self._recent.setdefault(interaction.user_id, {})[interaction.item_id] = self._last_offset
@@ -92,9 +90,8 @@ class MemoryStore:
 
     async def fetch(self, user_ids: Sequence[str]) -> Fetched:
         """See `FeatureStore`."""
-        return Fetched(
-            [self._state(user_id) for user_id in user_ids], self._items_sequence, self._last_offset
-        )
+        states = [self._state(user_id) for user_id in user_ids]
+        return Fetched(states, self._items_sequence, self._last_offset)
 
     async def get_users(self, user_ids: Sequence[str]) -> list[User | None]:
         """See `FeatureStore`."""
@@ -191,7 +188,7 @@ class MemoryStore:
     def _state(self, user_id: str) -> UserState:
         user = unpack_user(self._users.get(user_id))
         recent = sorted(self._recent.get(user_id, {}).items(), key=lambda each: each[1])
-        return UserState(user and user.features, tuple(recent), self._deleted.get(user_id, 0))
+        return UserState(user.features if user else None, tuple(recent), self._deleted.get(user_id, 0))
 
     async def _changed_users(self, after: int, limit: int) -> list[tuple[int, str, User | None]]:
         found = _behind(self._user_sequences, after, limit)

@@ -18,9 +18,7 @@ T = TypeVar("T")
 _encode = msgspec.msgpack.Encoder().encode
 _user = msgspec.msgpack.Decoder(User)
 _item = msgspec.msgpack.Decoder(Item)
-_event: msgspec.msgpack.Decoder[Interaction | UserDeleted] = msgspec.msgpack.Decoder(
-    Interaction | UserDeleted
-)
+_event = msgspec.msgpack.Decoder[Interaction | UserDeleted](Interaction | UserDeleted)
 
 
 def pack(record: User | Item | Interaction | UserDeleted) -> bytes:
@@ -53,11 +51,9 @@ def unpack_event(packed: bytes) -> Interaction | UserDeleted | Poison:
         event = _unpack(packed, _event)
     except StoreError as error:
         return Poison(str(error))
-    if isinstance(event, Interaction) and not (
-        math.isfinite(event.timestamp) and 0 < event.weight < math.inf
-    ):
-        return Poison(f"weight {event.weight} or timestamp {event.timestamp} is out of range")
-    return event
+    if isinstance(event, UserDeleted) or (math.isfinite(event.timestamp) and 0 < event.weight < math.inf):
+        return event
+    return Poison(f"weight {event.weight} or timestamp {event.timestamp} is out of range")
 
 
 def _unpack(packed: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:

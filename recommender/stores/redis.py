@@ -138,7 +138,7 @@ class RedisStore:
         sequence, last, records, deletions, recent = await self._hot.run("fetch", self._prefix, user_ids)
         users = [_readable(record) for record in records]
         states = [
-            UserState(user and user.features, _recent(pairs), int(deletion or 0))
+            UserState(user.features if user else None, _recent(pairs), int(deletion or 0))
             for user, deletion, pairs in zip(users, deletions, recent, strict=True)
         ]
         unreadable = users.count(None) - records.count(None)
@@ -213,9 +213,7 @@ class RedisStore:
         if not ids:
             return []
         async with self._connection.session() as client:
-            found: list[bytes | None] = await client.mget(
-                [f"{self._prefix}{letter}:{an_id}" for an_id in ids]
-            )
+            found: list[bytes | None] = await client.mget([f"{self._prefix}{letter}:{an_id}" for an_id in ids])
         return found
 
     async def _put(self, letter: str, name: str, records: Iterable[tuple[str, bytes]]) -> list[bool]:
@@ -230,9 +228,7 @@ class RedisStore:
         found = await self._changed("i", "items", after, limit)
         return [(sequence, item_id, unpack_item(record)) for sequence, item_id, record in found]
 
-    async def _changed(
-        self, letter: str, name: str, after: int, limit: int
-    ) -> list[tuple[int, str, bytes | None]]:
+    async def _changed(self, letter: str, name: str, after: int, limit: int) -> list[tuple[int, str, bytes | None]]:
         page, records = await self._run("page", [letter, name, after, limit])
         ids = zip(page[::2], page[1::2], records, strict=True)
         return [(int(sequence), an_id.decode(), record) for an_id, sequence, record in ids]
@@ -267,9 +263,8 @@ def _append_arguments(interactions: Sequence[Interaction]) -> list[Any]:
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes] | None) -> LogEntry:
     packed = (fields or {}).get(b"d")
-    return LogEntry(
-        _offset(entry_id), Poison("it has no payload") if packed is None else unpack_event(packed)
-    )
+    event = Poison("it has no payload") if packed is None else unpack_event(packed)
+    return LogEntry(_offset(entry_id), event)
 
 
 def _offset(entry_id: bytes) -> int:
@@ -286,6 +281,5 @@ def _readable(packed: bytes | None) -> User | None:
 
 def _recent(pairs: Sequence[bytes]) -> tuple[tuple[str, int], ...]:
     return tuple(
-        (item_id.decode(errors="replace"), int(offset))
-        for item_id, offset in zip(pairs[::2], pairs[1::2], strict=True)
+        (item_id.decode(errors="replace"), int(offset)) for item_id, offset in zip(pairs[::2], pairs[1::2], strict=True)
     )

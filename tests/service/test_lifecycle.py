@@ -1,0 +1,93 @@
+"""Starting and ending: what is left behind, and what comes back."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+
+import httpx
+import pytest
+from running_service import RunningService, alive, children_of, words
+
+SMALL = "synthetic?n_users=200&n_items=100"
+
+
+@pytest.fixture
+def small(tmp_path):
+    running = RunningService(tmp_path, dataset=SMALL).start()
+    yield running
+    running.stop()
+
+
+def wait_for_none(pids: set[int], within_s: float) -> set[int]:
+    deadline = time.monotonic() + within_s
+    while alive(pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return alive(pids)
+
+
+def store_of(running: RunningService) -> set[int]:
+    return {pid for pid in running.processes() if b"--unixsocket" in words(pid)}
+
+
+def test_ctrl_c_leaves_no_process_and_the_next_start_serves_without_training(small):
+    small.wait_until_ready()
+    with small.client() as client:
+        before = client.get("/v1/users/u7/recommendations").json()
+        client.post("/v1/interactions", json={"interactions": [{"user_id": "late", "item_id": "i1", "event_id": "e"}]})
+    everything = children_of(small.process.pid)
+    small.stop(signal.SIGINT)
+
+    assert wait_for_none(everything, 20) == set()
+
+    small.start().wait_until_ready()
+    with small.client() as client:
+        after = client.get("/v1/users/u7/recommendations").json()
+        status = client.get("/v1/status").json()
+        repeated = {"interactions": [{"user_id": "late", "item_id": "i1", "event_id": "e"}]}
+        assert client.post("/v1/interactions", json=repeated).json() == {"accepted": 0, "duplicates": 1}
+    assert after["items"] == before["items"]
+    assert status["last_training"] is None
+    assert status["interactions_waiting"] == 1
+
+
+def test_a_killed_service_leaves_no_store_and_can_be_started_again(small):
+    small.wait_until_ready()
+    store = store_of(small)
+    with small.client() as client:
+        client.post("/v1/interactions", json={"interactions": [{"user_id": "late", "item_id": "i1"}]})
+    os.kill(small.process.pid, signal.SIGKILL)
+    small.process.wait()
+
+    assert store
+    assert wait_for_none(store, 20) == set()
+
+
+def test_a_killed_store_comes_back_and_no_acknowledged_interaction_is_lost(small):
+    small.wait_until_ready()
+    (server,) = [pid for pid in store_of(small) if not words(pid).startswith(b"/bin/sh")]
+    with small.client() as client:
+        client.post("/v1/interactions", json={"interactions": [{"user_id": "late", "item_id": "i1"}]})
+        os.kill(server, signal.SIGKILL)
+        degraded = client.get("/v1/users/u7/recommendations")
+        deadline = time.monotonic() + 10
+        while client.get("/v1/users/late/interactions").status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        listed = client.get("/v1/users/late/interactions").json()["interactions"]
+
+    assert degraded.status_code == 200
+    assert [each["item_id"] for each in listed] == ["i1"]
+
+
+def test_a_misspelt_argument_is_refused_and_named(tmp_path):
+    running = RunningService(tmp_path, dataset=SMALL, redis_ulr="embedded").start()
+    try:
+        deadline = time.monotonic() + 60
+        while "redis_ulr" not in running.log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert "redis_ulr" in running.log.read_text()
+        with running.client() as client, suppress(httpx.TransportError):
+            assert client.get("/v1/popular").status_code == 404
+    finally:
+        running.stop()

@@ -1,0 +1,180 @@
+"""Chapter 3 of the contract, on MovieLens-100k, over the real graph."""
+
+import httpx
+import pytest
+
+KNOWN = "196"
+SCI_FI = {"genres": ["Sci-Fi", "Action"], "release_year": 1996}
+NUMERALS = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI"]
+
+
+def recommend(client: httpx.Client, user_id: str, **parameters: object) -> dict:
+    answer = client.get(f"/v1/users/{user_id}/recommendations", params=parameters)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def ask(client: httpx.Client, *requests: dict) -> list[dict]:
+    answer = client.post("/v1/recommendations", json={"requests": list(requests)})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["results"]
+
+
+def test_a_known_user_gets_personal_titled_items_that_they_have_not_seen(client):
+    seen = client.get(f"/v1/users/{KNOWN}/interactions", params={"limit": 1000}).json()["interactions"]
+    answer = recommend(client, KNOWN, k=100)
+
+    assert (answer["strategy"], answer["case"]) == ("personalized", "I")
+    assert len(answer["items"]) == 100
+    assert all(item["title"] for item in answer["items"])
+    assert not {item["item_id"] for item in answer["items"]} & {each["item_id"] for each in seen}
+
+
+def test_items_come_best_first_and_none_twice(client):
+    items = recommend(client, KNOWN, k=1000)["items"]
+    scores = [item["score"] for item in items]
+
+    assert scores == sorted(scores, reverse=True)
+    assert len({item["item_id"] for item in items}) == len(items)
+
+
+def test_an_unknown_user_gets_what_is_popular(client):
+    answer = recommend(client, "nobody-knows-me")
+    popular = client.get("/v1/popular").json()
+
+    assert (answer["strategy"], answer["case"]) == ("popular", "IV")
+    assert [item["item_id"] for item in answer["items"]] == [item["item_id"] for item in popular["items"]]
+
+
+def test_an_unknown_user_without_fallback_is_not_found(client):
+    answer = client.get("/v1/users/nobody-knows-me/recommendations", params={"fallback": "none"})
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_features_alone_make_case_two_and_unknown_ones_are_named(client):
+    (answer,) = ask(client, {"features": {"age": 24, "gender": "M", "shoe_size": 44}})
+
+    assert (answer["strategy"], answer["case"]) == ("features", "II")
+    assert answer["ignored_features"] == ["shoe_size"]
+
+
+def test_an_anonymous_session_is_answered_from_its_recent_items(client):
+    (answer,) = ask(client, {"recent": ["50", "172"], "k": 50})
+
+    assert (answer["strategy"], answer["case"]) == ("recent", "IV")
+    assert not {"50", "172"} & {item["item_id"] for item in answer["items"]}
+
+
+def test_an_empty_map_of_features_hides_the_stored_ones(client):
+    stored, hidden = ask(client, {"user_id": KNOWN}, {"user_id": KNOWN, "features": {}})
+
+    assert (stored["case"], hidden["case"]) == ("I", "III")
+
+
+def test_a_filter_must_hold_and_a_negated_one_must_not(client):
+    wanted = {"filter": ["genres:Comedy", "-genres:Romance"], "k": 200}
+    items = recommend(client, KNOWN, **wanted)["items"]
+
+    assert items
+    for item in items[:20]:
+        genres = client.get(f"/v1/items/{item['item_id']}").json()["features"]["genres"]
+        assert "Comedy" in genres
+        assert "Romance" not in genres
+
+
+def test_one_name_several_times_means_or(client):
+    horrors, westerns, either = (
+        {item["item_id"] for item in recommend(client, KNOWN, k=1000, filter=names)["items"]}
+        for names in (["genres:Horror"], ["genres:Western"], ["genres:Horror", "genres:Western"])
+    )
+
+    assert horrors - westerns
+    assert either == horrors | westerns
+
+
+def test_only_candidates_are_ranked_and_excluded_ones_left_out(client):
+    (answer,) = ask(client, {"user_id": KNOWN, "candidates": ["50", "172", "181"], "exclude": ["172"], "k": 10})
+
+    assert {item["item_id"] for item in answer["items"]} <= {"50", "181"}
+    assert answer["items"]
+
+
+def test_explanations_add_up_to_the_score(client):
+    for item in recommend(client, KNOWN, explain=True, k=20)["items"]:
+        total = sum(part["contribution"] for part in item["explanation"])
+
+        assert total == pytest.approx(item["score"], abs=1e-4)
+
+
+def test_a_batch_answers_in_order_as_single_requests_do(client):
+    users = [KNOWN, "nobody", "22", "244"]
+    together = ask(client, *({"user_id": user} for user in users))
+    apart = [recommend(client, user) for user in users]
+
+    assert [answer["user_id"] for answer in together] == users
+    for one, other in zip(together, apart, strict=True):
+        assert [item["item_id"] for item in one["items"]] == [item["item_id"] for item in other["items"]]
+
+
+def test_a_bad_request_in_a_batch_fails_it_whole_and_is_named(client):
+    answer = client.post("/v1/recommendations", json={"requests": [{"user_id": KNOWN}, {"user_id": KNOWN, "k": 0}]})
+
+    assert answer.status_code == 422
+    assert "requests[1]" in answer.json()["errors"][0]["loc"]
+
+
+def test_ranking_shows_all_sixteen_cases(client):
+    items = ["50", {"item_id": "new-1", "features": SCI_FI}, {"item_id": "50", "features": {}}, {"item_id": "new-2"}]
+    people = [
+        {"user_id": KNOWN},
+        {"features": {"age": 24, "gender": "M"}},
+        {"user_id": KNOWN, "features": {}},
+        {"user_id": "nobody-knows-me"},
+    ]
+    cases = []
+    for person in people:
+        answer = client.post("/v1/rank", json={**person, "items": items}).json()
+        assert [each["item_id"] for each in answer["unscored"]] == ["new-2"]
+        cases += [each["case"] for each in [*answer["items"], *answer["unscored"]]]
+
+    assert sorted(cases, key=NUMERALS.index) == NUMERALS
+
+
+def test_a_ranking_scores_as_a_recommendation_does(client):
+    (recommended,) = ask(client, {"user_id": KNOWN, "candidates": ["50", "181", "100"], "exclude_seen": False})
+    ranked = client.post("/v1/rank", json={"user_id": KNOWN, "items": ["50", "181", "100"]}).json()
+
+    scores = {item["item_id"]: item["score"] for item in recommended["items"]}
+    assert {item["item_id"]: item["score"] for item in ranked["items"]} == pytest.approx(scores, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/users/196/recommendations?k=0", 422),
+        ("/v1/users/196/recommendations?k=1001", 422),
+        ("/v1/users/196/recommendations?k=ten", 422),
+        ("/v1/users/196/recommendations?filter=Comedy", 422),
+        ("/v1/users/196/recommendations?fallback=guess", 422),
+        ("/v1/users/%00/recommendations", 422),
+        ("/v1/users/%FF/recommendations", 422),
+        (f"/v1/users/{'x' * 257}/recommendations", 422),
+        ("/v1/nothing", 404),
+    ],
+)
+def test_every_error_is_a_problem_with_its_reason(client, path, status):
+    answer = client.get(path)
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert answer.json()["detail"]
+
+
+def test_a_method_that_is_not_there_is_a_problem_too(client):
+    answer = client.delete("/v1/popular")
+
+    assert answer.status_code == 405
+    assert answer.json()["status"] == 405

@@ -1,0 +1,475 @@
+"""What every store must do, asked of each kind."""
+
+from __future__ import annotations
+
+import pytest
+from store_servers import click, item, opened, run, user
+
+from recommender.errors import InvalidDataError, InvalidRequestError, StoreFullError
+from recommender.queries import UserState
+from recommender.stores import Store
+from recommender.stores.base import Appended, Interaction, Item, LogEntry, LogState, User, UserDeleted
+
+
+def test_an_interaction_comes_back_as_it_was_given(url: str) -> None:
+    given = [Interaction("ü/1", "i 1", 2.5, 1.25, "view", "e1"), Interaction("ü/1", "i2", 1.0, 2.0)]
+
+    async def work() -> list[LogEntry]:
+        async with opened(url) as store:
+            await store.append(given)
+            return await store.read(0, 10)
+
+    assert run(work()) == [LogEntry(1, given[0]), LogEntry(2, given[1])]
+
+
+def test_offsets_count_accepted_events_across_batches(url: str) -> None:
+    async def work() -> list[Appended]:
+        async with opened(url) as store:
+            return [await store.append([click()] * n) for n in (1, 3, 0, 2)]
+
+    assert run(work()) == [Appended(1, 0, 1), Appended(3, 0, 4), Appended(0, 0, 4), Appended(2, 0, 6)]
+
+
+def test_a_repeated_event_id_counts_once_within_a_batch_and_across(url: str) -> None:
+    async def work() -> tuple[Appended, Appended, list[LogEntry]]:
+        async with opened(url) as store:
+            first = await store.append([click("a", "1", "e1"), click("a", "2", "e1"), click("a", "3")])
+            second = await store.append([click("b", "4", "e1"), click("b", "5", "e2"), click("b", "6", "e2")])
+            return first, second, await store.read(0, 10)
+
+    first, second, entries = run(work())
+
+    assert first == Appended(2, 1, 2)
+    assert second == Appended(1, 2, 3)
+    assert [entry.event.item_id for entry in entries] == ["1", "3", "5"]  # type: ignore[union-attr]
+
+
+def test_a_batch_of_duplicates_changes_nothing(url: str) -> None:
+    batch = [click("a", "1", "e1"), click("a", "2", "e2")]
+
+    async def work() -> tuple[Appended, LogState]:
+        async with opened(url) as store:
+            await store.append(batch)
+            return await store.append(batch), await store.state()
+
+    assert run(work()) == (Appended(0, 2, 2), LogState(1, 2, 2))
+
+
+def test_reading_goes_on_behind_an_offset_and_keeps_to_its_limit(url: str) -> None:
+    async def work() -> tuple[list[LogEntry], list[LogEntry]]:
+        async with opened(url) as store:
+            await store.append([click(item_id=str(i)) for i in range(10)])
+            return await store.read(3, 4), await store.read(10, 4)
+
+    page, behind = run(work())
+
+    assert [entry.offset for entry in page] == [4, 5, 6, 7]
+    assert behind == []
+
+
+def test_trimming_drops_what_was_learned_and_nothing_unread(url: str) -> None:
+    async def work() -> tuple[LogState, list[LogEntry], list[UserState]]:
+        async with opened(url) as store:
+            await store.append([click("a", "1"), click("b", "2"), click("a", "3"), click("a", "1")])
+            await store.trim(2)
+            return await store.state(), await store.read(0, 10), (await store.fetch(["a", "b"])).users
+
+    state, entries, users = run(work())
+
+    assert state == LogState(3, 4, 2)
+    assert state.trimmed_through == 2
+    assert [entry.offset for entry in entries] == [3, 4]
+    assert users == [UserState(None, (("3", 3), ("1", 4))), UserState()]
+
+
+def test_trimming_beyond_the_end_leaves_an_empty_log_that_counts_on(url: str) -> None:
+    async def work() -> tuple[LogState, Appended]:
+        async with opened(url) as store:
+            await store.append([click()] * 3)
+            await store.trim(100)
+            return await store.state(), await store.append([click()])
+
+    assert run(work()) == (LogState(4, 3, 0), Appended(1, 0, 4))
+
+
+def test_more_than_a_page_is_trimmed(url: str) -> None:
+    async def work() -> tuple[LogState, int]:
+        async with opened(url) as store:
+            await store.append([click(f"u{i % 7}", f"i{i}") for i in range(2500)])
+            await store.trim(2300)
+            return await store.state(), sum(len(each.recent) for each in (await store.fetch(_names(7))).users)
+
+    assert run(work()) == (LogState(2301, 2500, 200), 200)
+
+
+def test_a_full_log_takes_nothing_of_a_batch_and_heals_when_trimmed(url: str) -> None:
+    async def work() -> tuple[LogState, Appended]:
+        async with opened(url, max_backlog=5) as store:
+            await store.append([click("a", "1", "e1"), click(), click(), click()])
+            with pytest.raises(StoreFullError, match="limit is 5"):
+                await store.append([click("b", "1", "e2"), click("b", "2", "e3")])
+            state = await store.state()
+            await store.trim(1)
+            return state, await store.append([click("b", "1", "e2"), click("b", "2", "e3")])
+
+    assert run(work()) == (LogState(1, 4, 4), Appended(2, 0, 6))
+
+
+def test_a_full_log_still_recognises_what_it_has(url: str) -> None:
+    async def work() -> Appended:
+        async with opened(url, max_backlog=2) as store:
+            await store.append([click("a", "1", "e1"), click("a", "2", "e2")])
+            return await store.append([click("a", "1", "e1"), click("a", "2", "e2")])
+
+    assert run(work()) == Appended(0, 2, 2)
+
+
+def test_a_full_log_still_takes_the_deletion_of_a_user(url: str) -> None:
+    async def work() -> bool:
+        async with opened(url, max_backlog=1) as store:
+            await store.append([click("a")])
+            return await store.delete_user("a")
+
+    assert run(work())
+
+
+def test_a_batch_of_ten_thousand_is_taken_at_once(url: str) -> None:
+    batch = [click(f"u{i % 2100}", f"i{i}", f"e{i}") for i in range(10_000)]
+
+    async def work() -> tuple[Appended, Appended, list[LogEntry], int]:
+        async with opened(url) as store:
+            first = await store.append(batch)
+            again = await store.append(batch)
+            return first, again, await store.read(9_990, 100), len((await store.fetch(["u7"])).users[0].recent)
+
+    first, again, tail, recent = run(work())
+
+    assert first == Appended(10_000, 0, 10_000)
+    assert again == Appended(0, 10_000, 10_000)
+    assert [entry.event for entry in tail] == batch[9_990:]
+    assert recent == 5
+
+
+def test_a_user_with_thousands_of_recent_items_is_fetched_whole(url: str) -> None:
+    async def work() -> tuple[int, int]:
+        async with opened(url, fetch_timeout_s=1.0) as store:
+            await store.append([click("a", f"i{i}") for i in range(2500)])
+            return len((await store.fetch(["a"])).users[0].recent), len(await store.recent("a"))
+
+    assert run(work()) == (2500, 2500)
+
+
+def test_counters_advance_and_never_go_back(url: str) -> None:
+    async def work() -> tuple[Appended, int, LogState]:
+        async with opened(url) as store:
+            await store.advance(100, 50)
+            await store.advance(7, 7)
+            appended = await store.append([click()])
+            await store.put_items([item("a")])
+            return appended, (await store.item_changes(0, 10)).last_sequence, await store.state()
+
+    assert run(work()) == (Appended(1, 0, 101), 51, LogState(101, 101, 1))
+
+
+def test_values_of_features_keep_their_types(url: str) -> None:
+    features = {
+        "age": 24,
+        "score": 24.0,
+        "vip": True,
+        "no": False,
+        "big": 2**63 - 1,
+        "neg": -5,
+        "g": ["Á", "b"],
+        "s": "",
+    }
+
+    async def work() -> tuple[list[User | None], UserState]:
+        async with opened(url) as store:
+            await store.put_users([User("a", features, 1.5)])
+            return await store.get_users(["a"]), (await store.fetch(["a"])).users[0]
+
+    (found,), state = run(work())
+
+    assert found == User("a", features, 1.5)
+    assert found is not None
+    for read in (found.features, state.features):
+        assert read is not None
+        assert {name: type(value) for name, value in read.items()} == {k: type(v) for k, v in features.items()}
+
+
+def test_what_the_caller_changes_afterwards_is_not_stored(url: str) -> None:
+    features = {"g": ["a"]}
+
+    async def work() -> list[User | None]:
+        async with opened(url) as store:
+            await store.put_users([User("a", features, 1.5)])  # type: ignore[arg-type]
+            features["g"].append("b")
+            return await store.get_users(["a"])
+
+    (found,) = run(work())
+
+    assert found == User("a", {"g": ["a"]}, 1.5)
+
+
+def test_no_features_and_empty_features_differ(url: str) -> None:
+    async def work() -> list[UserState]:
+        async with opened(url) as store:
+            await store.put_users([User("none", None, 1.0), User("empty", {}, 1.0)])
+            return (await store.fetch(["none", "empty", "unknown"])).users
+
+    assert [state.features for state in run(work())] == [None, {}, None]
+
+
+@pytest.mark.parametrize("value", [2**64, "\ud800"])
+def test_what_cannot_be_stored_is_refused_with_the_whole_batch(url: str, value: object) -> None:
+    async def work() -> tuple[list[User | None], int]:
+        async with opened(url) as store:
+            with pytest.raises(InvalidDataError):
+                await store.put_users([user("good"), user("bad", x=value)])
+            with pytest.raises(InvalidDataError):
+                await store.put_items([item("good"), item("bad", x=value)])
+            return await store.get_users(["good"]), (await store.item_changes(0, 9)).last_sequence
+
+    assert run(work()) == ([None], 0)
+
+
+def test_putting_says_which_were_created(url: str) -> None:
+    async def work() -> tuple[list[bool], list[bool], list[bool], list[Item | None]]:
+        async with opened(url) as store:
+            first = await store.put_items([item("a"), item("b")])
+            second = await store.put_items([item("b", x=1), item("c"), item("c", y=2)])
+            await store.delete_item("a")
+            return first, second, await store.put_items([item("a")]), await store.get_items(["c", "z", "b"])
+
+    first, second, third, found = run(work())
+
+    assert (first, second, third) == ([True, True], [False, True, False], [True])
+    assert found == [item("c", y=2), None, item("b", x=1)]
+
+
+def test_an_item_that_is_gone_is_gone_once(url: str) -> None:
+    async def work() -> tuple[bool, bool, list[Item | None]]:
+        async with opened(url) as store:
+            await store.put_items([item("a")])
+            return await store.delete_item("a"), await store.delete_item("a"), await store.get_items(["a"])
+
+    assert run(work()) == (True, False, [None])
+
+
+def test_changes_of_items_name_each_once_as_it_is_now(url: str) -> None:
+    async def work() -> tuple[list[tuple[int, str, Item | None]], int, bool]:
+        async with opened(url) as store:
+            await store.put_items([item("a"), item("b"), item("c")])
+            await store.put_items([item("a", x=1)])
+            await store.delete_item("b")
+            return await store.item_changes(0, 10)
+
+    changes, last, more = run(work())
+
+    assert changes == [(3, "c", item("c")), (4, "a", item("a", x=1)), (5, "b", None)]
+    assert (last, more) == (5, False)
+
+
+def test_changes_of_items_are_read_page_by_page(url: str) -> None:
+    async def work() -> list[tuple[list[str], int, bool]]:
+        async with opened(url) as store:
+            await store.put_items([item("a"), item("b"), item("c"), item("d")])
+            pages, after, more = [], 0, True
+            while more:
+                changes, after, more = await store.item_changes(after, 2)
+                pages.append(([item_id for _, item_id, _ in changes], after, more))
+            pages.append(((await store.item_changes(after, 2)).changes, after, more))
+            return pages  # type: ignore[return-value]
+
+    assert run(work()) == [(["a", "b"], 2, True), (["c", "d"], 4, False), ([], 4, False)]
+
+
+async def _listed(store: Store, limit: int, between: str | None = None) -> list[list[str]]:
+    pages, cursor = [], None
+    while True:
+        items, cursor = await store.list_items(cursor, limit)
+        pages.append([each.item_id for each in items])
+        if cursor is None:
+            return pages
+        if between is not None:
+            await store.put_items([item(between, n=len(pages))])
+            between = None
+
+
+def test_listing_pages_are_full_and_skip_the_deleted(url: str) -> None:
+    async def work() -> list[list[str]]:
+        async with opened(url) as store:
+            await store.put_items([item(str(i)) for i in range(9)])
+            for item_id in "02468":
+                await store.delete_item(item_id)
+            return await _listed(store, 2)
+
+    assert run(work()) == [["1", "3"], ["5", "7"]]
+
+
+def test_listing_repeats_and_skips_nothing_that_did_not_change_meanwhile(url: str) -> None:
+    async def work() -> list[list[str]]:
+        async with opened(url) as store:
+            await store.put_items([item(str(i)) for i in range(5)])
+            return await _listed(store, 2, between="3")
+
+    pages = run(work())
+
+    assert [each for page in pages for each in page if each != "3"] == ["0", "1", "2", "4"]
+    assert pages[-1][-1] == "3"
+
+
+def test_users_are_listed_and_deleted_ones_are_not(url: str) -> None:
+    async def work() -> list[tuple[list[User], str | None]]:
+        async with opened(url) as store:
+            await store.put_users([user("a"), user("b"), user("c")])
+            await store.delete_user("a")
+            first = await store.list_users(None, 1)
+            return [first, await store.list_users(first[1], 1)]
+
+    (first, cursor), (second, end) = run(work())
+
+    assert [each.user_id for each in first + second] == ["b", "c"]
+    assert cursor is not None
+    assert end is None
+
+
+@pytest.mark.parametrize("cursor", ["", "-1", "x", "²", "9" * 16])
+def test_a_cursor_that_was_never_given_out_is_refused(url: str, cursor: str) -> None:
+    async def work() -> None:
+        async with opened(url) as store:
+            await store.list_users(cursor, 1)
+
+    with pytest.raises(InvalidRequestError):
+        run(work())
+
+
+def test_fetching_tells_all_that_is_known_in_the_order_asked(url: str) -> None:
+    async def work() -> tuple[list[UserState], int, int, int]:
+        async with opened(url) as store:
+            await store.put_users([user("a", age=24)])
+            await store.put_items([item("1"), item("2")])
+            await store.append([click("a", "1"), click("b", "2"), click("a", "2"), click("a", "1")])
+            return await store.fetch(["b", "nobody", "a", "b"])
+
+    users, items_sequence, last_offset, unreadable = run(work())
+
+    b = UserState(None, (("2", 2),))
+    assert users == [b, UserState(), UserState({"age": 24}, (("2", 3), ("1", 4))), b]
+    assert (items_sequence, last_offset, unreadable) == (2, 4, 0)
+
+
+def test_fetching_nobody_tells_where_log_and_catalogue_are(url: str) -> None:
+    async def work() -> tuple[list[UserState], int, int, int]:
+        async with opened(url) as store:
+            await store.append([click()])
+            return await store.fetch([])
+
+    assert run(work()) == ([], 0, 1, 0)
+
+
+def test_deleting_a_user_erases_them_and_tells_the_log(url: str) -> None:
+    async def work() -> tuple[bool, list[User | None], UserState, list[LogEntry], LogEntry]:
+        async with opened(url) as store:
+            await store.put_users([user("a", age=1)])
+            await store.append([click("a")])
+            deleted = await store.delete_user("a")
+            state = (await store.fetch(["a"])).users[0]
+            return deleted, await store.get_users(["a"]), state, await store.recent("a"), (await store.read(1, 9))[0]
+
+    assert run(work()) == (True, [None], UserState(None, (), 2), [], LogEntry(2, UserDeleted("a")))
+
+
+def test_a_user_who_only_has_interactions_can_be_deleted(url: str) -> None:
+    async def work() -> bool:
+        async with opened(url) as store:
+            await store.append([click("a")])
+            return await store.delete_user("a")
+
+    assert run(work())
+
+
+def test_deleting_somebody_unknown_still_tells_the_log(url: str) -> None:
+    async def work() -> tuple[bool, list[LogEntry]]:
+        async with opened(url) as store:
+            return await store.delete_user("a"), await store.read(0, 9)
+
+    assert run(work()) == (False, [LogEntry(1, UserDeleted("a"))])
+
+
+def test_what_a_deleted_user_does_later_counts_again(url: str) -> None:
+    async def work() -> UserState:
+        async with opened(url) as store:
+            await store.append([click("a", "old")])
+            await store.delete_user("a")
+            await store.append([click("a", "new")])
+            return (await store.fetch(["a"])).users[0]
+
+    assert run(work()) == UserState(None, (("new", 3),), 2)
+
+
+def test_a_deletion_is_noted_until_all_have_learned_it(url: str) -> None:
+    async def work() -> list[int]:
+        async with opened(url) as store:
+            await store.append([click("a")])
+            await store.delete_user("a")
+            found = []
+            for through in (1, 2):
+                await store.trim(through)
+                found.append((await store.fetch(["a"])).users[0].deleted_at)
+            return found
+
+    assert run(work()) == [2, 0]
+
+
+def test_a_later_deletion_survives_the_trimming_of_an_earlier_one(url: str) -> None:
+    async def work() -> int:
+        async with opened(url) as store:
+            await store.delete_user("a")
+            await store.delete_user("a")
+            await store.trim(1)
+            return (await store.fetch(["a"])).users[0].deleted_at
+
+    assert run(work()) == 2
+
+
+def test_recent_interactions_come_newest_first_with_all_they_had(url: str) -> None:
+    given = [click("a", "1", weight=2.0), click("a", "2"), click("b", "3"), click("a", "1", weight=5.0)]
+
+    async def work() -> tuple[list[LogEntry], list[LogEntry]]:
+        async with opened(url) as store:
+            await store.append(given)
+            return await store.recent("a"), await store.recent("nobody")
+
+    assert run(work()) == ([LogEntry(4, given[3]), LogEntry(2, given[1])], [])
+
+
+def test_health_names_an_engine(url: str) -> None:
+    async def work() -> tuple[str, float]:
+        async with opened(url) as store:
+            health = await store.ping()
+            return health.engine, health.latency_ms
+
+    engine, latency_ms = run(work())
+
+    assert engine in {"memory", "redis", "valkey"}
+    assert 0 <= latency_ms < 1000
+
+
+def test_ids_may_have_any_letters(url: str) -> None:
+    ids = ["a b", "{rec}:u", "ü/%2F", "'\"\\", "0", "日本"]
+
+    async def work() -> tuple[list[User | None], list[UserState]]:
+        async with opened(url) as store:
+            await store.put_users([user(each) for each in ids])
+            await store.append([click(each, each, each) for each in ids])
+            return await store.get_users(ids), (await store.fetch(ids)).users
+
+    users, states = run(work())
+
+    assert users == [user(each) for each in ids]
+    assert [state.recent for state in states] == [((each, at),) for at, each in enumerate(ids, start=1)]
+
+
+def _names(n: int) -> list[str]:
+    return [f"u{i}" for i in range(n)]
