@@ -129,6 +129,8 @@ class Catalogue:
         self.fresh = FreshBlock(snapshot.no_components)
         self.withdrawn: set[str] = set()
         self.sequence = int(snapshot.meta["items_sequence"])
+        known = np.arange(snapshot.n_items) < snapshot.n_known_items
+        self._blocks = cases.item_blocks(known, np.diff(snapshot.item_rows.indptr) > 0)
 
     def __len__(self) -> int:
         return self.snapshot.n_items + self.fresh.n
@@ -155,6 +157,18 @@ class Catalogue:
         known = index < self.snapshot.n_known_items
         title = self.snapshot.titles[index] or None
         return CatalogueItem(self.snapshot.item_ids[index], title, _block(known, features), features)
+
+    def headings(self, indices: Sequence[int]) -> list[tuple[str, str | None, int]]:
+        """Item id, title and block of the table of cases, by position as for `item`."""
+        snapshot, n_items = self.snapshot, self.snapshot.n_items
+        old = [index for index in indices if index < n_items]
+        named = zip(snapshot.item_ids.ids_of(old), snapshot.titles.take(old), self._blocks[old].tolist(), strict=True)
+        return [
+            (item_id, title or None, block)
+            for item_id, title, block in (
+                next(named) if index < n_items else self.fresh.details[index - n_items][:3] for index in indices
+            )
+        ]
 
     def find(self, item_id: str) -> CatalogueItem | None:
         """Details of an item, available or not; None for one that the catalogue does not have."""

@@ -145,8 +145,8 @@ class Recommender:
         scores = self._baseline()
         self._mask(scores, filters)
         chosen = self._chosen(scores, k)
-        found = [(self.catalogue.item(index), scores[index]) for index in chosen]
-        items = [PopularItem(item.item_id, _short(float(score)), item.title) for item, score in found]
+        headings = zip(self.catalogue.headings(chosen), scores[chosen].tolist(), strict=True)
+        items = [PopularItem(item_id, _short(score), title) for (item_id, title, _), score in headings]
         return Popular(items, self.version)
 
     def _person(self, query: Query, state: UserState) -> Person:
@@ -196,7 +196,7 @@ class Recommender:
             query.user_id,
             strategy,
             cases.NUMERALS[user.case_row],
-            [self._scored(user, index, float(scores[index]), explain=query.explain) for index in chosen],
+            self._listed(user, chosen, scores[chosen].tolist(), explain=query.explain),
             self.version,
             secrets.token_hex(16),
             _distinct(person.ignored),
@@ -244,13 +244,20 @@ class Recommender:
         places = np.concatenate([old.astype(np.int64), fresh.places[new]])
         return [int(index) for index in positions[merged_top_k(scores[positions], places, k)]]
 
-    def _scored(self, user: UserVector, index: int, score: float, *, explain: bool) -> ScoredItem:
-        item = self.catalogue.item(index)
-        explanation: list[Contribution] | msgspec.UnsetType = msgspec.UNSET
-        if explain:
-            explanation = self._explanation(user, item, score)
-        case = cases.numeral(user.case_row, item.block)
-        return ScoredItem(item.item_id, _short(score), case, item.title, explanation)
+    def _listed(
+        self, user: UserVector, chosen: Sequence[int], scores: Sequence[float], *, explain: bool
+    ) -> list[ScoredItem]:
+        headings = zip(self.catalogue.headings(chosen), scores, strict=True)
+        items = [
+            ScoredItem(item_id, _short(score), cases.numeral(user.case_row, block), title)
+            for (item_id, title, block), score in headings
+        ]
+        if not explain:
+            return items
+        return [
+            msgspec.structs.replace(item, explanation=self._explanation(user, self.catalogue.item(index), score))
+            for item, index, score in zip(items, chosen, scores, strict=True)
+        ]
 
     def _explanation(self, user: UserVector, item: CatalogueItem, score: float) -> list[Contribution]:
         if user.strategy == "popular":

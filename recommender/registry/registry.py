@@ -101,9 +101,7 @@ class Registry:
         self._reported: set[str] = set()
         self._sweep()
 
-    def publish(
-        self, artifact: Artifact, *, parent: str | None, status: Status, reason: str | None = None
-    ) -> str:
+    def publish(self, artifact: Artifact, *, parent: str | None, status: Status, reason: str | None = None) -> str:
         """Write a new version; whatever happens, a part of one is never seen. Returns its name.
 
         Publishing does not activate: see `advance`.
@@ -121,8 +119,7 @@ class Registry:
             self._require_space(artifact)
             with self._draft() as draft:
                 written = tuple(
-                    write_arrays(draft / _file_name(part), content)
-                    for part, content in artifact.parts.items()
+                    write_arrays(draft / _file_name(part), content) for part, content in artifact.parts.items()
                 )
                 with self._lock():
                     version = self._next_version()
@@ -268,8 +265,7 @@ class Registry:
     def _superfluous(self, keep: int) -> list[str]:
         manifests = self._manifests()
         by_status = {
-            status: [each.version for each in manifests if each.status == status]
-            for status in ("ready", "rejected")
+            status: [each.version for each in manifests if each.status == status] for status in ("ready", "rejected")
         }
         current = self.current().version
         parents = {each.parent for each in manifests if each.version == current}
@@ -408,9 +404,7 @@ class Registry:
             yield
 
     def _require_space(self, artifact: Artifact) -> None:
-        needed = RESERVE_BYTES + sum(
-            array.nbytes for arrays in artifact.parts.values() for array in arrays.values()
-        )
+        needed = RESERVE_BYTES + sum(array.nbytes for arrays in artifact.parts.values() for array in arrays.values())
         free = shutil.disk_usage(self._folder).free
         if free < needed:
             raise OSError(errno.ENOSPC, f"{needed:,} bytes are needed and {free:,} are free")

@@ -50,6 +50,9 @@ class Connection:
                 timeout=timeout_s,
                 socket_timeout=timeout_s,
                 socket_connect_timeout=timeout_s,
+                # with RESP3, redis-py 8.1 keeps connections of a server that has restarted: it skips the check
+                # for closed ones while it listens for notes about maintenance
+                protocol=2,
                 # a silent retry of an append whose reply was lost would count it twice
                 retry=Retry(NoBackoff(), 0),
             )

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from recommender.errors import StoreError, StoreLockedError, StoreUnavailableError
@@ -190,18 +191,11 @@ class EmbeddedValkey:
     def _lock(self) -> int:
         """Lock of the folder, for the server to inherit; an orphan that still has it is ended."""
         lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        began = time.monotonic()
-        while not _try_lock(lock):
-            waited_s = time.monotonic() - began
-            if waited_s > 2 * STOP_TIMEOUT_S:
-                os.close(lock)
-                raise StoreLockedError(f"{self._folder} is in use by a server that does not end")
-            if waited_s > STOP_TIMEOUT_S:
-                self._kill_orphan()
-            else:
-                shut_down(self._socket)
-            time.sleep(5 * LOOK_EVERY_S)
-        return lock
+        for end in (lambda: shut_down(self._socket), self._kill_orphan):
+            if _lock_within(STOP_TIMEOUT_S, lock, end):
+                return lock
+        os.close(lock)
+        raise StoreLockedError(f"{self._folder} is in use by a server that does not end")
 
     def _kill_orphan(self) -> None:
         """Kill a server that does not end when asked. While the lock is held, the number is its own."""
@@ -265,7 +259,10 @@ class EmbeddedValkey:
             os.close(self._pipe)
             self._pipe = -1
         if self._guardian is not None:
-            self._guardian.wait(2 * STOP_TIMEOUT_S)  # it kills a server that does not end by half of that
+            try:
+                self._guardian.wait(2 * STOP_TIMEOUT_S)  # it kills a server that does not end by half of that
+            except subprocess.TimeoutExpired as error:
+                raise StoreUnavailableError(f"the embedded store in {self._folder} does not end") from error
             self._guardian = None
 
 
@@ -293,4 +290,15 @@ def _try_lock(descriptor: int) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+def _lock_within(timeout_s: float, descriptor: int, end: Callable[[], None]) -> bool:
+    """Take a lock, again and again asking who has it to end."""
+    deadline = time.monotonic() + timeout_s
+    while not _try_lock(descriptor):
+        if time.monotonic() > deadline:
+            return False
+        end()
+        time.sleep(5 * LOOK_EVERY_S)
     return True

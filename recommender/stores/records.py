@@ -18,7 +18,7 @@ T = TypeVar("T")
 _encode = msgspec.msgpack.Encoder().encode
 _user = msgspec.msgpack.Decoder(User)
 _item = msgspec.msgpack.Decoder(Item)
-_event = msgspec.msgpack.Decoder[Interaction | UserDeleted](Interaction | UserDeleted)
+_event: msgspec.msgpack.Decoder[Interaction | UserDeleted] = msgspec.msgpack.Decoder(Interaction | UserDeleted)
 
 
 def pack(record: User | Item | Interaction | UserDeleted) -> bytes:

@@ -15,6 +15,9 @@ Keys, all under one hash tag so that the scripts work on a cluster too:
     Offset at which a user was deleted, until that is trimmed.
 ``dd:N``
     Event ids of a period.
+
+Rights that an ACL must give: ``~{rec}:* +@read +@write +@scripting +@connection +time``, and ``+info`` for the
+warnings of `ping`.
 """
 
 from __future__ import annotations

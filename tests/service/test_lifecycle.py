@@ -27,7 +27,14 @@ def wait_for_none(pids: set[int], within_s: float) -> set[int]:
 
 
 def store_of(running: RunningService) -> set[int]:
-    return {pid for pid in running.processes() if b"--unixsocket" in words(pid)}
+    """The store's guardian, its reader and the server."""
+    return {
+        pid for guardian in running.processes() for pid in (guardian, *children_of(guardian)) if _is_store(guardian)
+    }
+
+
+def _is_store(pid: int) -> bool:
+    return words(pid).startswith(b"/bin/sh") and b"--unixsocket" in words(pid)
 
 
 def test_ctrl_c_leaves_no_process_and_the_next_start_serves_without_training(small):
@@ -65,7 +72,7 @@ def test_a_killed_service_leaves_no_store_and_can_be_started_again(small):
 
 def test_a_killed_store_comes_back_and_no_acknowledged_interaction_is_lost(small):
     small.wait_until_ready()
-    (server,) = [pid for pid in store_of(small) if not words(pid).startswith(b"/bin/sh")]
+    (server,) = [pid for pid in store_of(small) if b"unixsocket:" in words(pid)]
     with small.client() as client:
         client.post("/v1/interactions", json={"interactions": [{"user_id": "late", "item_id": "i1"}]})
         os.kill(server, signal.SIGKILL)

@@ -65,7 +65,7 @@ def test_a_restart_of_the_server_is_survived_by_the_same_client(own_redis: Serve
             own_redis.process.wait()
             with pytest.raises(StoreUnavailableError):
                 await store.fetch(["a"])
-            own_redis.process = start_redis(own_redis.folder, own_redis.port).process
+            own_redis.process = (await asyncio.to_thread(start_redis, own_redis.folder, own_redis.port)).process
             return await store.append([click("a", "new")]), (await store.fetch(["a"])).users
 
     appended, (state,) = run(work())
@@ -98,7 +98,7 @@ def test_a_hung_server_costs_no_more_than_the_deadline(own_redis: Server, warm: 
     assert append_s < 0.4
 
 
-def test_an_answer_lost_after_the_write_and_a_repeat_count_once(redis_server: Server, server_url: str) -> None:
+def test_an_answer_lost_after_the_write_and_a_repeat_count_once(redis_server: Server) -> None:
     batch = [click("a", str(i), f"e{i}") for i in range(3)]
 
     async def work() -> tuple[Appended, int]:
@@ -295,9 +295,7 @@ def test_event_ids_are_forgotten_after_two_windows(server_url: str) -> None:
     assert 0 < left_s <= 2
 
 
-@pytest.mark.parametrize(
-    "kind", [*REDIS_ERRORS, OSError, TimeoutError, ConnectionResetError, asyncio.IncompleteReadError]
-)
+@pytest.mark.parametrize("kind", [*REDIS_ERRORS, OSError, TimeoutError, ConnectionResetError])
 def test_no_error_of_the_client_leaves_unmapped(kind: type[Exception]) -> None:
     error = kind.__new__(kind)
     Exception.__init__(error, "it says so")

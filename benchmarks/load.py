@@ -1,0 +1,55 @@
+"""Closed-loop load over keep-alive connections, light enough to leave the processor to the service."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Load(NamedTuple):
+    """What a load saw."""
+
+    requests_per_s: float
+    p50_ms: float
+    p99_ms: float
+    failed: int
+
+
+def measure(port: int, path: Callable[[int], str], connections: int, seconds: float) -> Load:
+    """Ask for `path(n)`, n counting up, over some connections for some time."""
+    return asyncio.run(_measure(port, path, connections, seconds))
+
+
+async def _measure(port: int, path: Callable[[int], str], connections: int, seconds: float) -> Load:
+    times: list[float] = []
+    failed = 0
+    end = time.perf_counter() + seconds
+
+    async def client(number: int) -> None:
+        nonlocal failed
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        turn = number
+        while time.perf_counter() < end:
+            begin = time.perf_counter()
+            writer.write(f"GET {path(turn)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            status = await _answer(reader)
+            times.append(time.perf_counter() - begin)
+            failed += status != 200
+            turn += connections
+        writer.close()
+
+    begin = time.perf_counter()
+    await asyncio.gather(*(client(number) for number in range(connections)))
+    cuts = statistics.quantiles(times, n=100)
+    return Load(len(times) / (time.perf_counter() - begin), cuts[49] * 1e3, cuts[98] * 1e3, failed)
+
+
+async def _answer(reader: asyncio.StreamReader) -> int:
+    head = await reader.readuntil(b"\r\n\r\n")
+    lines = head.lower().split(b"\r\n")
+    length = next(int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:"))
+    await reader.readexactly(length)
+    return int(lines[0].split()[1])

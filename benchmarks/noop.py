@@ -1,0 +1,49 @@
+"""A graph of the same hops that does nothing: what Ray Serve itself costs."""
+
+from fastapi import FastAPI, Response
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+api = FastAPI()
+
+
+@serve.deployment
+class NoopFetcher:
+    """Stands for the FeatureFetcher."""
+
+    async def fetch_many(self, users: list[str]) -> bytes:
+        """Nothing."""
+        return b"x" * len(users)
+
+
+@serve.deployment
+class NoopPredictor:
+    """Stands for the Predictor."""
+
+    async def predict_many(self, users: list[str], fetched: bytes) -> list[bytes]:
+        """An empty answer each."""
+        return [b"{}" for _ in zip(users, fetched, strict=True)]
+
+
+@serve.deployment
+@serve.ingress(api)
+class NoopIngress:
+    """Stands for the Ingress."""
+
+    def __init__(self, fetcher: DeploymentHandle, predictor: DeploymentHandle) -> None:
+        self._fetcher, self._predictor = fetcher, predictor
+
+    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.001, max_concurrent_batches=8)
+    async def _many(self, users: list[str]) -> list[bytes]:
+        fetched = await self._fetcher.fetch_many.remote(users)
+        return await self._predictor.predict_many.remote(users, fetched)
+
+    @api.get("/{user}")
+    async def answer(self, user: str) -> Response:
+        """Both hops and nothing else."""
+        return Response(await self._many(user), media_type="application/json")
+
+
+def build(_: dict[str, str]) -> serve.Application:
+    """Graph of Ingress, fetcher and predictor."""
+    return NoopIngress.bind(NoopFetcher.bind(), NoopPredictor.bind())
