@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 
@@ -68,6 +70,12 @@ def test_a_killed_service_leaves_no_store_and_can_be_started_again(small):
 
     assert store
     assert wait_for_none(store, 20) == set()
+
+    # what `make serve` does first: Ray's own HAProxy outlives the kill and would keep the port
+    subprocess.run([sys.executable, "-m", "deployments.leftovers"], check=True)
+    small.start().wait_until_ready()
+    with small.client() as client:
+        assert client.get("/v1/status").json()["interactions_waiting"] == 1
 
 
 def test_a_killed_store_comes_back_and_no_acknowledged_interaction_is_lost(small):

@@ -36,8 +36,9 @@ Start = Callable[[], EmbeddedValkey]
 
 
 @pytest.fixture(autouse=True)
-def own_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a killed owner leaves behind goes too."""
+def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a killed owner leaves behind goes too. Asks for `tmp_path` so that pytest has made its own before."""
+    assert tmp_path.exists()
     with tempfile.TemporaryDirectory(prefix="rs") as folder:
         monkeypatch.setenv("TMPDIR", folder)
         monkeypatch.setattr(tempfile, "tempdir", folder)
@@ -108,7 +109,7 @@ def test_the_server_evicts_nothing_writes_everything_down_and_has_no_port(start:
     expected = {
         "maxmemory-policy": "noeviction",
         "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendfsync": "no",
         "port": "0",
         "save": "",
     }
@@ -224,6 +225,22 @@ def test_a_killed_server_comes_back_with_all_that_it_had_acknowledged(start: Sta
         kill_and_restart(valkey, tmp_path)
 
     assert run(add(valkey.url, 1)) == 151
+
+
+def test_what_was_written_is_synced_every_second(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    valkey = start()
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    for _ in range(3):
+        assert valkey.ensure_running()
+
+    assert synced == [log_file(valkey._folder)]
 
 
 def kill_and_restart(valkey: EmbeddedValkey, folder: Path) -> None:
