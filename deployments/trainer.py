@@ -81,8 +81,12 @@ class Trainer:
             raise RuntimeError(f"the trainer's watch ended: {self._watch}")
 
     async def _watch_schedule(self) -> None:
+        reconciled = False
         while True:
             try:
+                if not reconciled:
+                    await self._learner.reconcile()
+                    reconciled = True
                 if await self._is_due():
                     await self._train("full")
             except RecommenderError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,12 @@ from recommender.errors import InvalidDataError
 from recommender.features import FeatureValue
 
 COLUMNS = ("user_id", "item_id", "weight", "timestamp")
+TITLE = "title"
+"""The column that is shown and never a feature."""
 MAX_ID_BYTES = 256
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Dataset:
     """What a recommender starts from.
 
@@ -28,14 +30,14 @@ class Dataset:
         ``user_id``, ``item_id`` (str), ``weight`` (float32, finite, above 0) and ``timestamp`` (float64,
         seconds since the epoch; the row number where the source has none), in the order of the source.
     users, items
-        Indexed by id; every column is a feature, but for ``title`` of items. A cell is a string, a
-        boolean, a number, a list of strings, or missing.
+        Indexed by id; every column is a feature, but for ``title``. A cell is a string, a boolean, a
+        finite number, a list of strings, or missing (None, NaN).
 
     Raises
     ------
     InvalidDataError
         A column is missing, an id is not 1 to 256 bytes without control characters or is repeated, a
-        weight or timestamp is not what it has to be.
+        weight, timestamp or feature is not what it has to be.
     """
 
     interactions: pd.DataFrame
@@ -43,21 +45,9 @@ class Dataset:
     items: pd.DataFrame
 
     def __post_init__(self) -> None:
-        missing = [column for column in COLUMNS if column not in self.interactions]
-        if missing:
-            raise InvalidDataError(f"interactions have no column {missing[0]!r}")
-        for what, ids in (
-            ("user_id", self.interactions["user_id"].unique()),
-            ("item_id", self.interactions["item_id"].unique()),
-            ("user_id", _unique(self.users, "users")),
-            ("item_id", _unique(self.items, "items")),
-        ):
-            check_ids(what, ids)
-        weights, timestamps = self.interactions["weight"], self.interactions["timestamp"]
-        if not (np.isfinite(weights).all() and (weights > 0).all()):
-            raise InvalidDataError("a weight is not a finite number above 0")
-        if not np.isfinite(timestamps).all():
-            raise InvalidDataError("a timestamp is not a finite number")
+        _check_interactions(self.interactions)
+        _check_entities(self.users, "users", "user_id")
+        _check_entities(self.items, "items", "item_id")
 
     def __repr__(self) -> str:
         return f"<Dataset: {len(self.interactions)} interactions, {len(self.users)} users, {len(self.items)} items>"
@@ -65,6 +55,9 @@ class Dataset:
 
 def check_ids(what: str, ids: Iterable[Any]) -> None:
     """Raise `InvalidDataError` for the first that cannot be an id."""
+    ids = list(ids)
+    if _plainly_ids(ids):
+        return
     for value in ids:
         fault = id_fault(value)
         if fault:
@@ -86,22 +79,68 @@ def id_fault(value: object) -> str | None:
 
 def feature_records(frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, FeatureValue]]]:
     """Id and features of each row, as plain Python values, without what is missing and without title."""
-    names = [str(name) for name in frame.columns if name != "title"]
-    columns = [_plain(frame[name]) for name in frame.columns if name != "title"]
-    for position, an_id in enumerate(frame.index):
-        values = ((name, column[position]) for name, column in zip(names, columns, strict=True))
-        yield str(an_id), {name: value for name, value in values if value is not None}
+    columns = {str(name): plain_values(frame[name]) for name in frame.columns if name != TITLE}
+    names = list(columns)
+    if not names:
+        yield from ((an_id, {}) for an_id in frame.index.tolist())
+        return
+    for an_id, row in zip(frame.index.tolist(), zip(*columns.values(), strict=True), strict=True):
+        yield an_id, {name: value for name, value in zip(names, row, strict=True) if value is not None}
 
 
-def _plain(column: pd.Series[Any]) -> list[Any]:
-    return [None if _is_missing(value) else value for value in column.tolist()]
+def plain_values(column: pd.Series[Any]) -> list[Any]:
+    """Cells as plain Python values, None for a missing one."""
+    values: list[Any] = column.tolist()
+    for position in np.flatnonzero(column.isna().to_numpy()).tolist():
+        values[position] = None
+    return values
 
 
-def _is_missing(value: object) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+def _plainly_ids(values: Sequence[Any]) -> bool:
+    """Whether all are printable ASCII of a right length, asked of all at once: few ids are anything else."""
+    try:
+        text = "".join(values)
+    except TypeError:
+        return False
+    lengths = set(map(len, values))
+    return text.isascii() and text.isprintable() and 0 not in lengths and max(lengths, default=1) <= MAX_ID_BYTES
 
 
-def _unique(frame: pd.DataFrame, what: str) -> pd.Index[Any]:
+def _check_interactions(interactions: pd.DataFrame) -> None:
+    for column in COLUMNS:
+        if column not in interactions:
+            raise InvalidDataError(f"interactions have no column {column!r}")
+    for column, dtype in (("weight", np.float32), ("timestamp", np.float64)):
+        if interactions[column].dtype != dtype:
+            raise InvalidDataError(f"{column} is {interactions[column].dtype}, not {np.dtype(dtype)}; use astype")
+    weights, timestamps = interactions["weight"].to_numpy(), interactions["timestamp"].to_numpy()
+    if not (np.isfinite(weights).all() and (weights > 0).all()):
+        raise InvalidDataError("a weight is not a finite number above 0")
+    if not np.isfinite(timestamps).all():
+        raise InvalidDataError("a timestamp is not a finite number")
+    for column in ("user_id", "item_id"):
+        check_ids(column, interactions[column].unique().tolist())
+
+
+def _check_entities(frame: pd.DataFrame, what: str, id_column: str) -> None:
+    check_ids(id_column, frame.index.tolist())
     if frame.index.has_duplicates:
         raise InvalidDataError(f"{what} have the id {frame.index[frame.index.duplicated()][0]!r} more than once")
-    return frame.index
+    if not frame.columns.is_unique:
+        raise InvalidDataError(f"{what} have a column more than once")
+    for name in frame.columns:
+        fault = _feature_fault(plain_values(frame[name]))
+        if fault:
+            raise InvalidDataError(f"{what} have a value in {name!r} that {fault}")
+
+
+def _feature_fault(values: Sequence[Any]) -> str | None:
+    # whole columns at a time: there may be a million cells of four types
+    types = set(map(type, values))
+    if not types <= {str, bool, int, float, list, type(None)}:
+        return "is neither text, boolean, number nor a list of text"
+    if float in types and not all(math.isfinite(value) for value in values if type(value) is float):
+        return "is not finite"
+    if list in types and not all(type(each) is str for value in values if type(value) is list for each in value):
+        return "is a list of something else than text"
+    return None

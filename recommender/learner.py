@@ -88,6 +88,20 @@ class Learner:
         """Newest version that may serve."""
         return next((version for version in self._registry.list() if version.status != "rejected"), None)
 
+    async def reconcile(self) -> None:
+        """Make sure that a store which was replaced does not give out offsets that were learned already.
+
+        Interactions with such offsets would be taken for learned and never be.
+        """
+        versions = self._registry.list()
+        if not versions:
+            return
+        learned = max(int(version.meta["log_offset"]) for version in versions)
+        changed = max(int(version.meta["items_sequence"]) for version in versions)
+        if (await self._store.state()).last_offset < learned:
+            logger.warning("the store is not the one that was learned from; it goes on behind offset %d", learned)
+            await self._store.advance(learned, changed)
+
     async def waiting(self) -> int:
         """Interactions in the log that the newest version has not learned."""
         newest = self.newest()

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recommender.errors import InvalidRequestError
+
 Split = tuple[pd.DataFrame, pd.DataFrame]
 """Training and test interactions, each in the order of the source."""
 
@@ -17,27 +19,85 @@ Split = tuple[pd.DataFrame, pd.DataFrame]
 def random_split(interactions: pd.DataFrame, test_share: float, seed: int = 0) -> Split:
     """Hold out a random share of the interactions."""
     chance = np.random.default_rng(seed).permutation(len(interactions))
-    return _apart(interactions, chance < round(test_share * len(interactions)))
+    return _apart(interactions, chance < _count(test_share, len(interactions)))
 
 
 def global_time_split(interactions: pd.DataFrame, test_share: float, seed: int = 0) -> Split:
-    """Hold out the newest share of all interactions."""
+    """Hold out the newest share of all interactions, as if learning had stopped at one moment."""
     order = np.lexsort((_chance(len(interactions), seed), interactions["timestamp"].to_numpy()))
     held_out = np.zeros(len(interactions), np.bool_)
-    held_out[order[len(order) - round(test_share * len(order)) :]] = True
+    held_out[order[len(order) - _count(test_share, len(order)) :]] = True
     return _apart(interactions, held_out)
 
 
-def last_by_time_split(interactions: pd.DataFrame, test_share: float, seed: int = 0) -> Split:
-    """Hold out the newest share of each user's interactions, rounded down."""
-    users = pd.factorize(interactions["user_id"])[0]
+def last_by_time_split(
+    interactions: pd.DataFrame, test_share: float | None = None, seed: int = 0, *, n_last: int | None = None
+) -> Split:
+    """Hold out the newest interactions of each user.
+
+    Parameters
+    ----------
+    interactions
+        ``user_id`` and ``timestamp``, and whatever else is to be kept.
+    test_share
+        Share of each user's interactions, rounded down: a user with few loses none.
+    seed
+        Breaks ties in time.
+    n_last
+        How many instead; each user keeps at least one to learn from.
+
+    Raises
+    ------
+    InvalidRequestError
+        Both or neither of `test_share` and `n_last` are given, or one of them cannot be.
+    """
+    users, counts = _counted(interactions["user_id"])
+    if (test_share is None) == (n_last is None):
+        raise InvalidRequestError("give either test_share or n_last")
+    if n_last is None:
+        # the small addition keeps 0.29 of 100 at 29, which floating point has a little below
+        taken = np.floor(counts * _share(test_share or 0.0) + 1e-9).astype(np.int64)
+    elif n_last < 1:
+        raise InvalidRequestError(f"n_last is {n_last}; it is at least 1")
+    else:
+        taken = np.minimum(n_last, counts - 1)
     order = np.lexsort((_chance(len(interactions), seed), interactions["timestamp"].to_numpy(), users))
-    counts = np.bincount(users)
     ends = np.cumsum(counts)[users[order]]
-    kept = np.floor(counts * test_share)[users[order]]
     held_out = np.zeros(len(interactions), np.bool_)
-    held_out[order] = np.arange(len(order)) >= ends - kept
+    held_out[order] = np.arange(len(order)) >= ends - taken[users[order]]
     return _apart(interactions, held_out)
+
+
+def cold_items_split(interactions: pd.DataFrame, test_share: float, seed: int = 0) -> Split:
+    """Hold out all interactions of a random share of the items: nobody learns from those."""
+    return _cold(interactions, "item_id", test_share, seed)
+
+
+def cold_users_split(interactions: pd.DataFrame, test_share: float, seed: int = 0) -> Split:
+    """Hold out all interactions of a random share of the users: nothing is learned of those."""
+    return _cold(interactions, "user_id", test_share, seed)
+
+
+def _cold(interactions: pd.DataFrame, column: str, test_share: float, seed: int) -> Split:
+    entities, counts = _counted(interactions[column])
+    chance = np.random.default_rng(seed).permutation(len(counts))
+    return _apart(interactions, (chance < _count(test_share, len(counts)))[entities])
+
+
+def _counted(ids: pd.Series[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number of each row's id, in order of first appearance, and rows of each number."""
+    codes = pd.factorize(ids)[0].astype(np.int64)
+    return codes, np.bincount(codes).astype(np.int64)
+
+
+def _count(share: float, n: int) -> int:
+    return round(_share(share) * n)
+
+
+def _share(share: float) -> float:
+    if not 0 <= share <= 1:
+        raise InvalidRequestError(f"test_share is {share}; it is between 0 and 1")
+    return share
 
 
 def _chance(n: int, seed: int) -> NDArray[np.float64]:
