@@ -136,10 +136,13 @@ class LFMRecommender(LightFM):
         shape = (len(self.users.ids), len(self.items.ids))
         rows = self.users.ids.indices_of(list(interactions.rows))[active.row]
         columns = self.items.ids.indices_of(list(interactions.columns))[active.col]
-        training = sparse.coo_matrix((active.data, (rows, columns)), shape, dtype=np.float32)
-        weighted = None if weights is None else sparse.coo_matrix((weights, (rows, columns)), shape)
+        # a value of 0 may stand for a pair of which one never had an interaction and has not joined
+        joined = (rows != UNKNOWN) & (columns != UNKNOWN)
+        rows, columns, values = rows[joined], columns[joined], active.data[joined]
+        training = sparse.coo_matrix((values, (rows, columns)), shape, dtype=np.float32)
+        weighted = None if weights is None else sparse.coo_matrix((weights[joined], (rows, columns)), shape)
         super().fit_partial(training, self.users.rows(), self.items.rows(), weighted, epochs, num_threads, verbose)
-        self.popularity += np.bincount(columns, np.maximum(active.data, 0), shape[1]).astype(np.float32)
+        self.popularity += np.bincount(columns, np.maximum(values, 0), shape[1]).astype(np.float32)
         self._popularity_weights = fit_popularity(self.items.features, self.popularity)
         return self
 
