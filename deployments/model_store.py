@@ -61,7 +61,7 @@ class ModelStoreState:
 
     async def versions(self) -> list[dict[str, Any]]:
         """Versions on disk, newest first, as the contract shows them."""
-        return [_shown(info) for info in await asyncio.to_thread(self._registry.list)]
+        return [_shown(info) for info in await asyncio.to_thread(self._registry.versions)]
 
     async def active(self) -> dict[str, Any] | None:
         """What serves, as the contract shows it, and what a status needs."""
@@ -69,7 +69,7 @@ class ModelStoreState:
         if published is None:
             return None
         current = await asyncio.to_thread(self._registry.current)
-        listed = await asyncio.to_thread(self._registry.list)
+        listed = await asyncio.to_thread(self._registry.versions)
         info = next(info for info in listed if info.version == published.version)
         return {
             **_shown(info),

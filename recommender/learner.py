@@ -86,14 +86,14 @@ class Learner:
 
     def newest(self) -> VersionInfo | None:
         """Newest version that may serve."""
-        return next((version for version in self._registry.list() if version.status != "rejected"), None)
+        return next((version for version in self._registry.versions() if version.status != "rejected"), None)
 
     async def reconcile(self) -> None:
         """Make sure that a store which was replaced does not give out offsets that were learned already.
 
         Interactions with such offsets would be taken for learned and never be.
         """
-        versions = self._registry.list()
+        versions = self._registry.versions()
         if not versions:
             return
         learned = max(int(version.meta["log_offset"]) for version in versions)
@@ -232,7 +232,7 @@ class Learner:
     async def _tidy(self) -> None:
         """Drop what no kept version needs: old versions, their segments, the log that all have learned."""
         await asyncio.to_thread(self._registry.prune, self._keep_versions)
-        kept = [version for version in self._registry.list() if version.status != "rejected"]
+        kept = [version for version in self._registry.versions() if version.status != "rejected"]
         named = {segment["name"] for version in kept for segment in version.meta["segments"]}
         await asyncio.to_thread(self._archive.prune, named)
         await self._store.trim(min(int(version.meta["log_offset"]) for version in kept))

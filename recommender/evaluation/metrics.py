@@ -189,8 +189,9 @@ def popularity_bias(
     popularity = _n_users_with(train)
     had = (train > 0)[users]
     n_had = np.diff(had.indptr)
-    usual = np.divide(had @ popularity, n_had, out=np.full(len(users), np.nan), where=n_had > 0)
-    return _mean_of(popularity, recommended) / usual
+    usual: NDArray[np.float64] = np.divide(had @ popularity, n_had, out=np.full(len(users), np.nan), where=n_had > 0)
+    bias: NDArray[np.float64] = _mean_of(popularity, recommended) / usual
+    return bias
 
 
 class _Ranking:
@@ -204,6 +205,7 @@ class _Ranking:
             raise InvalidRequestError(f"scores are {scores.shape}; {excluded.shape} were asked for")
         if np.isnan(scores).any():
             raise InvalidRequestError("a score is not a number")
+        scores = scores.astype(np.float32, copy=False)
         self.n_items = scores.shape[1]
         self.order = _order(scores, excluded)
         self.scores = np.take_along_axis(scores, self.order, 1)
@@ -266,7 +268,7 @@ def _order(scores: NDArray[np.float32], excluded: NDArray[np.bool_]) -> NDArray[
     the stable order of floats.
     """
     # the bits of a float rise with it once negative ones are turned round; adding 0 makes -0.0 equal to 0.0
-    bits = (scores.astype(np.float32) + np.float32(0)).view(np.uint32)
+    bits = (scores + np.float32(0)).view(np.uint32)
     falling = np.where(bits >> 31, bits, ~(bits | np.uint32(1 << 31)))
     keys = np.where(excluded, _LAST, falling).astype(np.uint64) << np.uint64(32)
     keys |= np.arange(scores.shape[1], dtype=np.uint64)

@@ -101,7 +101,7 @@ def read_arrays(path: Path, entry: FileEntry, specs: Mapping[str, ArraySpec]) ->
         headers, data = _parsed(content)
         found = {name: ArraySpec(_numpy_name(each.dtype), each.shape) for name, each in headers.items()}
         if found != specs:
-            raise ValueError("dtypes and shapes are not those in the manifest")
+            raise CorruptArtifactError(f"{_place(path)}: dtypes and shapes are not those in the manifest")
         return {name: _view(data, headers[name], spec) for name, spec in specs.items()}
     except (ValueError, msgspec.MsgspecError) as error:
         raise CorruptArtifactError(f"{_place(path)}: {error}") from error

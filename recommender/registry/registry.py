@@ -223,7 +223,7 @@ class Registry:
                 logger.exception("version %s cannot be loaded", version)
         return None
 
-    def list(self) -> list[VersionInfo]:
+    def versions(self) -> list[VersionInfo]:
         """Every version with a readable manifest, newest first. Reads no array."""
         active = self.current().version
         return [_info(manifest, active) for manifest in self._manifests()]

@@ -139,7 +139,7 @@ async def test_the_log_is_kept_as_long_as_a_kept_version_needs_it(house):
 
     assert kept == 1
     assert (await house.store.state()).length == 0
-    assert len(house.registry.list()) <= 3
+    assert len(house.registry.versions()) <= 3
 
 
 @asynchronous
