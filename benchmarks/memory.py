@@ -13,12 +13,12 @@ DATASET = f"synthetic?n_users=2000&n_items={N_ITEMS}&n_interactions_per_user=50"
 MODEL = {"epochs": 1, "no_components": 64}
 
 
-def predictors() -> list[dict[str, int]]:
-    """KiB of each predictor: its proportional share, and what it has alone."""
+def replicas_of(deployment: str) -> list[dict[str, int]]:
+    """KiB of each replica: its proportional share, and what it has alone."""
     found: list[dict[str, int]] = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if b"ServeReplica:recommender:Predictor" not in (process / "cmdline").read_bytes():
+            if f"ServeReplica:recommender:{deployment}".encode() not in (process / "cmdline").read_bytes():
                 continue
             lines = (process / "smaps_rollup").read_text().splitlines()[1:]
         except OSError:
@@ -27,28 +27,36 @@ def predictors() -> list[dict[str, int]]:
     return found
 
 
-def measure(replicas: int) -> dict[str, object]:
+def private_mib(processes: list[dict[str, int]]) -> int:
+    """Mean of what each process has alone."""
+    return sum(each["Private_Dirty"] + each["Private_Clean"] for each in processes) // len(processes) >> 10
+
+
+def measure(replicas: int) -> dict[str, int]:
     """A service with that many predictors, after each has answered."""
     args = {"dataset": DATASET, "model": MODEL, "training": {"holdout": 0}}
     with tempfile.TemporaryDirectory() as folder, Service(Path(folder), args, {"Predictor": replicas}):
         load.measure(PORT, lambda turn: f"/v1/users/u{turn % 2000}/recommendations", 16, 5)
-        found = predictors()
+        found, bare = replicas_of("Predictor"), replicas_of("FeatureFetcher")
         (version,) = (Path(folder) / "state" / "models").glob("0*")
-        snapshot = (version / "snapshot.safetensors").stat().st_size
+        snapshot_mib = (version / "snapshot.safetensors").stat().st_size >> 20
     assert len(found) == replicas, f"{len(found)} predictors instead of {replicas}"
     return {
         "replicas": replicas,
-        "snapshot_mib": snapshot >> 20,
+        "snapshot_mib": snapshot_mib,
         "pss_mib": sum(each["Pss"] for each in found) >> 10,
-        "private_mib_each": sum(each["Private_Dirty"] + each["Private_Clean"] for each in found) // replicas >> 10,
+        "private_mib_each": private_mib(found),
+        "process_without_snapshot_mib": private_mib(bare),
+        "shared_once_mib": replicas * private_mib(found) + snapshot_mib,
+        "a_copy_each_would_be_mib": replicas * (private_mib(found) + snapshot_mib),
     }
 
 
 def main() -> None:
     """One, then four."""
-    rows = [measure(replicas) for replicas in (1, 4)]
-    one, four = rows
-    rows.append({"four_against_one": round(int(str(four["pss_mib"])) / int(str(one["pss_mib"])), 2)})
+    rows: list[dict[str, object]] = [dict(measure(replicas)) for replicas in (1, 4)]
+    one, four = (int(str(row["shared_once_mib"])) for row in rows)
+    rows.append({"four_against_one": round(four / one, 2)})
     report.write("memory", 0, rows)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ray import serve
 
+from deployments import logs
 from deployments.args import AppArgs
 from deployments.feature_fetcher import FeatureFetcher
 from deployments.ingress import Ingress
@@ -29,6 +30,7 @@ FASTER_WITH = {
 
 def build(args: AppArgs) -> serve.Application:
     """Graph of the service: Ingress, FeatureFetcher, Predictor and Trainer."""
+    logs.configure()
     args = args.with_environment()
     state = Path(args.state_dir).resolve()
     state.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import logging
 
 from ray import serve
 
+from deployments import logs
 from deployments.messages import Fetched, pack
 from recommender.errors import StoreError
 from recommender.queries import UserState
@@ -25,6 +26,7 @@ class FeatureFetcher:
     """
 
     def __init__(self, store_url: str) -> None:
+        logs.configure()
         self._store = open_store(store_url)
 
     async def fetch_many(self, user_ids: list[str | None]) -> bytes:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments import openapi, problems
+from deployments import logs, openapi, problems
 from deployments.edge import Edge
 from deployments.model_store import model_store
 from deployments.routes import models, operating, recommending, writing
@@ -56,5 +56,6 @@ class Ingress:
         models: str,
         store_url: str,
     ) -> None:
+        logs.configure()
         store: Any = open_store(store_url)
         self.service = Service(fetcher, predictor, trainer, model_store(models), store)

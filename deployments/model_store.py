@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import ray
 
+from deployments import logs
 from recommender.registry import Registry, VersionInfo
 
 NAME, NAMESPACE = "model-store", "recommender"
@@ -32,6 +33,7 @@ class ModelStoreState:
     """
 
     def __init__(self, folder: str) -> None:
+        logs.configure()
         self._registry = Registry(Path(folder))
         self._published: Published | None = None
         self._changed = asyncio.Condition()
@@ -101,7 +103,7 @@ class ModelStoreState:
         async with self._changed:
             self._published = Published(version, [reference])
             self._changed.notify_all()
-        logger.info("serving model %s", version)
+        logger.info("model %s goes out to the predictors", version)
 
 
 def _shown(info: VersionInfo) -> dict[str, Any]:

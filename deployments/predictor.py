@@ -9,6 +9,7 @@ from typing import Any
 
 from ray import serve
 
+from deployments import logs
 from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries, unpack_rank_query
 from deployments.model_store import Published, model_store
 from recommender.catalogue import Catalogue
@@ -37,6 +38,7 @@ class Predictor:
     """
 
     async def __init__(self, models: str, store_url: str) -> None:  # type: ignore[misc]  # Serve awaits it
+        logs.configure()
         self._models = model_store(models)
         self._store = open_store(store_url)
         self._recommender: Recommender | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 import ray
 
+from deployments import logs
 from recommender.stores import EmbeddedValkey
 
 NAME, NAMESPACE = "store-keeper", "recommender"
@@ -18,6 +19,7 @@ class StoreKeeperState:
     """Starts the server, starts it again when it dies, and takes it along when this process dies."""
 
     def __init__(self, folder: str) -> None:
+        logs.configure()
         self._valkey = EmbeddedValkey(Path(folder))
         self._valkey.start()
         self._task = asyncio.get_event_loop().create_task(self._keep())

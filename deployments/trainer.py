@@ -11,6 +11,7 @@ from typing import Any
 
 from ray import serve
 
+from deployments import logs
 from deployments.args import AppArgs
 from deployments.model_store import model_store
 from recommender.archive import Archive
@@ -41,6 +42,7 @@ class Trainer:
     async def __init__(self, args: AppArgs, store_url: str) -> None:  # type: ignore[misc]  # Serve awaits it
         # serving goes first when both want the processor
         os.nice(NICENESS)
+        logs.configure()
         state = Path(args.state_dir)
         self._args = args
         self._registry = Registry(state / "models")

@@ -38,7 +38,7 @@ class Commands(click.Group):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except (RecommenderError, httpx.HTTPError, OSError) as error:
+        except (RecommenderError, OSError) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -124,7 +124,10 @@ def evaluate(dataset: str, holdout: float, threads: int, seed: int, as_json: boo
 @click.option("--explain", is_flag=True, help="Show what each score is made of.")
 @as_json
 def recommend(user: str, model: Path, k: int, features: str | None, explain: bool, as_json: bool) -> None:
-    """Recommend items to USER from a folder that `train` wrote."""
+    """Recommend items to USER from a folder that `train` wrote.
+
+    The folder holds what was learned of USER, not their features: give those with --features.
+    """
     loaded = Registry(model).load_current()
     if loaded is None:
         raise click.ClickException(
@@ -162,7 +165,10 @@ def status(url: str, as_json: bool) -> None:
 def _get(url: str, path: str) -> Any:
     key = os.environ.get("RECOMMENDER_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    answer = httpx.get(url.rstrip("/") + path, headers=headers, timeout=10)
+    try:
+        answer = httpx.get(url.rstrip("/") + path, headers=headers, timeout=10)
+    except httpx.HTTPError as error:
+        raise click.ClickException(f"{url} does not answer ({error}); start it with: make serve") from None
     if answer.is_error:
         raise click.ClickException(f"{url} answered {answer.status_code}: {answer.text[:500]}")
     return answer.json()

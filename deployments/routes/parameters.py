@@ -23,11 +23,12 @@ def _id_of(raw: str, loc: str) -> str:
     return value
 
 
-def _user_id(user_id: Annotated[str, Path(description="percent-encoded")]) -> str:
+# async though they wait for nothing: FastAPI would run them in a thread each
+async def _user_id(user_id: Annotated[str, Path(description="percent-encoded")]) -> str:
     return _id_of(user_id, "user_id")
 
 
-def _item_id(item_id: Annotated[str, Path(description="percent-encoded")]) -> str:
+async def _item_id(item_id: Annotated[str, Path(description="percent-encoded")]) -> str:
     return _id_of(item_id, "item_id")
 
 

@@ -106,3 +106,27 @@ def test_a_misspelt_argument_is_refused_and_named(tmp_path):
             assert client.get("/v1/popular").status_code == 404
     finally:
         running.stop()
+
+
+def test_keys_open_the_service_by_scope(tmp_path):
+    running = RunningService(tmp_path, dataset=SMALL)
+    running.start(RECOMMENDER_API_KEYS="read:reading,write:writing,admin:ruling")
+    interaction = {"interactions": [{"user_id": "u1", "item_id": "i1"}]}
+
+    def status(key: str | None, method: str, path: str, **content: object) -> int:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        with running.client() as client:
+            return client.request(method, path, headers=headers, **content).status_code
+
+    try:
+        running.wait_until_ready()
+        assert status(None, "GET", "/healthz") == 200
+        assert status(None, "GET", "/v1/popular") == 401
+        assert status("wrong", "GET", "/v1/popular") == 401
+        assert status("reading", "GET", "/v1/popular") == 200
+        assert status("reading", "POST", "/v1/interactions", json=interaction) == 403
+        assert status("writing", "POST", "/v1/interactions", json=interaction) == 202
+        assert status("writing", "POST", "/v1/models", json={"mode": "full"}) == 403
+        assert status("ruling", "POST", "/v1/models", json={"mode": "full"}) == 202
+    finally:
+        running.stop()
