@@ -7,41 +7,44 @@ segment that no manifest names does not count.
 from __future__ import annotations
 
 import hashlib
+import secrets
 import time
-import uuid
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from recommender.errors import CorruptArtifactError
-from recommender.files import replacing
+from recommender.errors import ArtifactError, CorruptArtifactError, InvalidDataError
+from recommender.files import TEMPORARY, replacing
 
 ROW_GROUP = 65_536
+"""Rows that must be decoded to find one user's."""
 YOUNG_S = 600.0
-"""A segment that nobody names may belong to a version on its way."""
+"""A file that nobody names may belong to a version on its way, for so long."""
 
-SCHEMA = pa.schema(
+# large strings, because the 32-bit offsets of plain ones end at 2 GiB of ids
+COLUMNS = pa.schema(
     [
-        ("position", pa.int64()),
         ("offset", pa.int64()),
-        ("user_id", pa.string()),
-        ("item_id", pa.string()),
+        ("user_id", pa.large_string()),
+        ("item_id", pa.large_string()),
         ("weight", pa.float32()),
         ("timestamp", pa.float64()),
-        ("event", pa.string()),
+        ("event", pa.large_string()),
     ]
 )
+STORED = COLUMNS.append(pa.field("position", pa.int64()))
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(msgspec.Struct, frozen=True):
     """A file of the archive, as a manifest names it."""
 
     name: str
@@ -53,66 +56,75 @@ class Segment:
 
     def to_json(self) -> dict[str, Any]:
         """What a manifest keeps."""
-        return asdict(self)
+        content: dict[str, Any] = msgspec.to_builtins(self)
+        return content
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Segment:
-        """What a manifest kept."""
-        return cls(**content)
+        """What a manifest kept.
+
+        Raises
+        ------
+        CorruptArtifactError
+            It is no segment.
+        """
+        try:
+            return msgspec.convert(content, cls)
+        except msgspec.ValidationError as error:
+            raise CorruptArtifactError(f"a manifest names an archive segment that is none: {error}") from error
 
 
 class Archive:
     """Segments in a folder; none is ever changed.
 
     Rows have ``offset`` (of the log; 0 for what was imported), ``user_id``, ``item_id``, ``weight``,
-    ``timestamp`` and ``event``.
+    ``timestamp`` and ``event``, which may be missing.
+
+    Parameters
+    ----------
+    folder
+        Made by the first `append`.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
 
     def append(self, frame: pd.DataFrame, *, first_offset: int, last_offset: int) -> Segment:
-        """Write a segment; it is there whole or not at all."""
-        # sorted by user, so that one user's rows are in one or two row groups; position brings the order back
-        ordered = frame.assign(position=np.arange(len(frame))).sort_values("user_id", kind="stable")
-        table = pa.Table.from_pandas(ordered[SCHEMA.names], schema=SCHEMA, preserve_index=False)
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, row_group_size=ROW_GROUP, compression="zstd")
-        content = memoryview(sink.getvalue())
-        name = f"{first_offset:012d}-{last_offset:012d}-{uuid.uuid4().hex[:8]}.parquet"
-        with replacing(self._folder / name) as file:
-            file.write(content)
-        sha256 = hashlib.sha256(content).hexdigest()
-        return Segment(name, len(frame), len(content), sha256, first_offset, last_offset)
+        """Write a new segment; it is there whole and durable, or not at all.
+
+        Raises
+        ------
+        InvalidDataError
+            A column is missing or of another type.
+        ArtifactError
+            The disk is full or fails.
+        """
+        return self._write(_numbered(_table(frame)), first_offset, last_offset)
 
     def read(self, segments: Sequence[Segment]) -> pd.DataFrame:
-        """Rows of segments, verified, in the order in which they were appended.
+        """Rows of segments, verified, by rising offset; equal offsets in the order in which they were appended.
 
         Raises
         ------
         CorruptArtifactError
             A segment is missing or not what was written.
         """
-        frames = [self._verified(segment).sort_by("position").to_pandas() for segment in segments]
-        if not frames:
-            return SCHEMA.empty_table().to_pandas().drop(columns="position")
-        return pd.concat(frames, ignore_index=True).drop(columns="position")
+        return _frame(self._verified(segment) for segment in segments)
 
     def read_user(self, segments: Sequence[Segment], user_id: str) -> pd.DataFrame:
-        """Rows of one user; only the row groups that may hold them are read."""
-        frames: list[pd.DataFrame] = []
-        for segment in segments:
-            try:
-                table = pq.read_table(self._folder / segment.name, filters=pc.field("user_id") == user_id)
-            except (OSError, pa.ArrowInvalid) as error:
-                raise CorruptArtifactError(f"archive segment {segment.name} cannot be read: {error}") from None
-            frames.append(table.sort_by("position").to_pandas())
-        rows = pd.concat(frames, ignore_index=True) if frames else SCHEMA.empty_table().to_pandas()
-        return rows.drop(columns="position")
+        """Rows of one user, in the order of `read`; only the row groups that may hold them are read.
+
+        Verified are the size of a segment and the checksums of the pages that are read.
+
+        Raises
+        ------
+        CorruptArtifactError
+            A segment is missing or not what was written.
+        """
+        return _frame(self._rows_of_user(segment, user_id) for segment in segments)
 
     def erase(self, segments: Sequence[Segment], users: Mapping[str, int]) -> list[Segment]:
-        """Segments without the rows of deleted users.
+        """Segments without the rows of deleted users; the old files stay until `prune`.
 
         Parameters
         ----------
@@ -123,34 +135,192 @@ class Archive:
 
         Returns
         -------
-        As many segments; those without such rows are the same.
+        In the same order. Those without such rows are the same; those without other rows are left out.
+
+        Raises
+        ------
+        CorruptArtifactError
+            A segment is missing or not what was written.
         """
-        return [self._without(segment, users) for segment in segments]
+        remaining = (self._without(segment, users) for segment in segments)
+        return [segment for segment in remaining if segment is not None]
+
+    def compact(self, segments: Sequence[Segment]) -> list[Segment]:
+        """One segment with the rows of all; the old files stay until `prune`.
+
+        Raises
+        ------
+        CorruptArtifactError
+            A segment is missing or not what was written.
+        """
+        if len(segments) < 2:
+            return list(segments)
+        rows = _numbered(_in_order(self._verified(segment) for segment in segments))
+        first = min(segment.first_offset for segment in segments)
+        return [self._write(rows, first, max(segment.last_offset for segment in segments))]
 
     def prune(self, named: Collection[str]) -> list[str]:
         """Remove files that nobody names and that are not young; returns their names."""
+        if not self._folder.is_dir():
+            return []
         oldest = time.time() - YOUNG_S
-        doomed = [
-            path
-            for path in self._folder.iterdir()
-            if path.name not in named and path.suffix == ".parquet" and path.stat().st_mtime < oldest
-        ]
-        for path in doomed:
-            path.unlink(missing_ok=True)
-        return [path.name for path in doomed]
+        doomed = [path for path in self._folder.iterdir() if _is_ours(path) and path.name not in named]
+        removed = [path.name for path in doomed if _unlinked_if_older(path, oldest)]
+        return sorted(removed)
 
-    def _without(self, segment: Segment, users: Mapping[str, int]) -> Segment:
-        frame = self.read([segment])
-        doomed = frame["offset"].to_numpy() <= frame["user_id"].map(users).fillna(-1).to_numpy()
-        if not doomed.any():
+    def _write(self, rows: pa.Table, first_offset: int, last_offset: int) -> Segment:
+        name = f"{first_offset:012d}-{last_offset:012d}-{secrets.token_hex(8)}.parquet"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with replacing(self._folder / name) as file:
+                hashing = _Hashing(file)
+                _write_parquet(rows, hashing)
+        except OSError as error:
+            raise ArtifactError(f"cannot write into the archive {self._folder}: {error}") from error
+        return Segment(name, len(rows), hashing.bytes, hashing.hexdigest(), first_offset, last_offset)
+
+    def _without(self, segment: Segment, users: Mapping[str, int]) -> Segment | None:
+        if segment.first_offset > max(users.values(), default=-1):
             return segment
-        return self.append(frame[~doomed], first_offset=segment.first_offset, last_offset=segment.last_offset)
+        rows = self._verified(segment)
+        kept = rows.filter(pa.array(~_is_erased(rows, users)))
+        if len(kept) == len(rows):
+            return segment
+        return self._write(kept, segment.first_offset, segment.last_offset) if len(kept) else None
 
     def _verified(self, segment: Segment) -> pa.Table:
-        try:
+        with _refusing(segment):
             content = (self._folder / segment.name).read_bytes()
-        except OSError as error:
-            raise CorruptArtifactError(f"archive segment {segment.name}: {error.strerror}") from None
-        if len(content) != segment.bytes or hashlib.sha256(content).hexdigest() != segment.sha256:
-            raise CorruptArtifactError(f"archive segment {segment.name} is not what was written")
-        return pq.read_table(pa.BufferReader(content))
+            if len(content) != segment.bytes or hashlib.sha256(content).hexdigest() != segment.sha256:
+                raise CorruptArtifactError(f"archive segment {segment.name} is not what was written")
+            return _plain(pq.read_table(pa.BufferReader(content)))
+
+    def _rows_of_user(self, segment: Segment, user_id: str) -> pa.Table:
+        path = self._folder / segment.name
+        with _refusing(segment):
+            if path.stat().st_size != segment.bytes:
+                raise CorruptArtifactError(f"archive segment {segment.name} is not as long as it was written")
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                rows = _plain(file.read_row_groups(_groups_with(file.metadata, user_id)))
+            return rows.filter(pc.equal(rows["user_id"], user_id))
+
+
+class _Hashing:
+    """A file that hashes what it is given, so that nothing is read again for it."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self.bytes = 0
+
+    def write(self, content: Any) -> int:
+        self._digest.update(content)
+        self.bytes += len(content)
+        return self._file.write(content)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def tell(self) -> int:
+        return self.bytes
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+@contextmanager
+def _refusing(segment: Segment) -> Iterator[None]:
+    """Translate what pyarrow and the disk say of a segment that cannot be read."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CorruptArtifactError(f"archive segment {segment.name} is missing") from error
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise CorruptArtifactError(f"archive segment {segment.name} cannot be read: {error}") from error
+
+
+def _table(frame: pd.DataFrame) -> pa.Table:
+    events = frame["event"] if "event" in frame else pd.Series([None] * len(frame), dtype=object)
+    columns = {**{name: frame[name] for name in COLUMNS.names if name in frame}, "event": events}
+    return pa.table({field.name: _array(columns, field) for field in COLUMNS}, schema=COLUMNS)
+
+
+def _array(columns: Mapping[str, Any], field: pa.Field) -> pa.Array:
+    try:
+        # a missing text is null, a missing timestamp stays the NaN that it is
+        column, is_text = columns[field.name], pa.types.is_large_string(field.type)
+        array = pa.array(column.to_numpy(), field.type, from_pandas=is_text)
+    except KeyError as error:
+        raise InvalidDataError(f"interactions have no column {field.name!r}") from error
+    except pa.ArrowException as error:
+        raise InvalidDataError(f"column {field.name!r}: {error}") from error
+    if array.null_count and field.name != "event":
+        raise InvalidDataError(f"column {field.name!r} has missing values")
+    return array
+
+
+def _numbered(rows: pa.Table) -> pa.Table:
+    """Rows with their position by offset, laid out by user, so that one user's stand together."""
+    rows = rows.take(pa.array(np.argsort(rows["offset"].to_numpy(), kind="stable")))
+    rows = rows.append_column("position", pa.array(np.arange(len(rows))))
+    codes, _ = pd.factorize(rows["user_id"].to_pandas(), sort=True)
+    return rows.take(pa.array(np.argsort(codes, kind="stable")))
+
+
+def _write_parquet(rows: pa.Table, file: _Hashing) -> None:
+    pq.write_table(rows, file, row_group_size=ROW_GROUP, compression="zstd", write_page_checksum=True)
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    """Rows in the types that are stored today, whichever wrote them."""
+    return rows.select(STORED.names).cast(STORED)
+
+
+def _in_order(tables: Iterator[pa.Table]) -> pa.Table:
+    ordered = [rows.sort_by("position").drop_columns("position") for rows in tables]
+    rows = pa.concat_tables([COLUMNS.empty_table(), *ordered])
+    offsets = rows["offset"].to_numpy()
+    if (offsets[1:] >= offsets[:-1]).all():
+        return rows
+    return rows.take(pa.array(np.argsort(offsets, kind="stable")))
+
+
+def _frame(tables: Iterator[pa.Table]) -> pd.DataFrame:
+    return _in_order(tables).to_pandas()
+
+
+def _groups_with(metadata: Any, user_id: str) -> list[int]:
+    """Row groups whose first and last user do not rule `user_id` out."""
+    column = STORED.names.index("user_id")
+    groups = ((index, metadata.row_group(index).column(column)) for index in range(metadata.num_row_groups))
+    return [index for index, chunk in groups if _may_hold(chunk.statistics, user_id)]
+
+
+def _may_hold(statistics: Any, user_id: str) -> bool:
+    if statistics is None or not statistics.has_min_max:
+        return True
+    return bool(statistics.min <= user_id <= statistics.max)
+
+
+def _is_erased(rows: pa.Table, users: Mapping[str, int]) -> NDArray[np.bool_]:
+    # of shape (n_rows,); where a row's user is not among `users`, the limit is below every offset
+    limits = np.array([*users.values(), -1], np.int64)
+    found = pc.index_in(rows["user_id"], value_set=pa.array(list(users), pa.large_string()))
+    erased: NDArray[np.bool_] = rows["offset"].to_numpy() <= limits[found.fill_null(-1).to_numpy()]
+    return erased
+
+
+def _is_ours(path: Path) -> bool:
+    return path.suffix == ".parquet" or path.name.startswith(TEMPORARY)
+
+
+def _unlinked_if_older(path: Path, oldest: float) -> bool:
+    try:
+        if path.stat().st_mtime >= oldest:
+            return False
+        path.unlink()
+    except FileNotFoundError:  # another process was faster
+        return False
+    return True

@@ -76,14 +76,14 @@ class FreshBlock:
         popularity: float,
         place: int,
     ) -> None:
-        """Write the row of an item, its own if it has one."""
+        """Write the row of an item, its own if it has one; one of which nothing is known is not live."""
         row = self.rows.get(item.item_id)
         if row is None:
             row = self._append(item, words)
         self.details[row], self.tokens[row] = item, words
         self._vectors[row], self._biases[row] = represented
-        self._popularity[row], self._live[row] = popularity, True
-        self._places[row] = place
+        self._popularity[row], self._places[row] = popularity, place
+        self._live[row] = item.block != cases.NOTHING_KNOWN
 
     def remove(self, item_id: str) -> None:
         """Never return this item; its row stays for when it comes back."""
@@ -114,23 +114,24 @@ class Catalogue:
     Attributes
     ----------
     masked : ndarray of bool, shape (n_items,)
-        Rows of the snapshot that are not to be returned: unavailable, deleted, or replaced by a fresh row.
+        Rows of the snapshot that are not to be returned: unavailable, deleted, impossible to score, or
+        replaced by a fresh row.
     fresh : FreshBlock
         Rows of items that changed since.
     withdrawn : set of str
-        Items that a change made unavailable, deleted or impossible to score.
+        Items that a change made unavailable or deleted.
     sequence : int
         The newest change that has been applied.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.masked = ~snapshot.available
         self.fresh = FreshBlock(snapshot.no_components)
         self.withdrawn: set[str] = set()
         self.sequence = int(snapshot.meta["items_sequence"])
         known = np.arange(snapshot.n_items) < snapshot.n_known_items
         self._blocks = cases.item_blocks(known, np.diff(snapshot.item_rows.indptr) > 0)
+        self.masked = ~snapshot.available | (self._blocks == cases.NOTHING_KNOWN)
 
     def __len__(self) -> int:
         return self.snapshot.n_items + self.fresh.n
@@ -143,10 +144,10 @@ class Catalogue:
 
     def may_return(self, item_id: str) -> bool:
         """Whether nothing is known against returning the item: it is neither deleted nor unavailable."""
-        if item_id in self.fresh.rows:
-            return bool(self.fresh.live[self.fresh.rows[item_id]])
+        if item_id in self.withdrawn:
+            return False
         index = self.snapshot.item_ids.index_of(item_id)
-        return item_id not in self.withdrawn and (index == UNKNOWN or bool(self.snapshot.available[index]))
+        return item_id in self.fresh.rows or index == UNKNOWN or bool(self.snapshot.available[index])
 
     def item(self, index: int) -> CatalogueItem:
         """Details by position: rows of the snapshot first, then fresh ones."""
@@ -187,26 +188,30 @@ class Catalogue:
     def _vector(self, item_id: str) -> NDArray[np.float32] | None:
         row = self.fresh.rows.get(item_id, UNKNOWN)
         index = row if row != UNKNOWN else self.snapshot.item_ids.index_of(item_id)
-        block = self.fresh.items if row != UNKNOWN else self.snapshot.items
-        return None if index == UNKNOWN else np.asarray(block.vectors[index])
+        if index == UNKNOWN:
+            return None
+        block = self.fresh.details[row].block if row != UNKNOWN else self._blocks[index]
+        table = self.fresh.items if row != UNKNOWN else self.snapshot.items
+        return None if block == cases.NOTHING_KNOWN else np.asarray(table.vectors[index])
 
     def _apply(self, change: ItemChange) -> None:
         snapshot, index = self.snapshot, self.snapshot.item_ids.index_of(change.item_id)
         if index != UNKNOWN:
             self.masked[index] = True
+        if not change.available:
+            self.withdrawn.add(change.item_id)
+            self.fresh.remove(change.item_id)
+            return
         self.withdrawn.discard(change.item_id)
         encoded = snapshot.item_space.encode(change.features)
         known = 0 <= index < snapshot.n_known_items
         item = CatalogueItem(change.item_id, change.title, _block(known, encoded), encoded)
-        if not change.available or item.block == cases.NOTHING_KNOWN:
-            self.withdrawn.add(change.item_id)
-            self.fresh.remove(change.item_id)
-            return
         learned = 0 <= index < snapshot.n_trained_items
         popularity = (
             snapshot.popularity[index] if learned else promised_popularity(snapshot.popularity_weights, encoded)
         )
-        place = index if index != UNKNOWN else snapshot.n_items + self.fresh.n
+        row = self.fresh.rows.get(change.item_id, self.fresh.n)
+        place = index if index != UNKNOWN else snapshot.n_items + row
         words = frozenset(tokens(change.features))
         self.fresh.put(item, words, snapshot.represent(encoded, index), float(popularity), place)
 

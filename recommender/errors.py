@@ -13,6 +13,7 @@
     ├── ArtifactError
     │   ├── UnknownVersionError    no such version in the registry
     │   └── CorruptArtifactError   a version on disk is not what was written
+    │       └── NewerSchemaError   a newer release wrote it; nothing is wrong with it
     └── StoreError
         ├── StoreUnavailableError  the store does not answer, or not in time
         ├── StoreFullError         the store takes no more; try again later
@@ -68,6 +69,10 @@ class UnknownVersionError(ArtifactError):
 
 class CorruptArtifactError(ArtifactError):
     """A version on disk is not what was written."""
+
+
+class NewerSchemaError(CorruptArtifactError):
+    """A newer release wrote this version. It is refused, but nothing is wrong with it."""
 
 
 class StoreError(RecommenderError):

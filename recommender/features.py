@@ -89,7 +89,10 @@ class FeatureSpace:
         columns: set[int] = set()
         ignored: list[str] = []
         for name, value in features.items():
-            for label in self._labels(name, value):
+            labels = self._labels(name, value)
+            if not labels and _is_number(value):
+                ignored.append(name)  # a number, and no bucket was learned
+            for label in labels:
                 column = self._column(label)
                 if column == UNKNOWN:
                     ignored.append(label)
@@ -119,8 +122,8 @@ class FeatureSpace:
     def _labels(self, name: str, value: FeatureValue) -> list[str]:
         if not _is_number(value):
             return _categories(name, value)
-        bounds = self.edges.get(name)
-        return [name] if bounds is None else [_bucket(name, bounds, _finite(name, value))]
+        number, bounds = _finite(name, value), self.edges.get(name)
+        return [] if bounds is None else [_bucket(name, bounds, number)]
 
     def _column(self, label: str) -> int:
         column = self._columns.get(label)
@@ -145,9 +148,12 @@ def _texts(value: FeatureValue) -> list[str]:
 
 
 def _categories(name: str, value: FeatureValue) -> list[str]:
+    return [f"{_escaped(name)}={text}" for text in _texts(value)]
+
+
+def _escaped(name: str) -> str:
     # an equals sign inside a name is escaped: {"a=b": "c"} and {"a": "b=c"} are not the same feature
-    escaped = name.replace("\\", "\\\\").replace("=", "\\=")
-    return [f"{escaped}={text}" for text in _texts(value)]
+    return name.replace("\\", "\\\\").replace("=", "\\=")
 
 
 def _is_number(value: FeatureValue) -> bool:
@@ -155,7 +161,10 @@ def _is_number(value: FeatureValue) -> bool:
 
 
 def _finite(name: str, value: FeatureValue) -> float:
-    number = float(value)  # type: ignore[arg-type]  # _is_number has been asked
+    try:
+        number = float(value)  # type: ignore[arg-type]  # _is_number has been asked
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number):
         raise InvalidDataError(f"feature {name!r} is {number}; numbers must be finite")
     return number
@@ -173,6 +182,11 @@ def _buckets(name: str, bounds: Sequence[float]) -> list[str]:
 
 def _bucket(name: str, bounds: Sequence[float], number: float) -> str:
     place = bisect.bisect_right(bounds, number)
-    low = f"[{bounds[place - 1]:g}" if place else "(-∞"
-    high = f"{bounds[place]:g}" if place < len(bounds) else "∞"
-    return f"{name.replace('=', chr(92) + '=')} {low}, {high})"
+    low = f"[{_exact(bounds[place - 1])}" if place else "(-∞"
+    high = _exact(bounds[place]) if place < len(bounds) else "∞"
+    return f"{_escaped(name)} {low}, {high})"
+
+
+def _exact(bound: float) -> str:
+    # every digit that tells one bound from the next, or two buckets would share a column
+    return repr(bound).removesuffix(".0")

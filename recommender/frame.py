@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -104,7 +105,7 @@ def _table(names: IdTable | Iterable[str], what: str) -> IdTable:
     listed = [str(name) for name in names]
     table = IdTable.from_ids(listed)
     if len(table) != len(listed):
-        repeated = next(name for name in listed if listed.count(name) > 1)
+        [(repeated, _)] = Counter(listed).most_common(1)
         raise InvalidDataError(f"{what} {repeated!r} is there more than once")
     return table
 

@@ -57,6 +57,8 @@ class TextTable:
     def take(self, indices: Iterable[int]) -> list[str]:
         """Texts at `indices`, in that order."""
         places = np.fromiter(indices, np.int64)
+        if (places < 0).any():
+            raise IndexError("an index is below 0")
         starts, ends = self.offsets[places].tolist(), self.offsets[places + 1].tolist()
         data = memoryview(self.data)  # type: ignore[arg-type]  # an array is a buffer
         return [str(data[start:end], "utf-8") for start, end in zip(starts, ends, strict=True)]
@@ -125,14 +127,15 @@ class IdTable:
     def index_of(self, an_id: str) -> int:
         """Index of an id, -1 for one that is not here."""
         encoded = an_id.encode()
-        return self._find(encoded, int(np.searchsorted(self.hashes, np.uint64(_hash(encoded)))))
+        wanted = _hash(encoded)
+        return self._find(encoded, wanted, int(np.searchsorted(self.hashes, np.uint64(wanted))))
 
     def indices_of(self, ids: Sequence[str]) -> NDArray[np.int32]:
         """Indices of `ids`, in that order; int32, -1 for those that are not here."""
         encoded = [an_id.encode() for an_id in ids]
         wanted = np.fromiter((_hash(each) for each in encoded), np.uint64, len(encoded))
         positions = np.searchsorted(self.hashes, wanted).tolist()
-        found = (self._find(*each) for each in zip(encoded, positions, strict=True))
+        found = (self._find(*each) for each in zip(encoded, wanted.tolist(), positions, strict=True))
         return np.fromiter(found, np.int32, len(encoded))
 
     def ids_of(self, indices: Iterable[int]) -> list[str]:
@@ -163,8 +166,7 @@ class IdTable:
         order = arrays["order"].view(np.int32)
         return cls(TextTable.from_arrays(arrays), arrays["hashes"].view(np.uint64), order)
 
-    def _find(self, encoded: bytes, position: int) -> int:
-        wanted = _hash(encoded)
+    def _find(self, encoded: bytes, wanted: int, position: int) -> int:
         while position < len(self.hashes) and self.hashes[position] == wanted:
             index = int(self.order[position])
             if self.texts.bytes_at(index) == encoded:

@@ -63,12 +63,14 @@ class LFMRecommender(LightFM):
         if indicators not in ("users", "items", "both", False):
             raise InvalidDataError(f"indicators is {indicators!r}; it must be 'users', 'items', 'both' or False")
         self.indicators = indicators
-        self.seed = lightfm.get("random_state")
+        seed = lightfm.get("random_state")
+        self.seed = int(seed) if isinstance(seed, int | np.integer) else None
         super().__init__(**lightfm)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Arguments that would build an equal, untrained recommender."""
-        return {**super().get_params(deep), "indicators": self.indicators}
+        parameters = {**super().get_params(deep), "indicators": self.indicators}
+        return parameters if self.seed is None else {**parameters, "random_state": self.seed}
 
     def fit(
         self,
@@ -82,7 +84,7 @@ class LFMRecommender(LightFM):
     ) -> Self:
         """Forget everything, then `fit_partial`."""
         self._reset_state()
-        if isinstance(self.seed, int):
+        if self.seed is not None:
             self.random_state = np.random.RandomState(self.seed)
         return self.fit_partial(interactions, user_features, item_features, sample_weight, epochs, num_threads, verbose)
 
@@ -251,12 +253,13 @@ class LFMRecommender(LightFM):
         positive = active.data > 0
         user_ids = interactions.rows.ids_of(np.unique(active.row[positive]))
         item_ids = interactions.columns.ids_of(np.unique(active.col[positive]))
-        self.users = self.users.grown(user_ids, user_features)
-        self.items = self.items.grown(item_ids, item_features)
-        for what, side in (("user", self.users), ("item", self.items)):
+        users, items = self.users.grown(user_ids, user_features), self.items.grown(item_ids, item_features)
+        for what, side in (("user", users), ("item", items)):
             if not side.n_columns and len(side.ids):
                 raise MissingFeaturesError(f"with indicators={self.indicators!r}, pass {what}_features to learn from")
-            self._grow_tables(what, side.n_columns)
+        self.users, self.items = users, items
+        self._grow_tables("user", users.n_columns)
+        self._grow_tables("item", items.n_columns)
         self.popularity = np.pad(self.popularity, (0, len(self.items.ids) - len(self.popularity)))
 
     def _grow_tables(self, what: str, n_columns: int) -> None:
@@ -293,6 +296,8 @@ def _aligned_weights(interactions: SparseFrame, sample_weight: SparseFrame | Non
     if not same:
         raise InvalidDataError("sample_weight must have the rows and columns of interactions, in the same order")
     stored = interactions.matrix.tocoo()
+    if not stored.nnz:
+        return np.zeros(0, np.float32)
     return np.asarray(sample_weight.matrix[stored.row, stored.col], np.float32).ravel()
 
 

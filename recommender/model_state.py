@@ -19,7 +19,7 @@ _RANDOM = "random.key"
 
 
 def model_to_arrays(model: LFMRecommender) -> dict[str, NDArray[np.generic]]:
-    """Arrays of a fitted model."""
+    """Arrays of a fitted model; the tables are its own, to be written before it trains on."""
     arrays: dict[str, NDArray[np.generic]] = {
         "popularity": model.popularity,
         "popularity_weights": model.popularity_weights,

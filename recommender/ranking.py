@@ -14,7 +14,7 @@ def top_k(scores: NDArray[np.float32], k: int) -> NDArray[np.int32]:
     scores
         float32 of shape (n,); ``-inf`` stands for an item that is not to be returned.
     k
-        Wanted length.
+        Wanted length, at least 0.
 
     Returns
     -------
@@ -25,6 +25,8 @@ def top_k(scores: NDArray[np.float32], k: int) -> NDArray[np.int32]:
     O(n + k log k): a partition finds the k-th score, and of those equal to it the first indices win.
     """
     n = len(scores)
+    if k == 0:
+        return np.zeros(0, np.int32)
     if k < n:
         bound = -np.partition(-scores, k - 1)[k - 1]
         above = np.flatnonzero(scores > bound)

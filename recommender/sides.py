@@ -88,6 +88,7 @@ class Side:
         shape = (features.shape[0], self.n_columns)
         columns = self.feature_columns[coo.col] if coo.nnz else np.zeros(0, np.int32)
         placed = sparse.csr_matrix((coo.data, (coo.row, columns)), shape, dtype=np.float32)
+        placed.eliminate_zeros()  # a weight of zero says nothing, stored or not
         if not self.has_indicators:
             return placed
         rows = np.flatnonzero(indices != UNKNOWN)
@@ -98,8 +99,8 @@ class Side:
 def _used_names(ids: IdTable, frame: SparseFrame) -> list[str]:
     """Columns of `frame` that a known id has; only these will be trained."""
     known = ids.indices_of(list(frame.rows)) != UNKNOWN
-    used = np.unique(frame.matrix[np.flatnonzero(known)].indices)
-    return frame.columns.ids_of(used)
+    rows = frame.matrix[np.flatnonzero(known)]
+    return frame.columns.ids_of(np.unique(rows.indices[rows.data != 0]))
 
 
 def _updated(features: sparse.csr_matrix, ids: IdTable, names: IdTable, frame: SparseFrame | None) -> sparse.csr_matrix:

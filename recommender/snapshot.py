@@ -187,8 +187,8 @@ class Snapshot:
 
         Returns
         -------
-        Name and contribution, the largest amount first. ``item_id`` is the item's own indicator and
-        ``user_bias`` what every item gets from this user.
+        Name and contribution, the largest amount first. ``item_id`` is the item's own indicator, there
+        only where it is more than float32 rounding, and ``user_bias`` what every item gets from this user.
         """
         vectors, biases = (
             self.item_features.vectors[features.columns],
@@ -197,7 +197,9 @@ class Snapshot:
         amounts = features.weights * (vectors @ user.vector + biases)
         parts = list(zip(self.item_space.names.ids_of(features.columns), amounts.tolist(), strict=True))
         parts.append(("user_bias", user.bias))
-        parts.append(("item_id", score - sum(amount for _, amount in parts)))
+        rest = score - sum(amount for _, amount in parts)
+        if abs(rest) > _ROUNDING * (abs(score) + sum(abs(amount) for _, amount in parts)):
+            parts.append(("item_id", rest))
         return sorted((part for part in parts if part[1]), key=lambda part: -abs(part[1]))
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -239,6 +241,7 @@ class Snapshot:
         return cls(**parts, n_known_items=n_known, n_trained_items=n_trained, meta=meta)
 
 
+_ROUNDING = 1e-6
 _PLAIN: Sequence[str] = ("available", "popularity", "popularity_weights", "fold_in_weights")
 _ID_TABLES: Sequence[str] = ("user_ids", "item_ids", "filter_tokens")
 _SPACES: Sequence[str] = ("user_space", "item_space")

@@ -166,7 +166,7 @@ def _content(path: Path, entry: FileEntry) -> NDArray[np.uint8]:
     require_size(path, entry)
     content = np.empty(entry.bytes, np.uint8)
     digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
+    with path.open("rb") as file:
         for start in range(0, entry.bytes, CHUNK_BYTES):
             chunk = content[start : start + CHUNK_BYTES]
             # a file that shrank meanwhile leaves a chunk half read, and the digest says so
@@ -182,6 +182,12 @@ def _parsed(content: NDArray[np.uint8]) -> tuple[dict[str, _Header], NDArray[np.
     start = 8 + int.from_bytes(content[:8].tobytes(), "little")
     headers = msgspec.json.decode(content[8:start].tobytes(), type=dict[str, _Header])
     return headers, content[start:]
+
+
+def _require_specs(headers: Mapping[str, _Header], specs: Mapping[str, ArraySpec]) -> None:
+    found = {name: ArraySpec(_numpy_name(header.dtype), header.shape) for name, header in headers.items()}
+    if found != specs:
+        raise ValueError("dtypes and shapes are not those in the manifest")
 
 
 def _numpy_name(dtype: str) -> str:

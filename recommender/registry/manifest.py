@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from recommender import files
-from recommender.errors import ArtifactError, CorruptArtifactError
+from recommender.errors import ArtifactError, CorruptArtifactError, NewerSchemaError
 from recommender.registry.arrays import ArraySpec, FileEntry
 
 NAME = "manifest.json"
@@ -22,10 +22,6 @@ SCHEMA = 1
 SOFTWARE = ("lightfm-serve", "lightfm-next", "numpy")
 
 Status = Literal["ready", "rejected"]
-
-
-class NewerSchemaError(CorruptArtifactError):
-    """A newer release wrote this version. It is refused, but nothing is wrong with it."""
 
 
 class Manifest(msgspec.Struct, frozen=True):

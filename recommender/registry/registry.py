@@ -2,86 +2,36 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from numpy.typing import NDArray
 
 from recommender import files
-from recommender.errors import ArtifactError, CorruptArtifactError, UnknownVersionError
-from recommender.registry.arrays import Arrays, non_finite, read_arrays, require_size, specs_of, write_arrays
+from recommender.errors import ArtifactError, CorruptArtifactError, NewerSchemaError, UnknownVersionError
+from recommender.registry.arrays import non_finite, read_arrays, require_size, specs_of, write_arrays
+from recommender.registry.artifact import Artifact, Current, VersionInfo
 from recommender.registry.manifest import (
     SCHEMA,
     Manifest,
-    NewerSchemaError,
     Status,
     plain_meta,
     read_manifest,
     software,
     write_manifest,
 )
+from recommender.registry.shelf import Shelf, is_version
 
 logger = logging.getLogger("recommender.registry")
 
-CURRENT, LAST, LOCK, QUARANTINE = "CURRENT", "LAST", ".lock", "quarantine"
-RESERVE_BYTES = 1 << 20
-"""Room that manifest and folders take beside the arrays."""
+CURRENT = "CURRENT"
 
-_VERSION = re.compile(r"[0-9]{8,}")
 _PART = re.compile(r"[a-z][a-z0-9_]*")
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """What a version holds.
-
-    Parameters
-    ----------
-    parts
-        Named sets of arrays; each becomes a file, so that who needs one reads no other.
-    meta
-        JSON; stands in the manifest, so that a listing shows it without reading an array.
-    """
-
-    parts: Mapping[str, Arrays]
-    meta: Mapping[str, Any]
-
-
-class Current(msgspec.Struct, frozen=True):
-    """Which version serves, and whether a newer one may take its place.
-
-    Parameters
-    ----------
-    version
-        None when there is none that can serve.
-    pinned
-        Somebody chose it; it stays until `Registry.follow`.
-    """
-
-    version: str | None
-    pinned: bool
-
-
-@dataclass(frozen=True)
-class VersionInfo:
-    """A version as its manifest describes it."""
-
-    version: str
-    parent: str | None
-    created_at: datetime
-    status: Literal["active", "ready", "rejected"]
-    reason: str | None
-    bytes: int
-    meta: Mapping[str, Any]
 
 
 class Registry:
@@ -97,9 +47,10 @@ class Registry:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._shelf = Shelf(folder)
+        self._pointer_path = folder / CURRENT
         self._reported: set[str] = set()
-        self._sweep()
+        self._shelf.sweep()
 
     def publish(self, artifact: Artifact, *, parent: str | None, status: Status, reason: str | None = None) -> str:
         """Write a new version; whatever happens, a part of one is never seen. Returns its name.
@@ -112,24 +63,23 @@ class Registry:
             The artifact cannot be stored, a ready one is not finite, or the disk is full or fails.
         """
         meta = plain_meta(artifact.meta)
-        arrays = {part: specs_of(content) for part, content in artifact.parts.items()}
         _require_storable(artifact, status)
+        arrays = {part: specs_of(content) for part, content in artifact.parts.items()}
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._require_space(artifact)
-            with self._draft() as draft:
-                written = tuple(
+            self._shelf.prepare(_payload_bytes(artifact))
+            with self._shelf.draft() as draft:
+                entries = tuple(
                     write_arrays(draft / _file_name(part), content) for part, content in artifact.parts.items()
                 )
-                with self._lock():
-                    version = self._next_version()
-                    created_at = datetime.now(UTC)
-                    manifest = Manifest(
-                        SCHEMA, version, parent, created_at, status, reason, software(), written, arrays, meta
+                with self._shelf.lock():
+                    version, now = self._shelf.next_version(), datetime.now(UTC)
+                    write_manifest(
+                        draft,
+                        Manifest(SCHEMA, version, parent, now, status, reason, software(), entries, arrays, meta),
                     )
-                    self._complete(draft, manifest)
+                    self._shelf.put(draft, version)
         except OSError as error:
-            raise ArtifactError(f"cannot write a version into {self._folder}: {error}") from error
+            raise ArtifactError(f"cannot write a version into {self._shelf.folder}: {error}") from error
         return version
 
     def activate(self, version: str, *, pinned: bool) -> None:
@@ -144,25 +94,25 @@ class Registry:
         ArtifactError
             It was rejected; the message says why.
         """
-        with self._lock(version):
-            manifest = self._manifest(version)
+        self._shelf.path(version)
+        with self._shelf.lock():
+            manifest = self._complete_manifest(version)
             if manifest.status == "rejected":
                 raise ArtifactError(f"version {version} was rejected: {manifest.reason or 'no reason given'}")
-            self._require_files(manifest)
             self._point_at(Current(version, pinned))
 
     def follow(self) -> Current:
         """Unpin, and activate the newest ready version."""
-        if not self._folder.is_dir():
+        if not self._shelf.folder.is_dir():
             return Current(None, pinned=False)
-        with self._lock():
+        with self._shelf.lock():
             return self._follow()
 
     def advance(self) -> Current:
         """Activate the newest ready version, unless one is pinned: what to call after `publish`."""
-        if not self._folder.is_dir():
+        if not self._shelf.folder.is_dir():
             return Current(None, pinned=False)
-        with self._lock():
+        with self._shelf.lock():
             return self.current() if self._pointer().pinned else self._follow()
 
     def current(self) -> Current:
@@ -173,12 +123,10 @@ class Registry:
         Files are checked for presence and size only.
         """
         pointer = self._pointer()
-        for version in self._order(pointer):
-            if self._can_serve(version):
-                if pointer.version not in {None, version}:
-                    self._report(version, "stands in for version %s, which cannot serve", pointer.version)
-                return Current(version, pointer.pinned)
-        return Current(None, pointer.pinned)
+        version = next(filter(self._can_serve, self._in_order(pointer)), None)
+        if version is not None and pointer.version not in {None, version}:
+            self._report(f"version {version} stands in for {pointer.version!r}, which cannot serve")
+        return Current(version, pointer.pinned)
 
     def load(self, version: str, parts: Sequence[str] = ("snapshot",)) -> Artifact:
         """Read and verify `parts` of a version; of other parts only presence and size.
@@ -193,13 +141,11 @@ class Registry:
             It has no such part, or the disk fails.
         """
         try:
-            manifest = self._manifest(version)
-            self._require_files(manifest)
+            manifest = self._complete_manifest(version)
             return Artifact({part: self._read(manifest, part) for part in parts}, manifest.meta)
-        except CorruptArtifactError as error:
-            if self._path(version).is_dir():
-                raise
-            raise UnknownVersionError(f"version {version} was removed meanwhile") from error
+        except CorruptArtifactError:
+            self._shelf.path(version)  # one that was pruned meanwhile is not corrupt
+            raise
         except OSError as error:
             raise ArtifactError(f"cannot read version {version}: {error}") from error
 
@@ -210,16 +156,16 @@ class Registry:
         -------
         Name and content; None when no version can serve.
         """
-        for version in self._order(self._pointer()):
+        for version in self._in_order(self._pointer()):
             try:
-                if self._manifest(version).status == "ready":
+                if self._complete_manifest(version).status == "ready":
                     return version, self.load(version, parts)
             except NewerSchemaError as error:
-                self._report(version, "is skipped: %s", error)
+                self._report(f"version {version} is skipped: {error}")
             except CorruptArtifactError as error:
                 self._set_aside(version, str(error))
             except (ArtifactError, OSError):
-                # a failing disk or a race with prune says nothing about the version
+                # a failing disk, or prune in between, says nothing against the version
                 logger.exception("version %s cannot be loaded", version)
         return None
 
@@ -236,12 +182,10 @@ class Registry:
         UnknownVersionError
             There is no such version.
         """
-        with self._lock(version):
-            aside = self._folder / QUARANTINE
-            aside.mkdir(exist_ok=True)
-            target = aside / version
-            files.move(self._path(version), target)
-        with files.replacing(target / "reason.json") as file:
+        self._shelf.path(version)
+        with self._shelf.lock():
+            aside = self._shelf.set_aside(version)
+        with files.replacing(aside / "reason.json") as file:
             file.write(msgspec.json.encode({"reason": reason, "at": datetime.now(UTC)}))
 
     def prune(self, keep: int) -> list[str]:
@@ -250,64 +194,50 @@ class Registry:
         The current one and its parent stay in any case, and what cannot be read is left alone. Returns
         what was removed.
         """
-        if not self._folder.is_dir():
+        if not self._shelf.folder.is_dir():
             return []
-        with self._lock():
-            removed = self._superfluous(keep)
-            moved = [self._folder / files.temporary_name() for _ in removed]
-            # out of sight in one step, so that nobody reads half of one; then the slow part
-            for version, target in zip(removed, moved, strict=True):
-                files.move(self._path(version), target)
-        for target in moved:
-            shutil.rmtree(target, ignore_errors=True)
+        with self._shelf.lock():
+            manifests = self._manifests()
+            spared = self._spared(manifests)
+            beyond = _newest(manifests, "ready")[keep:] + _newest(manifests, "rejected")[keep:]
+            removed = [version for version in beyond if version not in spared]
+            self._shelf.remove(removed)
         return removed
 
-    def _superfluous(self, keep: int) -> list[str]:
-        manifests = self._manifests()
-        by_status = {
-            status: [each.version for each in manifests if each.status == status] for status in ("ready", "rejected")
-        }
-        current = self.current().version
-        parents = {each.parent for each in manifests if each.version == current}
-        beyond = by_status["ready"][keep:] + by_status["rejected"][keep:]
-        return [version for version in beyond if version not in {current, self._pointer().version, *parents}]
+    def _spared(self, manifests: Sequence[Manifest]) -> set[str | None]:
+        serving = {self.current().version, self._pointer().version}
+        return serving | {each.parent for each in manifests if each.version in serving}
 
     def _manifests(self) -> list[Manifest]:
         found = []
-        for version in self._versions():
+        for version in self._shelf.versions():
             try:
-                found.append(read_manifest(self._path(version)))
-            except (CorruptArtifactError, OSError) as error:
-                self._report(version, "is not listed: %s", error)
+                found.append(read_manifest(self._shelf.path(version)))
+            except (ArtifactError, OSError) as error:
+                self._report(f"version {version} is not listed: {error}")
         return found
 
-    def _manifest(self, version: str) -> Manifest:
-        self._require_known(version)
-        return read_manifest(self._path(version))
-
-    def _require_known(self, version: str) -> None:
-        # also keeps what a client sends from becoming a path
-        if not _VERSION.fullmatch(version) or not self._path(version).is_dir():
-            raise UnknownVersionError(f"there is no version {version!r}")
-
-    def _require_files(self, manifest: Manifest) -> None:
+    def _complete_manifest(self, version: str) -> Manifest:
+        """Manifest of a version whose files are all there."""
+        folder = self._shelf.path(version)
+        manifest = read_manifest(folder)
         for entry in manifest.files:
-            require_size(self._path(manifest.version) / entry.name, entry)
+            require_size(folder / entry.name, entry)
+        return manifest
 
     def _can_serve(self, version: str) -> bool:
         try:
-            manifest = self._manifest(version)
-            self._require_files(manifest)
+            return self._complete_manifest(version).status == "ready"
         except (ArtifactError, OSError) as error:
-            self._report(version, "cannot serve: %s", error)
+            self._report(f"version {version} cannot serve: {error}")
             return False
-        return manifest.status == "ready"
 
     def _read(self, manifest: Manifest, part: str) -> dict[str, NDArray[Any]]:
         entry = next((each for each in manifest.files if each.name == _file_name(part)), None)
         if entry is None:
             raise ArtifactError(f"version {manifest.version} has no part {part!r}")
-        arrays = read_arrays(self._path(manifest.version) / entry.name, entry, manifest.arrays[part])
+        path = self._shelf.path(manifest.version) / entry.name
+        arrays = read_arrays(path, entry, manifest.arrays[part])
         # a rejected one may have been rejected for its NaNs, and is there to be inspected
         if manifest.status == "ready" and (names := non_finite(arrays)):
             raise CorruptArtifactError(f"{manifest.version}/{entry.name}: {', '.join(names)} not finite")
@@ -317,104 +247,44 @@ class Registry:
         logger.error("version %s is corrupt and goes into quarantine: %s", version, reason)
         try:
             self.quarantine(version, reason)
-        except (ArtifactError, OSError):
+        except (UnknownVersionError, OSError):
             # a disk that cannot be written must not keep the next version from serving
             logger.exception("version %s could not be moved", version)
 
     def _pointer(self) -> Current:
         try:
-            return msgspec.json.decode((self._folder / CURRENT).read_bytes(), type=Current)
+            return msgspec.json.decode(self._pointer_path.read_bytes(), type=Current)
         except FileNotFoundError:
             pass
         except (OSError, ValueError, msgspec.MsgspecError) as error:
-            self._report(CURRENT, "is ignored: %s", error)
+            self._report(f"{CURRENT} is ignored: {error}")
         return Current(None, pinned=False)
 
     def _point_at(self, current: Current) -> None:
-        with files.replacing(self._folder / CURRENT) as file:
+        with files.replacing(self._pointer_path) as file:
             file.write(msgspec.json.encode(current))
 
     def _follow(self) -> Current:
-        newest = next((version for version in self._versions() if self._can_serve(version)), None)
+        newest = next(filter(self._can_serve, self._shelf.versions()), None)
         current = Current(newest, pinned=False)
-        self._point_at(current)
+        if current != self._pointer():
+            self._point_at(current)
         return current
 
-    def _order(self, pointer: Current) -> list[str]:
+    def _in_order(self, pointer: Current) -> list[str]:
         """All versions, in the order in which they should serve."""
-        versions = self._versions()
-        named = pointer.version
-        if named is None or not _VERSION.fullmatch(named):
+        versions, named = self._shelf.versions(), pointer.version
+        if named is None or not is_version(named):
             return versions
-        older = [version for version in versions if int(version) < int(named)]
-        first = [version for version in versions if version == named] + (older if pointer.pinned else [])
+        older = [version for version in versions if pointer.pinned and int(version) < int(named)]
+        first = [version for version in versions if version == named] + older
         return first + [version for version in versions if version not in first]
 
-    def _versions(self) -> list[str]:
-        return [str(number) for number in _numbers_in(self._folder)]
-
-    def _path(self, version: str) -> Path:
-        return self._folder / version
-
-    def _next_version(self) -> str:
-        # LAST remembers numbers whose folders are gone
-        counter = self._folder / LAST
-        last = counter.read_text(errors="replace") if counter.exists() else ""
-        taken = [*_numbers_in(self._folder), *_numbers_in(self._folder / QUARANTINE)]
-        if _VERSION.fullmatch(last):
-            taken.append(last)
-        version = f"{max(map(int, taken), default=0) + 1:08d}"
-        with files.replacing(counter) as file:
-            file.write(version.encode())
-        return version
-
-    @contextmanager
-    def _draft(self) -> Iterator[Path]:
-        """Folder that is removed when the block ends, if it was not moved away; its lock shows it is in use."""
-        draft = self._folder / files.temporary_name()
-        with ExitStack() as stack:
-            with self._lock():
-                draft.mkdir()
-                stack.callback(shutil.rmtree, draft, ignore_errors=True)
-                stack.enter_context(files.locked(draft / LOCK))
-            yield draft
-
-    def _complete(self, draft: Path, manifest: Manifest) -> None:
-        write_manifest(draft, manifest)
-        (draft / LOCK).unlink()
-        files.sync_folder(draft)
-        files.move(draft, self._path(manifest.version))
-
-    def _sweep(self) -> None:
-        """Remove what processes that died have left unfinished."""
-        if not any(self._folder.glob(f"{files.TEMPORARY}*")):
-            return
-        try:
-            with self._lock():
-                for path in self._folder.glob(f"{files.TEMPORARY}*"):
-                    _remove_unless_in_use(path)
-        except OSError as error:
-            logger.warning("cannot tidy %s: %s", self._folder, error)
-
-    @contextmanager
-    def _lock(self, version: str | None = None) -> Iterator[None]:
-        if version is not None:
-            self._require_known(version)
-        with files.locked(self._folder / LOCK):
-            yield
-
-    def _require_space(self, artifact: Artifact) -> None:
-        needed = RESERVE_BYTES + sum(array.nbytes for arrays in artifact.parts.values() for array in arrays.values())
-        free = shutil.disk_usage(self._folder).free
-        if free < needed:
-            raise OSError(errno.ENOSPC, f"{needed:,} bytes are needed and {free:,} are free")
-
-    def _report(self, subject: str, message: str, *values: object) -> None:
-        # what is asked every second is told once
-        text = f"{subject} {message % values}"
+    def _report(self, text: str) -> None:
+        # what is looked at every second is told once
         if text not in self._reported:
             self._reported.add(text)
-            logger.warning("%s: %s", self._folder, text)
+            logger.warning("%s: %s", self._shelf.folder, text)
 
 
 def _require_storable(artifact: Artifact, status: Status) -> None:
@@ -425,27 +295,16 @@ def _require_storable(artifact: Artifact, status: Status) -> None:
             raise ArtifactError(f"{part}: {', '.join(names)} not finite")
 
 
+def _payload_bytes(artifact: Artifact) -> int:
+    return sum(array.nbytes for arrays in artifact.parts.values() for array in arrays.values())
+
+
 def _file_name(part: str) -> str:
     return f"{part}.safetensors"
 
 
-def _numbers_in(folder: Path) -> list[str]:
-    """Versions in `folder`, newest first."""
-    if not folder.is_dir():
-        return []
-    found = (path.name for path in folder.iterdir() if _VERSION.fullmatch(path.name))
-    return sorted(found, key=int, reverse=True)
-
-
-def _remove_unless_in_use(path: Path) -> None:
-    if not path.is_dir():
-        path.unlink(missing_ok=True)
-        return
-    try:
-        with files.locked(path / LOCK, wait=False):
-            shutil.rmtree(path, ignore_errors=True)
-    except BlockingIOError:
-        pass
+def _newest(manifests: Sequence[Manifest], status: Status) -> list[str]:
+    return [manifest.version for manifest in manifests if manifest.status == status]
 
 
 def _info(manifest: Manifest, active: str | None) -> VersionInfo:

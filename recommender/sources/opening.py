@@ -10,14 +10,18 @@ from recommender.dataset import Dataset
 from recommender.errors import InvalidDataError
 from recommender.sources import folder, movielens, synthetic
 
+SYNTHETIC = "synthetic"
 
-def open_dataset(name: str) -> Dataset:
+
+def open_dataset(name: str | Path) -> Dataset:
     """Open ``movielens-100k``, ``synthetic`` or a folder.
 
     Parameters
     ----------
     name
-        ``synthetic`` takes the arguments of `synthetic.make`: ``synthetic?n_users=1000&n_items=500``.
+        A name, or the path of a folder. ``synthetic`` takes the arguments of `synthetic.make`:
+        ``synthetic?n_users=1000&n_items=500``. A folder whose name is one of these is ``./synthetic``,
+        or a `Path`.
 
     Raises
     ------
@@ -26,22 +30,33 @@ def open_dataset(name: str) -> Dataset:
     DownloadError
         MovieLens could not be fetched.
     """
-    if name == movielens.NAME:
-        return movielens.load()
-    kind, _, arguments = name.partition("?")
-    if kind == "synthetic":
-        return synthetic.make(**_arguments(arguments))
-    if Path(name).is_dir():
+    if isinstance(name, str):
+        if name == movielens.NAME:
+            return movielens.load()
+        source, _, arguments = name.partition("?")
+        if source == SYNTHETIC:
+            return synthetic.make(**_arguments(arguments))
+    if name and Path(name).is_dir():  # no name at all would be the folder we are in
         return folder.load(Path(name))
-    raise InvalidDataError(f"{name!r} is no data set: give {movielens.NAME}, synthetic or an existing folder")
+    raise InvalidDataError(
+        f"there is no data set {str(name)!r}: give {movielens.NAME}, {SYNTHETIC}, "
+        f"{SYNTHETIC}?n_users=1000&n_items=500, or a folder with interactions.csv or interactions.parquet"
+    )
 
 
 def _arguments(text: str) -> dict[str, Any]:
-    given = dict(parse_qsl(text, keep_blank_values=True))
-    unknown = [name for name in given if name not in synthetic.ARGUMENTS]
-    if unknown:
-        raise InvalidDataError(f"synthetic has no argument {unknown[0]!r}, only {', '.join(synthetic.ARGUMENTS)}")
     try:
-        return {name: synthetic.ARGUMENTS[name](value) for name, value in given.items()}
-    except ValueError as error:
-        raise InvalidDataError(f"an argument of synthetic is malformed: {error}") from None
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))
+    except ValueError:
+        raise InvalidDataError(f"{SYNTHETIC} takes name=value&name=value, not {text!r}") from None
+    arguments: dict[str, Any] = {}
+    for name, value in pairs:
+        if name not in synthetic.ARGUMENTS:
+            raise InvalidDataError(f"{SYNTHETIC} has no argument {name!r}; there are {', '.join(synthetic.ARGUMENTS)}")
+        if name in arguments:
+            raise InvalidDataError(f"{SYNTHETIC} has the argument {name!r} twice")
+        try:
+            arguments[name] = synthetic.ARGUMENTS[name](value)
+        except ValueError:
+            raise InvalidDataError(f"{SYNTHETIC}: {name} cannot be {value!r}") from None
+    return arguments

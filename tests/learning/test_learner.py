@@ -68,7 +68,7 @@ async def test_a_bootstrap_stores_features_and_publishes_a_judged_version(house)
 
     assert house.trained_on() == len(dataset.interactions)
     assert artifact.meta["metrics"]["auc"] > 0.6
-    assert (await house.store.get_users(["u3"]))[0].features == {"group": "g3", "number": 3}
+    assert (await house.store.get_users(["u3"]))[0].features == {"group": "g3", "number": 3, "tags": ["g3", "half-1"]}
     assert (await house.store.get_items(["i3"]))[0].title == "Item 3"
 
 

@@ -1,0 +1,56 @@
+"""What the registry takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from recommender.registry.arrays import Arrays
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What a version holds.
+
+    Parameters
+    ----------
+    parts
+        Named sets of arrays; each becomes a file, so that who needs one reads no other.
+    meta
+        JSON; stands in the manifest, so that a listing shows it without reading an array.
+    """
+
+    parts: Mapping[str, Arrays]
+    meta: Mapping[str, Any]
+
+
+class Current(msgspec.Struct, frozen=True):
+    """Which version serves, and whether a newer one may take its place.
+
+    Parameters
+    ----------
+    version
+        None when there is none that can serve.
+    pinned
+        Somebody chose it; it stays until `Registry.follow`.
+    """
+
+    version: str | None
+    pinned: bool
+
+
+@dataclass(frozen=True)
+class VersionInfo:
+    """A version as its manifest describes it; `bytes` without the manifest itself."""
+
+    version: str
+    parent: str | None
+    created_at: datetime
+    status: Literal["active", "ready", "rejected"]
+    reason: str | None
+    bytes: int
+    meta: Mapping[str, Any]

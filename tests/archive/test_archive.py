@@ -1,0 +1,192 @@
+"""The archive keeps every interaction, verified, and forgets exactly whom it must."""
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recommender.archive import YOUNG_S, Archive, Segment
+from recommender.errors import ArtifactError, CorruptArtifactError, InvalidDataError
+
+users = st.sampled_from(["ada", "bob", "çelik", "日本"])
+items = st.sampled_from(["i1", "i2", "i3"])
+
+
+def interactions(rows):
+    """Frame of (offset, user, item); weight, time and event follow from the place."""
+    return pd.DataFrame(
+        {
+            "offset": np.array([row[0] for row in rows], np.int64),
+            "user_id": [row[1] for row in rows],
+            "item_id": [row[2] for row in rows],
+            "weight": np.arange(len(rows), dtype=np.float32) + 0.5,
+            "timestamp": np.arange(len(rows)) * 1.25,
+            "event": [None if place % 3 else "view" for place in range(len(rows))],
+        }
+    )
+
+
+def keys(frame):
+    return list(zip(frame["offset"], frame["user_id"], frame["item_id"], frame["weight"], strict=True))
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return Archive(tmp_path / "archive")
+
+
+batches = st.lists(st.lists(st.tuples(users, items), max_size=6), min_size=1, max_size=4)
+
+
+def numbered(batches):
+    """The batches as consecutive stretches of one log."""
+    offset, frames = 0, []
+    for batch in batches:
+        frames.append(interactions([(offset + place + 1, *pair) for place, pair in enumerate(batch)]))
+        offset += len(batch)
+    return frames
+
+
+def appended(archive, frames):
+    segments, last = [], 0
+    for frame in frames:
+        segments.append(archive.append(frame, first_offset=last + 1, last_offset=last + len(frame)))
+        last += len(frame)
+    return segments
+
+
+@given(batches=batches, user=users)
+@settings(max_examples=40, deadline=None)
+def test_what_was_appended_is_read_in_the_order_of_the_log(tmp_path_factory, batches, user):
+    archive, frames = Archive(tmp_path_factory.mktemp("archive")), numbered(batches)
+    segments = appended(archive, frames)
+    whole = [row for frame in frames for row in keys(frame)]
+
+    assert keys(archive.read(segments)) == whole
+    assert keys(archive.read(archive.compact(segments))) == whole
+    assert keys(archive.read_user(segments, user)) == [row for row in whole if row[1] == user]
+
+
+@given(batches=batches, deleted=st.dictionaries(users, st.integers(0, 24)))
+@settings(max_examples=40, deadline=None)
+def test_a_deleted_user_loses_what_came_before_the_deletion_and_nobody_else_anything(
+    tmp_path_factory, batches, deleted
+):
+    archive, frames = Archive(tmp_path_factory.mktemp("archive")), numbered(batches)
+    segments = archive.erase(appended(archive, frames), deleted)
+
+    wanted = [row for frame in frames for row in keys(frame) if row[0] > deleted.get(row[1], -1)]
+    assert keys(archive.read(segments)) == wanted
+
+
+def test_erasing_rewrites_only_the_segments_that_hold_the_user(archive):
+    first, second = appended(archive, numbered([[("ada", "i1")], [("bob", "i1"), ("ada", "i2")]]))
+
+    kept, rewritten = archive.erase([first, second], {"bob": 3})
+
+    assert kept is first
+    assert rewritten.rows == 1
+    assert [segment.rows for segment in archive.erase([first, second], {"ada": 3})] == [1]  # the first held nobody else
+
+
+def test_missing_events_and_unknown_times_come_back_as_they_were(archive):
+    frame = interactions([(0, "ada", "i1"), (0, "ada", "i2")]).assign(timestamp=[np.nan, 2.0])
+    back = archive.read([archive.append(frame, first_offset=0, last_offset=0)])
+
+    assert np.isnan(back["timestamp"][0])
+    assert back["event"][0] == "view"
+    assert pd.isna(back["event"][1])
+    assert back["weight"].dtype == np.float32
+
+
+def test_no_segment_is_an_empty_frame_with_its_columns(archive):
+    assert list(archive.read([]).columns) == ["offset", "user_id", "item_id", "weight", "timestamp", "event"]
+    assert archive.read_user([], "ada").empty
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda path: path.unlink(), "is missing"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "not what was written"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-40] + b"x" * 40), "not what was written"),
+        (lambda path: path.write_bytes(b""), "not what was written"),
+    ],
+)
+def test_a_damaged_segment_is_refused_by_name(archive, tmp_path, damage, complaint):
+    [segment] = appended(archive, numbered([[("ada", "i1"), ("bob", "i2")]]))
+    damage(tmp_path / "archive" / segment.name)
+
+    with pytest.raises(CorruptArtifactError, match=f"{segment.name} .*{complaint}"):
+        archive.read([segment])
+    with pytest.raises(CorruptArtifactError, match=segment.name):
+        archive.read_user([segment], "ada")
+
+
+def test_one_flipped_bit_anywhere_is_noticed(archive, tmp_path):
+    [segment] = appended(archive, numbered([[("ada", "i1"), ("bob", "i2")]]))
+    path = tmp_path / "archive" / segment.name
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(CorruptArtifactError):
+            archive.read([segment])
+
+
+def test_a_segment_comes_back_from_a_manifest_and_a_stranger_does_not(archive):
+    [segment] = appended(archive, numbered([[("ada", "i1")]]))
+
+    assert Segment.from_json(segment.to_json()) == segment
+    with pytest.raises(CorruptArtifactError, match="segment"):
+        Segment.from_json({"name": "x"})
+
+
+def test_a_frame_that_cannot_be_stored_is_refused_and_leaves_nothing(archive, tmp_path):
+    frame = interactions([(1, "ada", "i1")])
+    with pytest.raises(InvalidDataError, match="no column 'item_id'"):
+        archive.append(frame.drop(columns="item_id"), first_offset=1, last_offset=1)
+    with pytest.raises(InvalidDataError, match="'user_id' has missing values"):
+        archive.append(frame.assign(user_id=[None]), first_offset=1, last_offset=1)
+    assert not (tmp_path / "archive").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_an_artifact_error(tmp_path):
+    (tmp_path / "archive").write_text("not a folder")
+    with pytest.raises(ArtifactError, match="cannot write into the archive"):
+        Archive(tmp_path / "archive").append(interactions([(1, "ada", "i1")]), first_offset=1, last_offset=1)
+
+
+def test_only_old_files_that_nobody_names_are_pruned(archive, tmp_path):
+    named, old, young = appended(archive, numbered([[("ada", "i1")], [("ada", "i2")], [("ada", "i3")]]))
+    folder = tmp_path / "archive"
+    (folder / "notes.txt").write_text("somebody's own")
+    for name in (named.name, old.name, "notes.txt"):
+        os.utime(folder / name, (0, time.time() - YOUNG_S - 1))
+
+    assert archive.prune({named.name}) == [old.name]
+    assert sorted(path.name for path in folder.iterdir()) == sorted([named.name, young.name, "notes.txt"])
+
+
+def test_a_writer_killed_halfway_leaves_nothing_that_is_read(archive, tmp_path):
+    folder = tmp_path / "archive"
+    killed = """
+import os, sys, pathlib, pandas as pd, recommender.archive as archive
+def die(rows, file):
+    file.write(b"half of it"); file.flush(); os.kill(os.getpid(), 9)
+archive._write_parquet = die
+frame = pd.DataFrame({"offset": [1], "user_id": ["a"], "item_id": ["b"], "weight": [1.0], "timestamp": [0.0]})
+archive.Archive(pathlib.Path(sys.argv[1])).append(frame, first_offset=1, last_offset=1)
+"""
+    done = subprocess.run([sys.executable, "-c", killed, str(folder)], check=False)
+
+    assert done.returncode == -9
+    assert not list(folder.glob("*.parquet"))
+    [leftover] = folder.iterdir()
+    os.utime(leftover, (0, 0))
+    assert archive.prune(()) == [leftover.name]

@@ -1,0 +1,93 @@
+"""Fold-in against a plain loop, and in a world where its answer is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from known_worlds import ITEMS, learned_world, parity
+
+from recommender import foldin
+from recommender.foldin import LONGEST, PENALTY, PREFIX_LENGTHS, blend, fold_in, learn_fold_in
+
+
+def random_histories(lengths: list[int], d: int = 3, n_items: int = 60, seed: int = 0):
+    chance = np.random.default_rng(seed)
+    items = chance.standard_normal((n_items, d)).astype(np.float32)
+    indptr = np.cumsum([0, *lengths]).astype(np.int64)
+    indices = np.concatenate([chance.permutation(n_items)[:length] for length in lengths]).astype(np.int32)
+    return items, indptr, indices, chance.standard_normal((len(lengths), d)).astype(np.float32)
+
+
+def one_input(prefix: np.ndarray) -> np.ndarray:
+    base = np.append(1.0, prefix.mean(axis=0))
+    return np.append(base, base / np.sqrt(len(prefix)))
+
+
+def slow_map(items, indptr, indices, targets) -> np.ndarray:
+    """Ridge by least squares with the penalty as extra rows."""
+    inputs, outputs = [], []
+    for user, target in enumerate(targets):
+        history = items[indices[indptr[user] : indptr[user + 1]]].astype(float)
+        for length in (length for length in PREFIX_LENGTHS if length <= len(history)):
+            inputs.append(one_input(history[:length]))
+            outputs.append(target)
+    d = items.shape[1]
+    size = 2 * (d + 1)
+    rows = np.vstack([*inputs, np.sqrt(PENALTY) * np.eye(size)])
+    return np.linalg.lstsq(rows, np.vstack([*outputs, np.zeros((size, d))]))[0]
+
+
+@pytest.mark.parametrize("lengths", [[1], [3, 0, 7], [55, 13, 2, 1, 20], [0, 0]])
+def test_the_map_is_ridge_regression_on_the_first_interactions(lengths):
+    histories = random_histories(lengths)
+    weights = learn_fold_in(*histories)
+
+    assert weights.dtype == np.float32
+    assert weights == pytest.approx(slow_map(*histories), abs=1e-5)
+
+
+@given(st.integers(1, 60))
+def test_folding_in_applies_the_map_to_the_newest_items(n):
+    items, *rest = random_histories([20, 10, 5])
+    weights = learn_fold_in(items, *rest)
+    recent = items[np.arange(n) % len(items)]
+
+    assert fold_in(weights, recent) == pytest.approx(one_input(recent[-LONGEST:]) @ weights, abs=1e-5)
+
+
+def test_more_items_than_count_change_nothing():
+    items, *rest = random_histories([20, 10, 5])
+    weights = learn_fold_in(items, *rest)
+    recent = items[np.arange(LONGEST) % len(items)]
+
+    assert (fold_in(weights, np.concatenate([items[:9], recent])) == fold_in(weights, recent)).all()
+
+
+def test_among_very_many_users_a_sample_is_enough_and_always_the_same(monkeypatch):
+    monkeypatch.setattr(foldin, "MOST_USERS", 10)
+    items, indptr, indices, targets = random_histories([5] * 40)
+    first, again = (learn_fold_in(items, indptr, indices, targets) for _ in range(2))
+
+    assert (first == again).all()
+    assert (first != learn_fold_in(items, indptr, indices, targets, seed=1)).any()
+
+
+def test_a_stranger_is_folded_into_the_group_of_what_they_clicked():
+    snapshot = learned_world().snapshot()
+    nobody = snapshot.user_space.encode({})
+    for chosen in ITEMS:
+        recent = snapshot.items.vectors[snapshot.item_ids.indices_of([chosen])]
+        scores = snapshot.score(snapshot.user_vector(-1, nobody, recent), snapshot.item_ids.indices_of(ITEMS))
+        best = [ITEMS[index] for index in np.argsort(-scores)[:5]]
+
+        assert {parity(item) for item in best} == {parity(chosen)}
+
+
+@pytest.mark.parametrize(
+    ("n_recent", "n_learned", "share"), [(1, 0, 1 / 3), (2, 2, 1 / 2), (1, 99, 1 / 100), (98, 2, 98 / 100)]
+)
+def test_each_side_counts_by_the_interactions_behind_it(n_recent, n_learned, share):
+    mixed = blend(np.zeros(2, np.float32), np.ones(2, np.float32), n_recent, n_learned)
+
+    assert mixed == pytest.approx([share, share])
+    assert mixed.dtype == np.float32

@@ -1,0 +1,74 @@
+"""serve_config.yaml and what overrides it."""
+
+import re
+import subprocess
+
+import pytest
+import yaml
+from pydantic import ValidationError
+from running_service import ROOT
+
+from deployments.app import FASTER_WITH
+from deployments.args import AppArgs
+from recommender.training import ModelSettings
+
+CONFIG = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+(APPLICATION,) = CONFIG["applications"]
+
+
+def test_the_shipped_configuration_is_valid_and_says_the_defaults():
+    assert AppArgs(**APPLICATION["args"]) == AppArgs()
+
+
+def test_the_defaults_of_the_model_are_those_of_the_library():
+    assert AppArgs().model.settings() == ModelSettings()
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        ({"redis_ulr": "embedded"}, "redis_ulr"),
+        ({"model": {"components": 8}}, "components"),
+        ({"model": {"no_components": 0}}, "no_components"),
+        ({"model": {"loss": "wrap"}}, "loss"),
+        ({"training": {"holdout": 1.5}}, "holdout"),
+    ],
+)
+def test_a_wrong_argument_is_refused_by_its_name(args, named):
+    with pytest.raises(ValidationError, match=named):
+        AppArgs(**args)
+
+
+def test_the_environment_overrides_three_arguments(monkeypatch):
+    monkeypatch.setenv("RECOMMENDER_DATASET", "none")
+    monkeypatch.setenv("RECOMMENDER_REDIS_URL", "redis://127.0.0.1:1")
+    monkeypatch.setenv("RECOMMENDER_STATE_DIR", "/elsewhere")
+    args = AppArgs().with_environment()
+
+    assert (args.dataset, args.redis_url, args.state_dir) == ("none", "redis://127.0.0.1:1", "/elsewhere")
+
+
+def test_two_replicas_of_each_deployment_on_the_request_path():
+    replicas = {each["name"]: each["num_replicas"] for each in APPLICATION["deployments"]}
+
+    assert replicas == {"Ingress": 2, "FeatureFetcher": 2, "Predictor": 2, "Trainer": 1}
+
+
+def test_every_deployment_fits_a_machine_of_two_cores():
+    assert sum(each["ray_actor_options"]["num_cpus"] * each["num_replicas"] for each in APPLICATION["deployments"]) < 2
+
+
+def test_make_serve_sets_what_the_service_wants():
+    shown = subprocess.run(["/usr/bin/make", "-s", "environment"], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert {f"{name}={value}" for name, value in FASTER_WITH.items()} <= set(shown.stdout.split())
+
+
+def test_no_file_names_a_package_index():
+    listed = subprocess.run(["/usr/bin/git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    index = re.compile(r"(pypi|pythonhosted|npmjs|debian)\.(org|com)", re.IGNORECASE)
+    texts = {
+        name: (ROOT / name).read_text(errors="replace") for name in listed.stdout.split() if (ROOT / name).is_file()
+    }
+
+    assert [name for name, text in texts.items() if index.search(text)] == []
