@@ -12,6 +12,7 @@ from deployments import logs
 from deployments.args import AppArgs
 from deployments.feature_fetcher import FeatureFetcher
 from deployments.ingress import Ingress
+from deployments.model_store import model_store
 from deployments.predictor import Predictor
 from deployments.store_keeper import embedded_store_url
 from deployments.trainer import Trainer
@@ -36,8 +37,9 @@ def build(args: AppArgs) -> serve.Application:
     state.mkdir(parents=True, exist_ok=True)
     args = args.model_copy(update={"state_dir": str(state)})
     _say_what_is_missing()
-    store_url = embedded_store_url(state / "store") if args.redis_url == "embedded" else args.redis_url
     models = str(state / "models")
+    model_store(models)  # starts beside the store, not after it
+    store_url = embedded_store_url(state / "store") if args.redis_url == "embedded" else args.redis_url
     predictor = Predictor.bind(models, store_url)  # type: ignore[attr-defined]  # Serve's decorator is untyped
     trainer = Trainer.bind(args, store_url)  # type: ignore[attr-defined]
     fetcher = FeatureFetcher.bind(store_url)  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from ray import serve
@@ -16,8 +16,10 @@ from deployments.calls import call_idempotent
 from deployments.messages import pack
 from deployments.problems import Problem, unavailable
 from recommender.errors import StoreError
-from recommender.learner import HistoryRow
 from recommender.queries import Query, RankQuery
+
+if TYPE_CHECKING:
+    from recommender.learner import HistoryRow  # with it comes all of training
 
 logger = logging.getLogger("recommender.ingress")
 

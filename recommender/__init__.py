@@ -1,7 +1,20 @@
 """The library: a hybrid recommender, its training and its stores. Knows nothing of Ray or HTTP."""
 
-from recommender.features import FeatureSpace
-from recommender.frame import SparseFrame
-from recommender.model import LFMRecommender
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recommender.features import FeatureSpace
+    from recommender.frame import SparseFrame
+    from recommender.model import LFMRecommender
 
 __all__ = ["FeatureSpace", "LFMRecommender", "SparseFrame"]
+
+_HOMES = {"FeatureSpace": "features", "SparseFrame": "frame", "LFMRecommender": "model"}
+
+
+def __getattr__(name: str) -> Any:
+    # imported when asked for: a process that only stores or forwards starts without scipy and LightFM
+    if name in _HOMES:
+        return getattr(import_module(f"recommender.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'recommender' has no attribute {name!r}")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from recommender.errors import InvalidDataError
-from recommender.features import FeatureValue
+from recommender.queries import FeatureValue
 
 COLUMNS = ("user_id", "item_id", "weight", "timestamp")
 TITLE = "title"

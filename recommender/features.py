@@ -14,8 +14,8 @@ from scipy import sparse
 
 from recommender.errors import InvalidDataError
 from recommender.ids import UNKNOWN, IdTable
+from recommender.queries import FeatureValue
 
-FeatureValue = str | bool | int | float | list[str]
 Features = Mapping[str, FeatureValue]
 
 N_BUCKETS = 10

@@ -6,8 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from recommender.features import FeatureValue
-
+FeatureValue = str | bool | int | float | list[str]
 FeatureMap = dict[str, FeatureValue]
 
 

@@ -7,8 +7,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from recommender.features import FeatureValue
-from recommender.queries import UserState
+from recommender.queries import FeatureValue, UserState
 
 FeatureMap = dict[str, FeatureValue]
 
