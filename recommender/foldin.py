@@ -1,14 +1,16 @@
-"""Fold-in: a user's vector from what they just interacted with.
+"""Fold-in: a user's vector from the items of their history, learned or not, newest first in weight.
 
-The mean of the representations of k items is mapped to a user vector by ridge regression. The map is
+The decayed mean of the representations of k items is mapped to a user vector by ridge regression. The map is
 learned on the first k interactions in time of users whose vectors were trained, as new users arrive,
-and it knows k: with one click it stays near the mean user, with twenty it trusts the clicks.
+and it knows k: with one click it stays near the mean user, with twenty it trusts the clicks. Decay and shares
+are those of ``benchmarks/fold_in.py``.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 PREFIX_LENGTHS = (1, 2, 3, 5, 8, 13, 20, 32, 50)
 """Numbers of interactions at which the map is learned."""
@@ -16,9 +18,14 @@ PREFIX_LENGTHS = (1, 2, 3, 5, 8, 13, 20, 32, 50)
 LONGEST = PREFIX_LENGTHS[-1]
 """How many of a user's newest interactions are folded in."""
 
+DECAY = np.float32(0.9)
+"""What an interaction counts against the next one."""
+
 PENALTY = 1.0
 MOST_USERS = 20_000
 """A map of 2 (d + 1) x d numbers does not get better with more users than this."""
+
+_WEIGHTS = DECAY ** np.arange(LONGEST - 1, -1, -1, dtype=np.float32)
 
 
 def learn_fold_in(
@@ -53,14 +60,15 @@ def learn_fold_in(
         if not len(users):
             continue
         items = indices[indptr[users][:, None] + np.arange(length)]  # (n_users, length)
-        inputs = _inputs(representations[items].mean(axis=1), length).astype(np.float64)
+        means = np.einsum("k,ukd->ud", _shares(length), representations[items])
+        inputs = _inputs(means, length).astype(np.float64)
         gram += inputs.T @ inputs
         moment += inputs.T @ targets[users]
     return np.linalg.solve(gram, moment).astype(np.float32)
 
 
 def fold_in(weights: NDArray[np.float32], representations: NDArray[np.float32]) -> NDArray[np.float32]:
-    """User vector from the representations of recent items.
+    """User vector from the representations of items of their history.
 
     Parameters
     ----------
@@ -73,30 +81,73 @@ def fold_in(weights: NDArray[np.float32], representations: NDArray[np.float32]) 
     -------
     float32 of shape (d,).
     """
-    recent = representations[-LONGEST:]
-    folded: NDArray[np.float32] = _inputs(recent.mean(axis=0)[None, :], len(recent))[0] @ weights
+    newest = representations[-LONGEST:]
+    mean = _shares(len(newest)) @ newest
+    folded: NDArray[np.float32] = _inputs(mean[None, :], len(newest))[0] @ weights
     return folded
 
 
-def blend(
-    trained: NDArray[np.float32], folded: NDArray[np.float32], n_recent: int, n_learned: int
+def fold_in_rows(
+    weights: NDArray[np.float32],
+    representations: NDArray[np.float32],
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
 ) -> NDArray[np.float32]:
-    """Vector of a user who has both trained rows and recent interactions.
+    """`fold_in` for the histories of many users, each of at least one item.
 
-    Each counts by the number of interactions behind it; features alone count as `FEATURES_COUNT`.
+    Parameters
+    ----------
+    weights, representations, indptr, indices
+        As for `learn_fold_in`.
+
+    Returns
+    -------
+    float32 of shape (n_users, d).
     """
-    share = n_recent / (n_recent + max(n_learned, FEATURES_COUNT))
-    return ((1 - share) * trained + share * folded).astype(np.float32)
+    lengths = np.minimum(np.diff(indptr), LONGEST)
+    ends = np.repeat(indptr[1:], lengths)
+    ages = np.concatenate([np.arange(length - 1, -1, -1) for length in lengths.tolist()] or [np.zeros(0, np.int64)])
+    decayed = DECAY ** ages.astype(np.float32)
+    rows = np.concatenate([[0], np.cumsum(lengths)])
+    chosen = sparse.csr_matrix((decayed, indices[ends - 1 - ages], rows), (len(lengths), len(representations)))
+    means = (chosen @ representations) / np.asarray(chosen.sum(axis=1))
+    folded: NDArray[np.float32] = (_inputs(means, lengths[:, None]) @ weights).astype(np.float32, copy=False)
+    return folded
 
 
-FEATURES_COUNT = 2
-"""How many interactions a user's features are worth."""
+def history_share(n_learned: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Share of the folded history in the vector of a user with a trained row.
+
+    A row that was trained on few interactions says little: the share goes from 1 for none down to 1/2 for
+    very many, at `LEARNED_COUNT` it is halfway.
+    """
+    return (1 - 0.5 * n_learned / (n_learned + LEARNED_COUNT)).astype(np.float32)
 
 
-def _inputs(means: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+def recent_share(n_recent: int, *, known: bool, has_features: bool) -> float:
+    """Share of recent interactions, folded in, in the vector of a user of whom something else is known."""
+    others = KNOWN_COUNT if known else FEATURES_COUNT if has_features else 0
+    return n_recent / (n_recent + others)
+
+
+LEARNED_COUNT = 20
+KNOWN_COUNT = 2
+"""How many recent interactions a known user's vector is worth: what is new says most."""
+FEATURES_COUNT = 0.5
+"""How many a user's features are worth."""
+
+
+def _shares(length: int) -> NDArray[np.float32]:
+    """Weights of the newest interactions, oldest first; they add up to 1."""
+    weights = _WEIGHTS[-length:]
+    shares: NDArray[np.float32] = weights / weights.sum()
+    return shares
+
+
+def _inputs(means: NDArray[np.float32], lengths: int | NDArray[np.int64]) -> NDArray[np.float32]:
     """Rows [1, m, s, s m] with s = 1 / sqrt(k), shape (n, 2 (d + 1))."""
     base = np.concatenate([np.ones((len(means), 1), np.float32), means], axis=1)
-    return np.concatenate([base, base / np.float32(np.sqrt(length))], axis=1)
+    return np.concatenate([base, base / np.sqrt(lengths).astype(np.float32)], axis=1)
 
 
 def _users_with(indptr: NDArray[np.int64], length: int, seed: int) -> NDArray[np.int64]:

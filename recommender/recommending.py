@@ -160,7 +160,7 @@ class Recommender:
         fresh = [item_id for item_id, offset in state.recent if offset > snapshot.log_offset]
         recent = [*fresh, *query.recent]
         vectors = self.catalogue.representations(recent)
-        return Person(snapshot.user_vector(index, encoded, vectors, len(seen)), seen, recent, encoded.ignored)
+        return Person(snapshot.user_vector(index, encoded, vectors), seen, recent, encoded.ignored)
 
     def _scores(self, users: Sequence[UserVector]) -> NDArray[np.float32]:
         """Scores of the snapshot's rows, then of the fresh ones, shape (n_users, n_items)."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recommender import cases
 from recommender.features import Encoded, FeatureSpace
-from recommender.foldin import blend, fold_in
+from recommender.foldin import fold_in, recent_share
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
 
 
@@ -118,9 +118,7 @@ class Snapshot:
         index = UNKNOWN if user_id is None else self.user_ids.index_of(user_id)
         return np.zeros(0, np.int32) if index == UNKNOWN else self.seen.row(index)
 
-    def user_vector(
-        self, user_index: int, features: Encoded, recent: NDArray[np.float32], n_learned: int = 0
-    ) -> UserVector:
+    def user_vector(self, user_index: int, features: Encoded, recent: NDArray[np.float32]) -> UserVector:
         """Representation of a user by what is known.
 
         Parameters
@@ -131,8 +129,6 @@ class Snapshot:
             The user's features in `user_space`.
         recent
             Representations of recent items, oldest first, shape (n, d); not what was learned.
-        n_learned
-            How many interactions the trained rows rest on.
 
         Returns
         -------
@@ -148,7 +144,8 @@ class Snapshot:
         strategy = ("personalized", "features", "personalized", "popular")[row]
         if len(recent):
             folded = fold_in(self.fold_in_weights, recent)
-            vector = blend(vector, folded, len(recent), n_learned) if row != cases.NOTHING_KNOWN else folded
+            share = recent_share(len(recent), known=known, has_features=has_features)
+            vector = ((1 - share) * vector + share * folded).astype(np.float32)
             strategy = "recent"
         return UserVector(vector, bias, row, strategy)
 

@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 from known_worlds import ITEMS, learned_world, parity
 
 from recommender import foldin
-from recommender.foldin import LONGEST, PENALTY, PREFIX_LENGTHS, blend, fold_in, learn_fold_in
+from recommender.foldin import (
+    DECAY,
+    LONGEST,
+    PENALTY,
+    PREFIX_LENGTHS,
+    fold_in,
+    fold_in_rows,
+    history_share,
+    learn_fold_in,
+    recent_share,
+)
 
 
 def random_histories(lengths: list[int], d: int = 3, n_items: int = 60, seed: int = 0):
@@ -19,7 +29,8 @@ def random_histories(lengths: list[int], d: int = 3, n_items: int = 60, seed: in
 
 
 def one_input(prefix: np.ndarray) -> np.ndarray:
-    base = np.append(1.0, prefix.mean(axis=0))
+    weights = [float(DECAY) ** age for age in reversed(range(len(prefix)))]
+    base = np.append(1.0, np.average(prefix, axis=0, weights=weights))
     return np.append(base, base / np.sqrt(len(prefix)))
 
 
@@ -83,11 +94,36 @@ def test_a_stranger_is_folded_into_the_group_of_what_they_clicked():
         assert {parity(item) for item in best} == {parity(chosen)}
 
 
-@pytest.mark.parametrize(
-    ("n_recent", "n_learned", "share"), [(1, 0, 1 / 3), (2, 2, 1 / 2), (1, 99, 1 / 100), (98, 2, 98 / 100)]
-)
-def test_each_side_counts_by_the_interactions_behind_it(n_recent, n_learned, share):
-    mixed = blend(np.zeros(2, np.float32), np.ones(2, np.float32), n_recent, n_learned)
+def test_the_newest_item_counts_most():
+    weights = np.concatenate([np.zeros((1, 2)), np.eye(2), np.zeros((3, 2))]).astype(np.float32)
+    old, new = np.eye(2, dtype=np.float32)
 
-    assert mixed == pytest.approx([share, share])
-    assert mixed.dtype == np.float32
+    folded = fold_in(weights, np.stack([old, new]))
+    assert folded[1] > folded[0]
+    assert folded == pytest.approx(np.array([DECAY, 1]) / (1 + DECAY))
+
+
+@given(st.lists(st.integers(1, 60), max_size=4))
+def test_many_histories_are_folded_in_as_each_alone(lengths):
+    items, indptr, indices, targets = random_histories([60, *lengths])
+    weights = learn_fold_in(items, indptr, indices, targets)
+    rows = fold_in_rows(weights, items, indptr, indices)
+
+    assert rows.dtype == np.float32
+    for user, row in enumerate(rows):
+        assert row == pytest.approx(fold_in(weights, items[indices[indptr[user] : indptr[user + 1]]]), abs=1e-5)
+
+
+def test_history_counts_less_the_more_was_trained_and_never_less_than_half():
+    shares = history_share(np.array([0, 1, 20, 100, 10**9]))
+
+    assert (np.diff(shares) <= 0).all()
+    assert shares == pytest.approx([1, 0.976, 0.75, 0.583, 0.5], abs=1e-3)
+
+
+@given(st.integers(1, 100), st.booleans(), st.booleans())
+def test_recent_interactions_count_more_the_more_they_are(n, known, has_features):
+    share, more = (recent_share(each, known=known, has_features=has_features) for each in (n, n + 1))
+
+    assert 0 < share <= more <= 1
+    assert (share == 1) == (not known and not has_features)
