@@ -5,13 +5,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recommender.incremental import IncrementSettings
+from recommender.schedule import Schedule
 from recommender.training import ModelSettings
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
-_DEFAULTS = ModelSettings()
+_DEFAULTS, _INCREMENT, _SCHEDULE = ModelSettings(), IncrementSettings(), Schedule()
 
 
 class _Strict(BaseModel):
@@ -43,14 +45,26 @@ class ModelArgs(_Strict):
 class TrainingArgs(_Strict):
     """When the model is trained, how it is judged and what is kept."""
 
-    full_every_s: Seconds | None = None
-    """Train in full this often, when there is enough to learn; None: only when asked."""
-    min_interactions: Positive = 100
-    """How many interactions must wait before a scheduled training."""
+    incremental_every_s: Seconds | None = _SCHEDULE.incremental_every_s
+    """Go on with what is new this often, when there is enough of it; None: only when asked."""
+    full_every_s: Seconds | None = _SCHEDULE.full_every_s
+    """Train from the beginning this often, when there is enough to learn; None: only when asked."""
+    min_interactions: Positive = _SCHEDULE.min_interactions
+    """How many interactions must be new for a scheduled training."""
+    incremental_epochs: Positive = _INCREMENT.epochs
+    """Passes over what is new."""
+    replay: Annotated[float, Field(ge=0)] = _INCREMENT.replay
+    """Interactions of the past that are trained again in each increment, as a share of the new ones."""
+    margin: Annotated[float, Field(ge=0)] = 0.01
+    """How much worse in ndcg@10 than the version that serves a new one may be."""
     holdout: Share = 0.1
     """Share of the newest interactions that judge a model."""
     keep_versions: Positive = 5
     """Versions kept on disk for a rollback."""
+
+    def schedule(self) -> Schedule:
+        """The clocks, as the library takes them."""
+        return Schedule(self.incremental_every_s, self.full_every_s, self.min_interactions)
 
 
 class AppArgs(_Strict):
@@ -68,6 +82,10 @@ class AppArgs(_Strict):
     """Interaction log, archive and model registry."""
     model: ModelArgs = ModelArgs()
     training: TrainingArgs = TrainingArgs()
+
+    def increment(self) -> IncrementSettings:
+        """How a model goes on, as the library takes it."""
+        return IncrementSettings(self.training.incremental_epochs, self.training.replay, self.model.num_threads)
 
     def with_environment(self) -> "AppArgs":
         """These, with what the environment overrides."""

@@ -85,9 +85,7 @@ class Service:
 
     async def train(self, mode: str) -> None:
         """Begin a training, or answer 409."""
-        if mode != "full":
-            raise Problem(422, "mode incremental is not supported yet; use full")
-        if not await self._trainer.train.remote():
+        if not await self._trainer.train.remote(mode):
             raise Problem(409, "a training is running; see /v1/status")
 
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:

@@ -16,7 +16,7 @@ from deployments.args import AppArgs
 from deployments.model_store import model_store
 from recommender.archive import Archive
 from recommender.errors import RecommenderError
-from recommender.learner import HistoryRow, Learner
+from recommender.learner import HistoryRow, Learned, Learner, Mode
 from recommender.registry import Registry
 from recommender.sources import open_dataset
 from recommender.stores import open_store
@@ -51,7 +51,9 @@ class Trainer:
             Archive(state / "archive"),
             open_store(store_url),
             args.model.settings(),
+            increment=args.increment(),
             holdout=args.training.holdout,
+            margin=args.training.margin,
             keep_versions=args.training.keep_versions,
         )
         self._models = model_store(str(state / "models"))
@@ -61,11 +63,11 @@ class Trainer:
         self._running: asyncio.Task[None] | None = None
         self._watch = asyncio.create_task(self._watch_schedule())
 
-    async def train(self) -> bool:
-        """Begin a full training; False when one is running already."""
+    async def train(self, mode: Mode) -> bool:
+        """Begin a training; False when one is running already."""
         if self._lock.locked():
             return False
-        self._running = asyncio.create_task(self._train("full"))
+        self._running = asyncio.create_task(self._train(mode))
         await asyncio.sleep(0)  # let it take the lock, so that a second caller is refused
         return True
 
@@ -89,30 +91,28 @@ class Trainer:
                 if not reconciled:
                     await self._learner.reconcile()
                     reconciled = True
-                if await self._is_due():
-                    await self._train("full")
+                mode = await self._due()
+                if mode is not None:
+                    await self._train(mode)
             except RecommenderError as error:
                 logger.warning("cannot look for work: %s", error)
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _is_due(self) -> bool:
-        newest = await asyncio.to_thread(self._learner.newest)
-        if newest is None:
-            return await self._learner.waiting() >= self._args.training.min_interactions or (
-                self._args.dataset != "none" and self._last is None
-            )
-        every = self._args.training.full_every_s
-        if every is None or time.time() - newest.created_at.timestamp() < every:
-            return False
-        return await self._learner.waiting() >= self._args.training.min_interactions
+    async def _due(self) -> Mode | None:
+        if self._learner.base() is None and self._args.dataset != "none":
+            return "full" if self._last is None else None
+        return await self._learner.due(self._args.training.schedule())
 
-    async def _train(self, mode: str) -> None:
+    async def _train(self, mode: Mode) -> None:
         async with self._lock:
             started = time.time()
             outcome: dict[str, Any] = {"mode": mode, "started_at": started}
             try:
-                outcome["version"] = await self._learn()
-                outcome["outcome"] = "published"
+                learned = await self._learn(mode)
+                outcome |= {"mode": learned.mode, "version": learned.version}
+                outcome["outcome"] = "published" if learned.accepted else "rejected"
+                if learned.reason:
+                    outcome["reason"] = learned.reason
                 await self._models.refresh.remote()
             except Exception as error:
                 # whatever went wrong, the running model serves on and the reason is in the status
@@ -121,12 +121,12 @@ class Trainer:
             outcome["seconds"] = round(time.time() - started, 3)
             self._last, self._doing = outcome, "idle"
 
-    async def _learn(self) -> str:
-        if self._learner.newest() is None and self._args.dataset != "none":
+    async def _learn(self, mode: Mode) -> Learned:
+        if self._learner.base() is None and self._args.dataset != "none":
             self._report(f"loading {self._args.dataset}")
             dataset = await asyncio.to_thread(open_dataset, self._args.dataset)
             return await self._learner.bootstrap(dataset, self._report)
-        return await self._learner.learn_full(self._report)
+        return await self._learner.learn(mode, self._report)
 
     def _report(self, doing: str) -> None:
         self._doing = doing

@@ -93,7 +93,7 @@ def fold_in_rows(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
 ) -> NDArray[np.float32]:
-    """`fold_in` for the histories of many users, each of at least one item.
+    """`fold_in` for the histories of many users; what comes for an empty one means nothing.
 
     Parameters
     ----------
@@ -110,8 +110,9 @@ def fold_in_rows(
     decayed = DECAY ** ages.astype(np.float32)
     rows = np.concatenate([[0], np.cumsum(lengths)])
     chosen = sparse.csr_matrix((decayed, indices[ends - 1 - ages], rows), (len(lengths), len(representations)))
-    means = (chosen @ representations) / np.asarray(chosen.sum(axis=1))
-    folded: NDArray[np.float32] = (_inputs(means, lengths[:, None]) @ weights).astype(np.float32, copy=False)
+    means = (chosen @ representations) / np.maximum(np.asarray(chosen.sum(axis=1)), np.finfo(np.float32).tiny)
+    inputs = _inputs(means, np.maximum(lengths, 1)[:, None])
+    folded: NDArray[np.float32] = (inputs @ weights).astype(np.float32, copy=False)
     return folded
 
 

@@ -6,25 +6,34 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
-import numpy as np
+import msgspec
 import pandas as pd
 
 from recommender.archive import Archive, Segment
+from recommender.catalogue_copy import CatalogueCopy
+from recommender.consuming import NOTHING, Consumed, consume
 from recommender.dataset import Dataset, feature_records
-from recommender.model_state import model_to_arrays, model_to_meta
+from recommender.gate import Verdict
+from recommender.ids import UNKNOWN
+from recommender.incremental import IncrementSettings, News, train_increment
+from recommender.model import LFMRecommender
+from recommender.model_state import model_from_arrays, model_to_arrays, model_to_meta
 from recommender.registry import Artifact, Registry, VersionInfo
-from recommender.snapshot_builder import CatalogueEntry
-from recommender.stores.base import FeatureStore, Interaction, InteractionLog, Item, Poison, User, UserDeleted
+from recommender.schedule import Schedule
+from recommender.snapshot import Snapshot
+from recommender.stores.base import (
+    FeatureMap,
+    FeatureStore,
+    Item,
+    Store,
+    User,
+)
 from recommender.training import ModelSettings, Progress, Trained, TrainingData, train_full
 
 logger = logging.getLogger("recommender.learner")
 
-PAGE = 10_000
-WEIGHTS = (1e-6, 1e6)
-"""Interaction weights beyond these are learned as these: a float32 holds no 1e300."""
 PUT_AT_ONCE = 1_000
 
 T = TypeVar("T")
@@ -32,19 +41,16 @@ HistoryRow = tuple[int, str, float, float, str | None]
 """Offset, item, weight, timestamp and event of a learned interaction."""
 
 
-class Store(FeatureStore, InteractionLog, Protocol):
-    """Both protocols, as the stores implement them."""
+Mode = Literal["full", "incremental"]
 
 
-@dataclass(frozen=True)
-class Consumed:
-    """What was read from the log."""
+class Learned(NamedTuple):
+    """How a training ended."""
 
-    rows: pd.DataFrame
-    first_offset: int
-    last_offset: int
-    deleted: Mapping[str, int] = field(default_factory=dict)
-    poison: int = 0
+    version: str
+    mode: Mode
+    accepted: bool
+    reason: str | None
 
 
 class Learner:
@@ -61,8 +67,12 @@ class Learner:
         Log and features.
     settings
         Of the model.
+    increment
+        How a version goes on from another.
     holdout
         Share of the newest interactions that judge a version.
+    margin
+        How much worse than the version that serves a new one may be, in ndcg@10.
     keep_versions
         How many to keep for a rollback.
     """
@@ -74,15 +84,21 @@ class Learner:
         store: Store,
         settings: ModelSettings,
         *,
+        increment: IncrementSettings | None = None,
         holdout: float = 0.1,
+        margin: float = 0.01,
         keep_versions: int = 5,
     ) -> None:
         self._registry = registry
         self._archive = archive
         self._store = store
         self._settings = settings
+        self._increment = increment or IncrementSettings()
         self._holdout = holdout
+        self._margin = margin
         self._keep_versions = keep_versions
+        self._catalogue = CatalogueCopy()
+        self._parent: tuple[str, Trained] | None = None
 
     def newest(self) -> VersionInfo | None:
         """Newest version that may serve."""
@@ -102,13 +118,35 @@ class Learner:
             logger.warning("the store is not the one that was learned from; it goes on behind offset %d", learned)
             await self._store.advance(learned, changed)
 
-    async def waiting(self) -> int:
-        """Interactions in the log that the newest version has not learned."""
-        newest = self.newest()
-        state = await self._store.state()
-        return state.last_offset - (int(newest.meta["log_offset"]) if newest else 0)
+    def base(self) -> VersionInfo | None:
+        """Version that the next one builds on: the newest that may serve.
 
-    async def bootstrap(self, dataset: Dataset, progress: Progress = lambda _: None) -> str:
+        Where an older one was pinned, what came of the others since is passed over: they were rolled back.
+        """
+        ready = {version.version: version for version in self._registry.versions() if version.status != "rejected"}
+        current = self._registry.current()
+        if not current.pinned or current.version not in ready:
+            return next(iter(ready.values()), None)
+        return next(each for each in ready.values() if _descends(each, current.version, ready))
+
+    async def waiting(self) -> int:
+        """Interactions in the log that the base has not learned."""
+        base = self.base()
+        return (await self._store.state()).last_offset - (int(base.meta["log_offset"]) if base else 0)
+
+    async def due(self, schedule: Schedule) -> Mode | None:
+        """What should be learned now."""
+        base = self.base()
+        if base is None:
+            return "full" if await self.waiting() >= schedule.min_interactions else None
+        versions = self._registry.versions()
+        full_at = max((each.created_at.timestamp() for each in versions if each.meta["mode"] == "full"), default=0.0)
+        last = versions[0]
+        unseen = (await self._store.state()).last_offset - max(int(last.meta["log_offset"]), 0)
+        since_full = unseen + int(base.meta.get("interactions_since_full", 0))
+        return schedule.due(time.time(), full_at, last.created_at.timestamp(), unseen, since_full)
+
+    async def bootstrap(self, dataset: Dataset, progress: Progress = lambda _: None) -> Learned:
         """Fill an empty state from a data set and train the first version."""
         progress("storing users and items")
         now = time.time()
@@ -119,34 +157,28 @@ class Learner:
             await self._store.put_items(items)
         rows = dataset.interactions.assign(offset=0, event=None)
         segment = await asyncio.to_thread(self._archive.append, rows, first_offset=0, last_offset=0)
-        return await self._learn([segment], 0, progress)
+        return await self._learn_full([segment], NOTHING, None, progress)
 
-    async def learn_full(self, progress: Progress = lambda _: None) -> str:
-        """Consume the log and train on everything; returns the new version.
+    async def learn(self, mode: Mode, progress: Progress = lambda _: None) -> Learned:
+        """Consume the log and train; a first training is a full one.
+
+        Whether the result may serve is in the answer and in the manifest. Where it may not, what it learned
+        waits in the log for the next.
 
         Raises
         ------
         TrainingError
-            There is nothing to learn from, or the result is unusable.
+            There is nothing to learn from.
         StoreError
             The store does not answer; nothing has changed.
         """
-        newest = self.newest()
-        offset = int(newest.meta["log_offset"]) if newest else 0
-        segments = [Segment.from_json(each) for each in newest.meta["segments"]] if newest else []
+        base = self.base()
         progress("reading the log")
-        consumed = await self._consume(offset)
-        if len(consumed.rows):
-            appended = await asyncio.to_thread(
-                self._archive.append,
-                consumed.rows,
-                first_offset=consumed.first_offset,
-                last_offset=consumed.last_offset,
-            )
-            segments = [*segments, appended]
-        if consumed.deleted:
-            segments = await asyncio.to_thread(self._archive.erase, segments, consumed.deleted)
-        return await self._learn(segments, consumed.last_offset, progress)
+        consumed = await consume(self._store, int(base.meta["log_offset"]) if base else 0)
+        segments = await self._archived(base, consumed)
+        if base is None or mode == "full":
+            return await self._learn_full(segments, consumed, base, progress)
+        return await self._learn_increment(segments, consumed, base, progress)
 
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
         """Learned interactions of a user, newest first.
@@ -159,9 +191,7 @@ class Learner:
             Of the user's deletion: what came before does not count, what was imported (offset 0) only
             where this is 0.
         """
-        newest = self.newest()
-        segments = [Segment.from_json(each) for each in newest.meta["segments"]] if newest else []
-        frame = await asyncio.to_thread(self._archive.read_user, segments, user_id)
+        frame = await asyncio.to_thread(self._archive.read_user, _segments(self.base()), user_id)
         kept = frame[frame["offset"] > after_offset] if after_offset else frame
         newest_first = kept.sort_values("timestamp", ascending=False, kind="stable")
         return [
@@ -175,86 +205,169 @@ class Learner:
             for row in newest_first.itertuples()
         ]
 
-    async def _consume(self, after: int) -> Consumed:
-        """Everything in the log behind `after` up to its end as it is now."""
-        until = (await self._store.state()).last_offset
-        rows: list[tuple[int, Interaction]] = []
-        deleted: dict[str, int] = {}
-        poison, position = 0, after
-        while position < until:
-            page = await self._store.read(position, PAGE)
-            if not page:
-                break
-            for entry in page:
-                if isinstance(entry.event, UserDeleted):
-                    deleted[entry.event.user_id] = entry.offset
-                elif isinstance(entry.event, Poison):
-                    poison += 1
-                    logger.error("log entry %d cannot be read and is skipped: %s", entry.offset, entry.event.reason)
-                else:
-                    rows.append((entry.offset, entry.event))
-            position = page[-1].offset
-        return Consumed(_frame(rows), after + 1, max(position, until), deleted, poison)
+    async def _archived(self, base: VersionInfo | None, consumed: Consumed) -> list[Segment]:
+        """Segments with what was consumed, without what was deleted."""
+        segments = _segments(base)
+        rows = consumed.remaining()
+        if len(rows):
+            first, last = int(rows["offset"].iloc[0]), int(rows["offset"].iloc[-1])
+            added = await asyncio.to_thread(self._archive.append, rows, first_offset=first, last_offset=last)
+            segments = [*segments, added]
+        if consumed.deleted:
+            segments = await asyncio.to_thread(self._archive.erase, segments, consumed.deleted)
+        return segments
 
-    async def _learn(self, segments: Sequence[Segment], log_offset: int, progress: Progress) -> str:
+    async def _learn_full(
+        self, segments: Sequence[Segment], consumed: Consumed, base: VersionInfo | None, progress: Progress
+    ) -> Learned:
         started = time.monotonic()
-        data, items_sequence = await self._data(segments)
-        meta = {"log_offset": log_offset, "items_sequence": items_sequence}
-        trained = await asyncio.to_thread(
-            train_full, data, self._settings, holdout=self._holdout, meta=meta, progress=progress
-        )
-        progress("publishing")
-        parent = self.newest()
-        artifact = _artifact(trained, data, segments, meta, time.monotonic() - started)
-        version = await asyncio.to_thread(
-            self._registry.publish, artifact, parent=parent.version if parent else None, status="ready"
-        )
-        await self._tidy()
-        return version
-
-    async def _data(self, segments: Sequence[Segment]) -> tuple[TrainingData, int]:
+        segments = await asyncio.to_thread(self._archive.compact, segments)
         interactions = await asyncio.to_thread(self._archive.read, segments)
         users = {user.user_id: user.features or {} async for user in _all_users(self._store)}
-        catalogue: list[CatalogueEntry] = []
-        deleted: list[str] = []
-        sequence, more = 0, True
-        while more:
-            page = await self._store.item_changes(sequence, PAGE)
-            for _, item_id, item in page.changes:
-                if item is None:
-                    deleted.append(item_id)
-                else:
-                    catalogue.append(CatalogueEntry(item_id, item.features or {}, item.title, item.available))
-            sequence, more = page.last_sequence, page.more
-        latest = {entry.item_id: entry for entry in catalogue}
-        return TrainingData(interactions, users, list(latest.values()), set(deleted) - set(latest)), sequence
+        await self._catalogue.follow(self._store)
+        data = TrainingData(interactions, users, list(self._catalogue.entries.values()), self._catalogue.deleted)
+        meta = {"log_offset": consumed.last_offset, "items_sequence": self._catalogue.sequence}
+        serving = (await self._loaded(base)).snapshot if base else None
+        trained = await asyncio.to_thread(
+            train_full,
+            data,
+            self._settings,
+            holdout=self._holdout,
+            meta=meta,
+            serving=serving,
+            margin=self._margin,
+            progress=progress,
+        )
+        about = {
+            **meta,
+            "mode": "full",
+            "interactions_since_full": 0,
+            "trained_on": data.trained_on(),
+            "newest_timestamp": float(interactions["timestamp"].max()),
+        }
+        return await self._publish(trained, segments, consumed, about, base, started, progress)
+
+    async def _learn_increment(
+        self, segments: Sequence[Segment], consumed: Consumed, base: VersionInfo, progress: Progress
+    ) -> Learned:
+        started = time.monotonic()
+        await self._catalogue.follow(self._store)
+        parent = await self._loaded(base)
+        rows = consumed.remaining()
+        users = await self._features_of(rows["user_id"].drop_duplicates().tolist())
+        forgotten = list(consumed.deleted)
+        news = News(rows, users, self._catalogue.entries, self._catalogue.deleted, forgotten)
+        meta = {"log_offset": consumed.last_offset, "items_sequence": self._catalogue.sequence}
+        about = {
+            **meta,
+            "mode": "incremental",
+            "interactions_since_full": int(base.meta.get("interactions_since_full", 0)) + len(rows),
+            "trained_on": _grown_counts(base, rows, parent.model),
+            "newest_timestamp": max(base.meta["newest_timestamp"], float(rows["timestamp"].max() if len(rows) else 0)),
+        }
+        self._parent = None  # its model is changed now, whatever comes of it
+        trained = await asyncio.to_thread(
+            train_increment,
+            parent,
+            news,
+            self._increment,
+            holdout=self._holdout,
+            margin=self._margin,
+            meta={**meta, "trained_on": about["trained_on"]},
+            progress=progress,
+        )
+        return await self._publish(trained, segments, consumed, about, base, started, progress)
+
+    async def _publish(
+        self,
+        trained: Trained,
+        segments: Sequence[Segment],
+        consumed: Consumed,
+        about: Mapping[str, Any],
+        base: VersionInfo | None,
+        started: float,
+        progress: Progress,
+    ) -> Learned:
+        progress("publishing")
+        verdict = trained.verdict
+        meta = {
+            **about,
+            "segments": [segment.to_json() for segment in segments],
+            "metrics": dict(trained.metrics),
+            "gate": msgspec.to_builtins(verdict),
+            "poison": consumed.poison,
+            "gaps": consumed.gaps,
+            "training_s": round(time.monotonic() - started, 3),
+        }
+        version = await asyncio.to_thread(
+            self._registry.publish,
+            _artifact(trained, meta),
+            parent=base.version if base else None,
+            status="ready" if verdict.accepted else "rejected",
+            reason=None if verdict.accepted else verdict.reason,
+        )
+        self._parent = (version, trained) if verdict.accepted else None
+        await self._tidy()
+        return Learned(version, about["mode"], verdict.accepted, verdict.reason)
+
+    async def _loaded(self, base: VersionInfo) -> Trained:
+        """Model and snapshot of the base: those at hand, or from disk."""
+        if self._parent is None or self._parent[0] != base.version:
+            artifact = await asyncio.to_thread(self._registry.load, base.version, ("snapshot", "train_state"))
+            snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], artifact.meta["snapshot"])
+            model = model_from_arrays(artifact.parts["train_state"], artifact.meta["model"])
+            self._parent = base.version, Trained(model, snapshot, Verdict(accepted=True, reason=None, users=0))
+        return self._parent[1]
+
+    async def _features_of(self, user_ids: Sequence[str]) -> dict[str, FeatureMap]:
+        features: dict[str, FeatureMap] = {}
+        for page in _pages(user_ids):
+            users = await self._store.get_users(page)
+            features |= {user.user_id: user.features or {} for user in users if user}
+        return features
 
     async def _tidy(self) -> None:
         """Drop what no kept version needs: old versions, their segments, the log that all have learned."""
         await asyncio.to_thread(self._registry.prune, self._keep_versions)
         kept = [version for version in self._registry.versions() if version.status != "rejected"]
+        if not kept:
+            return
         named = {segment["name"] for version in kept for segment in version.meta["segments"]}
         await asyncio.to_thread(self._archive.prune, named)
         await self._store.trim(min(int(version.meta["log_offset"]) for version in kept))
 
 
-def _artifact(
-    trained: Trained, data: TrainingData, segments: Sequence[Segment], meta: Mapping[str, Any], seconds: float
-) -> Artifact:
-    return Artifact(
-        parts={"snapshot": trained.snapshot.to_arrays(), "train_state": model_to_arrays(trained.model)},
-        meta={
-            **meta,
-            "mode": "full",
-            "segments": [segment.to_json() for segment in segments],
-            "trained_on": data.trained_on(),
-            "metrics": dict(trained.metrics),
-            "newest_timestamp": float(data.interactions["timestamp"].max()),
-            "training_s": round(seconds, 3),
-            "snapshot": trained.snapshot.to_meta(),
-            "model": model_to_meta(trained.model),
-        },
-    )
+def _descends(version: VersionInfo, ancestor: str, versions: Mapping[str, VersionInfo]) -> bool:
+    current: VersionInfo | None = version
+    while current is not None and current.version != ancestor:
+        current = versions.get(current.parent or "")
+    return current is not None
+
+
+def _segments(version: VersionInfo | None) -> list[Segment]:
+    return [Segment.from_json(each) for each in version.meta["segments"]] if version else []
+
+
+def _grown_counts(base: VersionInfo, rows: pd.DataFrame, model: LFMRecommender) -> dict[str, int]:
+    """Counts for the manifest; an upper bound where users were deleted since the last full training."""
+    users, items = rows["user_id"].drop_duplicates(), rows["item_id"].drop_duplicates()
+    new_users = int((model.users.ids.indices_of(users.tolist()) == UNKNOWN).sum())
+    new_items = int((model.items.ids.indices_of(items.tolist()) == UNKNOWN).sum())
+    before = base.meta["trained_on"]
+    return {
+        "interactions": before["interactions"] + len(rows),
+        "users": before["users"] + new_users,
+        "items": before["items"] + new_items,
+    }
+
+
+def _artifact(trained: Trained, meta: Mapping[str, Any]) -> Artifact:
+    parts = {"train_state": model_to_arrays(trained.model)}
+    about = {**meta, "model": model_to_meta(trained.model)}
+    if trained.snapshot is not None:
+        parts["snapshot"] = trained.snapshot.to_arrays()
+        about["snapshot"] = trained.snapshot.to_meta()
+    return Artifact(parts, about)
 
 
 def _items(dataset: Dataset, now: float) -> Iterable[Item]:
@@ -262,19 +375,6 @@ def _items(dataset: Dataset, now: float) -> Iterable[Item]:
     for item_id, features in feature_records(dataset.items):
         title = titles.get(item_id)
         yield Item(item_id, title if isinstance(title, str) else None, features, True, now)
-
-
-def _frame(rows: Sequence[tuple[int, Interaction]]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "offset": pd.Series([offset for offset, _ in rows], dtype="int64"),
-            "user_id": [each.user_id for _, each in rows],
-            "item_id": [each.item_id for _, each in rows],
-            "weight": np.clip([each.weight for _, each in rows], *WEIGHTS).astype(np.float32),
-            "timestamp": pd.Series([each.timestamp for _, each in rows], dtype="float64"),
-            "event": [each.event for _, each in rows],
-        }
-    )
 
 
 def _pages(records: Iterable[T]) -> Iterable[list[T]]:

@@ -63,6 +63,8 @@ class LFMRecommender(LightFM):
         if indicators not in ("users", "items", "both", False):
             raise InvalidDataError(f"indicators is {indicators!r}; it must be 'users', 'items', 'both' or False")
         self.indicators = indicators
+        self.users: Side
+        self.items: Side
         seed = lightfm.get("random_state")
         self.seed = int(seed) if isinstance(seed, int | np.integer) else None
         super().__init__(**lightfm)
@@ -97,6 +99,8 @@ class LFMRecommender(LightFM):
         epochs: int = 1,
         num_threads: int = 1,
         verbose: bool = False,
+        *,
+        replay: SparseFrame | None = None,
     ) -> Self:
         """Learn from more interactions; new users, items and features join.
 
@@ -120,6 +124,9 @@ class LFMRecommender(LightFM):
             With more than one, training is faster and not reproducible.
         verbose
             Show a progress bar.
+        replay
+            What was learned before: a value > 0 is trained again so that it is not forgotten, and what is
+            stored at all is never drawn as a counter-example. Nobody joins by it, and popularity stays.
 
         Returns
         -------
@@ -135,17 +142,24 @@ class LFMRecommender(LightFM):
         weights = _aligned_weights(interactions, sample_weight)
         active = interactions.matrix.tocoo()
         self._grow(interactions, active, user_features, item_features)
-        shape = (len(self.users.ids), len(self.items.ids))
-        rows = self.users.ids.indices_of(list(interactions.rows))[active.row]
-        columns = self.items.ids.indices_of(list(interactions.columns))[active.col]
-        # a value of 0 may stand for a pair of which one never had an interaction and has not joined
-        joined = (rows != UNKNOWN) & (columns != UNKNOWN)
-        rows, columns, values = rows[joined], columns[joined], active.data[joined]
-        training = sparse.coo_matrix((values, (rows, columns)), shape, dtype=np.float32)
-        weighted = None if weights is None else sparse.coo_matrix((weights[joined], (rows, columns)), shape)
-        super().fit_partial(training, self.users.rows(), self.items.rows(), weighted, epochs, num_threads, verbose)
-        self.popularity += np.bincount(columns, np.maximum(values, 0), shape[1]).astype(np.float32)
+        new, joined = self._placed(interactions)
+        self.popularity += np.bincount(new.col, np.maximum(new.data, 0), new.shape[1]).astype(np.float32)
+        weighted = None if weights is None else _like(new, weights[joined])
+        if replay is not None:
+            old, _ = self._placed(replay)
+            weighted = None if weighted is None else _stacked(weighted, _like(old, np.ones(old.nnz, np.float32)))
+            new = _stacked(new, old)
+        super().fit_partial(new, self.users.rows(), self.items.rows(), weighted, epochs, num_threads, verbose)
         self._popularity_weights = fit_popularity(self.items.features, self.popularity)
+        return self
+
+    def forget_users(self, user_ids: Sequence[str]) -> Self:
+        """Begin anew with users: their rows become those of someone who has just joined, without features."""
+        indices = self.users.ids.indices_of(user_ids)
+        indices = indices[indices != UNKNOWN]
+        self.users = self.users.cleared(indices)
+        if self.users.has_indicators:
+            self._initialise("user", self.users.indicator_columns[indices])
         return self
 
     def predict_online(
@@ -266,13 +280,28 @@ class LFMRecommender(LightFM):
         """Append rows as LightFM initialises them; the old ones keep every bit."""
         if self.item_embeddings is None:
             return
-        n_new = n_columns - len(getattr(self, f"{what}_biases"))
-        noise = (self.random_state.rand(n_new, self.no_components) - 0.5) / self.no_components
+        n_old = len(getattr(self, f"{what}_biases"))
+        for table in TABLES:
+            old = getattr(self, f"{what}_{table}")
+            setattr(self, f"{what}_{table}", np.concatenate([old, np.empty((n_columns - n_old, *old.shape[1:]), "f4")]))
+        self._initialise(what, np.arange(n_old, n_columns))
+
+    def _initialise(self, what: str, columns: NDArray[np.integer]) -> None:
+        noise = (self.random_state.rand(len(columns), self.no_components) - 0.5) / self.no_components
         start = 1.0 if self.learning_schedule == "adagrad" else 0.0
         for table, value in zip(TABLES, (noise, start, 0.0, 0.0, start, 0.0), strict=True):
-            old = getattr(self, f"{what}_{table}")
-            new = np.broadcast_to(np.asarray(value, np.float32), (n_new, *old.shape[1:]))
-            setattr(self, f"{what}_{table}", np.concatenate([old, new]))
+            getattr(self, f"{what}_{table}")[columns] = value
+
+    def _placed(self, frame: SparseFrame) -> tuple[sparse.coo_matrix, NDArray[np.bool_]]:
+        """Stored values at the places of this model, and which of them have one."""
+        active = frame.matrix.tocoo()
+        rows = self.users.ids.indices_of(list(frame.rows))[active.row]
+        columns = self.items.ids.indices_of(list(frame.columns))[active.col]
+        # a value of 0 may stand for a pair of which one never had an interaction and has not joined
+        joined = (rows != UNKNOWN) & (columns != UNKNOWN)
+        places = (rows[joined], columns[joined])
+        shape = (len(self.users.ids), len(self.items.ids))
+        return sparse.coo_matrix((active.data[joined], places), shape, dtype=np.float32), joined
 
     def _scores(self, user: sparse.csr_matrix, items: sparse.csr_matrix, num_threads: int) -> NDArray[np.float32]:
         if not items.shape[0]:
@@ -299,6 +328,17 @@ def _aligned_weights(interactions: SparseFrame, sample_weight: SparseFrame | Non
     if not stored.nnz:
         return np.zeros(0, np.float32)
     return np.asarray(sample_weight.matrix[stored.row, stored.col], np.float32).ravel()
+
+
+def _like(matrix: sparse.coo_matrix, values: NDArray[np.float32]) -> sparse.coo_matrix:
+    return sparse.coo_matrix((values, (matrix.row, matrix.col)), matrix.shape)
+
+
+def _stacked(first: sparse.coo_matrix, second: sparse.coo_matrix) -> sparse.coo_matrix:
+    """Entries of both; a pair may be there twice."""
+    names = ("data", "row", "col")
+    values, rows, columns = (np.concatenate([getattr(first, name), getattr(second, name)]) for name in names)
+    return sparse.coo_matrix((values, (rows, columns)), first.shape)
 
 
 def _user_row(side: Side, user_id: str, encoded: sparse.csr_matrix) -> int:

@@ -69,6 +69,14 @@ class Side:
             features=_updated(self.features, all_ids, names, frame),
         )
 
+    def cleared(self, indices: NDArray[np.int32]) -> Side:
+        """Side on which nothing is said of some ids."""
+        kept = np.ones(len(self.ids), np.float32)
+        kept[indices] = 0
+        features = sparse.diags(kept, format="csr") @ self.features
+        features.eliminate_zeros()
+        return replace(self, features=features.astype(np.float32))
+
     def rows(self) -> sparse.csr_matrix:
         """Training matrix: one row for each known id, of shape (len(ids), n_columns)."""
         return self._placed(self.features, np.arange(len(self.ids), dtype=np.int32))

@@ -108,10 +108,11 @@ class Snapshot:
         return int(self.meta["log_offset"])
 
     def user_index(self, user_id: str | None) -> int:
-        """Row of a known user, -1 for anyone else."""
+        """Row of a known user, -1 for anyone else and for one who was forgotten."""
         if user_id is None or not len(self.user_indicators.biases):
             return UNKNOWN
-        return self.user_ids.index_of(user_id)
+        index = self.user_ids.index_of(user_id)
+        return index if index != UNKNOWN and len(self.seen.row(index)) else UNKNOWN
 
     def learned_items(self, user_id: str | None) -> NDArray[np.int32]:
         """Items that a user had interacted with when the snapshot was trained."""

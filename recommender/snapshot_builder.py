@@ -6,14 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.errors import InvalidDataError
 from recommender.features import Features, FeatureSpace, tokens
 from recommender.foldin import learn_fold_in
-from recommender.frame import SparseFrame
 from recommender.ids import UNKNOWN, IdTable, TextTable
 from recommender.model import LFMRecommender
 from recommender.popularity import predict_popularity
@@ -34,10 +32,10 @@ def build_snapshot(
     model: LFMRecommender,
     user_space: FeatureSpace,
     item_space: FeatureSpace,
-    interactions: pd.DataFrame,
+    histories: Rows,
     catalogue: Sequence[CatalogueEntry],
     *,
-    user_features: SparseFrame,
+    fold_in_weights: NDArray[np.float32] | None = None,
     deleted: Collection[str] = (),
     meta: Mapping[str, Any],
 ) -> Snapshot:
@@ -49,13 +47,13 @@ def build_snapshot(
         Trained with the columns of the two spaces.
     user_space, item_space
         What names and values mean.
-    interactions
-        All that the model has learned: ``user_id``, ``item_id``, ``timestamp``.
+    histories
+        What each user of the model has interacted with, by index.
     catalogue
         Items as they are now. Those that were not trained join by their features; those without any
         learned feature cannot be scored and stay out.
-    user_features
-        Of the known users; the fold-in map is learned towards users as they are scored.
+    fold_in_weights
+        Map that was learned before; without one it is learned, towards the users as the model has them.
     deleted
         Trained items that are no longer in the catalogue: they stay as rows and are never returned.
     meta
@@ -66,7 +64,6 @@ def build_snapshot(
     item_ids, rows = _catalogue_rows(model, item_space, entries)
     n_known = len(model.items.ids) if model.items.has_indicators else 0
     items = _item_block(model, item_features, rows, n_known)
-    seen = _seen(model, item_ids, interactions)
     listed = [entries.get(item_id) for item_id in item_ids]
     filter_tokens, filter_rows = _postings([tokens(entry.features) if entry else [] for entry in listed])
     popularity_weights = _popularity_weights(model, item_space)
@@ -74,7 +71,9 @@ def build_snapshot(
     gone = item_ids.indices_of(list(deleted))
     snapshot_available = np.array(available, np.bool_)
     snapshot_available[gone[gone != UNKNOWN]] = False
-    users = _user_block(model, user_features)
+    if fold_in_weights is None:
+        users = model.users.rows() @ model.user_embeddings
+        fold_in_weights = learn_fold_in(items.vectors, histories.indptr, histories.indices, users)
     return Snapshot(
         user_ids=model.users.ids,
         user_space=user_space,
@@ -91,10 +90,10 @@ def build_snapshot(
         items=items,
         popularity=_popularity(model, rows, popularity_weights),
         popularity_weights=popularity_weights,
-        seen=seen,
+        seen=histories,
         filter_tokens=filter_tokens,
         filter_rows=filter_rows,
-        fold_in_weights=learn_fold_in(items.vectors, seen.indptr, seen.indices, users),
+        fold_in_weights=fold_in_weights,
         meta=meta,
     )
 
@@ -135,24 +134,6 @@ def _item_block(model: LFMRecommender, features: Table, rows: sparse.csr_matrix,
     vectors[:n_known] += indicators.vectors
     biases[:n_known] += indicators.biases
     return Table(np.ascontiguousarray(vectors, np.float32), np.ascontiguousarray(biases, np.float32))
-
-
-def _user_block(model: LFMRecommender, user_features: SparseFrame) -> NDArray[np.float32]:
-    vectors: NDArray[np.float32] = model.users.encode(list(model.users.ids), user_features) @ model.user_embeddings
-    return vectors
-
-
-def _seen(model: LFMRecommender, item_ids: IdTable, interactions: pd.DataFrame) -> Rows:
-    """Items of each known user in order of time, each once."""
-    users = model.users.ids.indices_of(interactions["user_id"].tolist())
-    items = item_ids.indices_of(interactions["item_id"].tolist())
-    # ties in time are broken by chance: many logs are sorted by item within a second
-    chance = np.random.default_rng(0).random(len(users))
-    order = np.lexsort((chance, interactions["timestamp"].to_numpy(), users))
-    pairs = pd.DataFrame({"user": users[order], "item": items[order]}).drop_duplicates()
-    indptr = np.zeros(len(model.users.ids) + 1, np.int64)
-    np.cumsum(np.bincount(pairs["user"], minlength=len(model.users.ids)), out=indptr[1:])
-    return Rows(indptr, pairs["item"].to_numpy(np.int32), np.zeros(0, np.float32))
 
 
 def _popularity_weights(model: LFMRecommender, space: FeatureSpace) -> NDArray[np.float32]:

@@ -6,19 +6,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import sparse
 
-from recommender.catalogue import Catalogue
 from recommender.errors import TrainingError
-from recommender.evaluation import evaluate, global_time_split
+from recommender.evaluation import global_time_split
 from recommender.features import Features, FeatureSpace
 from recommender.frame import SparseFrame
+from recommender.gate import Contestant, Verdict, compare, evaluate_snapshot, fault, newest_users, rejected
+from recommender.histories import histories
 from recommender.model import Indicators, LFMRecommender
-from recommender.queries import Query, UserState
-from recommender.recommending import Recommender
+from recommender.settling import settled
 from recommender.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry, build_snapshot
 
@@ -87,10 +84,11 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gives."""
+    """What training gives; without a snapshot when the weights are unusable."""
 
     model: LFMRecommender
-    snapshot: Snapshot
+    snapshot: Snapshot | None
+    verdict: Verdict
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -100,6 +98,8 @@ def train_full(
     *,
     holdout: float = 0.1,
     meta: Mapping[str, Any],
+    serving: Snapshot | None = None,
+    margin: float = 0.01,
     progress: Progress = lambda _: None,
 ) -> Trained:
     """Judge the settings on the newest interactions, then learn from all of them.
@@ -114,6 +114,11 @@ def train_full(
         Share of the interactions, the newest, that the judged model does not see; 0 judges nothing.
     meta
         What the snapshot is to say of itself: at least ``log_offset`` and ``items_sequence``.
+    serving
+        What serves now; where it is better by more than `margin` on what neither has learned, the result
+        is not accepted. Needs the ``offset`` of the interactions.
+    margin
+        As for `compare`.
     progress
         Told what begins.
 
@@ -125,69 +130,64 @@ def train_full(
     Raises
     ------
     TrainingError
-        There is nothing to learn from, or the weights are not finite or have exploded.
+        There is nothing to learn from.
     """
     if data.interactions.empty:
         raise TrainingError("there are no interactions to learn from; post some to /v1/interactions")
-    metrics: Mapping[str, float] = {}
+    metrics, verdict = dict[str, float](), Verdict(accepted=True, reason=None, users=0)
     if holdout > 0:
         progress("evaluating on held-out interactions")
-        metrics = judge(data, settings, holdout)
+        metrics, verdict = _judged(data, settings, holdout, serving, margin)
     progress("fitting")
-    model, snapshot = _fit(data, settings, {**meta, "trained_on": data.trained_on(), "metrics": dict(metrics)})
-    return Trained(model, snapshot, metrics)
+    about = {**meta, "trained_on": data.trained_on(), "metrics": metrics}
+    model, snapshot = fit(data, settings, about)
+    return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics)
 
 
-def judge(data: TrainingData, settings: ModelSettings, holdout: float) -> Mapping[str, float]:
+def judge(data: TrainingData, settings: ModelSettings, holdout: float) -> dict[str, float]:
     """Held-out metrics: fit on the oldest interactions, rank for the users of the newest, as served."""
-    older, newer = global_time_split(data.interactions, holdout, seed=settings.seed)
-    if older.empty or newer.empty:
-        return {}
-    past = TrainingData(older, data.users, data.catalogue, data.deleted)
-    _, snapshot = _fit(past, settings, {"log_offset": 0, "items_sequence": 0, "version": "candidate"})
-    return evaluate_snapshot(snapshot, data.users, older, newer)
+    return _judged(data, settings, holdout, None, 0.0)[0]
 
 
-def evaluate_snapshot(
-    snapshot: Snapshot, users: Mapping[str, Features], older: pd.DataFrame, newer: pd.DataFrame
-) -> Mapping[str, float]:
-    """Metrics of a snapshot, by the path that serves, on interactions newer than it learned."""
-    recommender = Recommender(Catalogue(snapshot))
-    user_ids = newer["user_id"].drop_duplicates().tolist()
-
-    def score(rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        asked = [user_ids[row] for row in rows.tolist()]
-        states = [UserState(dict(users[user_id]) if user_id in users else None) for user_id in asked]
-        return recommender.score_many([Query(user_id=user_id) for user_id in asked], states)
-
-    seen = _pairs(older[older["user_id"].isin(user_ids)], user_ids, snapshot)
-    return evaluate(score, seen, _pairs(newer, user_ids, snapshot)).means
-
-
-def _fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) -> tuple[LFMRecommender, Snapshot]:
-    interactions = SparseFrame.from_interactions(
-        data.interactions["user_id"].tolist(),
-        data.interactions["item_id"].tolist(),
-        data.interactions["weight"].tolist(),
-    )
+def fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) -> tuple[LFMRecommender, Snapshot | None]:
+    """Model and snapshot of all of `data`; no snapshot where the model has a `fault`."""
+    interactions = frame_of(data.interactions)
     items = {entry.item_id: entry.features for entry in data.catalogue}
     user_space, user_features = _encoded(list(interactions.rows), data.users, settings)
     item_space, item_features = _encoded(list(interactions.columns), items, settings)
     model = settings.recommender().fit(
         interactions, user_features, item_features, epochs=settings.epochs, num_threads=settings.num_threads
     )
-    check_sane(model)
-    snapshot = build_snapshot(
-        model,
-        user_space,
-        item_space,
-        data.interactions,
-        data.catalogue,
-        user_features=user_features,
-        deleted=data.deleted,
-        meta=meta,
-    )
-    return model, snapshot
+    if fault(model):
+        return model, None
+    learned = histories(model, data.interactions)
+    snapshot = build_snapshot(model, user_space, item_space, learned, data.catalogue, deleted=data.deleted, meta=meta)
+    return model, settled(model, snapshot)
+
+
+def frame_of(interactions: pd.DataFrame) -> SparseFrame:
+    """Users by items; weights of repeated interactions add up."""
+    columns = (interactions[name].tolist() for name in ("user_id", "item_id", "weight"))
+    return SparseFrame.from_interactions(*columns)
+
+
+def _judged(
+    data: TrainingData, settings: ModelSettings, holdout: float, serving: Snapshot | None, margin: float
+) -> tuple[dict[str, float], Verdict]:
+    older, newer = global_time_split(data.interactions, holdout, seed=settings.seed)
+    if older.empty or newer.empty:
+        return {}, Verdict(accepted=True, reason="there are too few interactions to judge by", users=0)
+    past = TrainingData(older, data.users, data.catalogue, data.deleted)
+    model, snapshot = fit(past, settings, {"log_offset": 0, "items_sequence": 0, "version": "candidate"})
+    if snapshot is None:
+        return {}, rejected(fault(model))
+    metrics = evaluate_snapshot(Contestant(snapshot), newest_users(newer), data.users).means
+    if serving is None:
+        return metrics, Verdict(accepted=True, reason="nothing serves that it could be worse than", users=0)
+    unlearned = newer["offset"] > serving.log_offset
+    candidate = Contestant(snapshot, newer[~unlearned])
+    before = Contestant(serving, older[older["offset"] > serving.log_offset])
+    return metrics, compare(candidate, before, newer[unlearned], data.users, margin=margin)
 
 
 def _encoded(
@@ -197,28 +197,3 @@ def _encoded(
     records = [features.get(each, {}) for each in ids]
     space = FeatureSpace.empty(normalise=settings.normalise).extended(records)
     return space, SparseFrame(ids, space.names, space.encode_many(records))
-
-
-LARGEST_NORM = 1e3
-"""Length of a trained embedding beyond which it has exploded; sane ones are below 20."""
-
-
-def check_sane(model: LFMRecommender) -> None:
-    """Raise `TrainingError` when weights are not finite or have exploded, which LightFM lets pass."""
-    for name in ("user_embeddings", "item_embeddings", "user_biases", "item_biases"):
-        table = getattr(model, name)
-        size = float(np.abs(table).max(initial=0.0))
-        if not np.isfinite(size) or size > LARGEST_NORM:
-            raise TrainingError(f"{name} reach {size:g} after training; lower model.learning_rate")
-
-
-def _pairs(interactions: pd.DataFrame, user_ids: Sequence[str], snapshot: Snapshot) -> sparse.csr_matrix:
-    """User rows by catalogue items; items outside the catalogue cannot be returned and are left out."""
-    rows = pd.Index(user_ids).get_indexer(interactions["user_id"])
-    columns = snapshot.item_ids.indices_of(interactions["item_id"].tolist())
-    kept = columns >= 0
-    ones = np.ones(int(kept.sum()), np.float32)
-    matrix = sparse.csr_matrix((ones, (rows[kept], columns[kept])), (len(user_ids), snapshot.n_items))
-    matrix.sum_duplicates()
-    matrix.data[:] = 1
-    return matrix

@@ -51,6 +51,7 @@ class Poison(NamedTuple):
     """A log entry that cannot be read."""
 
     reason: str
+    payload: bytes = b""
 
 
 class LogEntry(NamedTuple):
@@ -135,6 +136,14 @@ class InteractionLog(Protocol):
 
     async def read(self, after: int, limit: int) -> list[LogEntry]:
         """Entries behind an offset, at most `limit`; one that cannot be read comes as `Poison`."""
+        ...
+
+    async def set_aside(self, entries: Sequence[LogEntry]) -> None:
+        """Keep poison entries, with their reason, where the log's trimming does not reach; each once."""
+        ...
+
+    async def poisoned(self, limit: int) -> list[LogEntry]:
+        """Entries that were set aside, newest first."""
         ...
 
     async def trim(self, through: int) -> None:

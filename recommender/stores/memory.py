@@ -50,6 +50,7 @@ class MemoryStore:
         self._items_sequence = 0
         self._recent: dict[str, dict[str, int]] = {}
         self._deleted: dict[str, int] = {}
+        self._poisoned: dict[int, LogEntry] = {}
 
     async def append(self, interactions: Sequence[Interaction]) -> Appended:
         """See `InteractionLog`."""
@@ -67,6 +68,14 @@ class MemoryStore:
         """See `InteractionLog`."""
         offsets = [offset for offset in self._log if offset > after]
         return [self._entry(offset) for offset in offsets[:limit]]
+
+    async def set_aside(self, entries: Sequence[LogEntry]) -> None:
+        """See `InteractionLog`."""
+        self._poisoned.update((entry.offset, entry) for entry in entries)
+
+    async def poisoned(self, limit: int) -> list[LogEntry]:
+        """See `InteractionLog`."""
+        return [self._poisoned[offset] for offset in sorted(self._poisoned, reverse=True)[:limit]]
 
     async def trim(self, through: int) -> None:
         """See `InteractionLog`."""

@@ -50,10 +50,10 @@ def unpack_event(packed: bytes) -> Interaction | UserDeleted | Poison:
     try:
         event = _unpack(packed, _event)
     except StoreError as error:
-        return Poison(str(error))
+        return Poison(str(error), bytes(packed))
     if isinstance(event, UserDeleted) or (math.isfinite(event.timestamp) and 0 < event.weight < math.inf):
         return event
-    return Poison(f"weight {event.weight} or timestamp {event.timestamp} is out of range")
+    return Poison(f"weight {event.weight} or timestamp {event.timestamp} is out of range", bytes(packed))
 
 
 def _unpack(packed: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:

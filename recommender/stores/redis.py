@@ -53,6 +53,7 @@ MAX_BACKLOG = 1_000_000
 EVENT_ID_WINDOW_S = 7 * 86_400
 FETCH_TIMEOUT_S = 0.05
 TIMEOUT_S = 2.0
+MOST_POISON = 10_000
 PAGE = 1000
 
 
@@ -113,6 +114,21 @@ class RedisStore:
         async with self._connection.session() as client:
             found = await client.xrange(self._prefix + "log", f"{after + 1}-0", "+", count=limit)
         return [_entry(*each) for each in found]
+
+    async def set_aside(self, entries: Sequence[LogEntry]) -> None:
+        """See `InteractionLog`."""
+        poison = [(entry.offset, entry.event) for entry in entries if isinstance(entry.event, Poison)]
+        words = [word for offset, event in poison for word in (offset, event.reason, event.payload)]
+        await self._run("set_aside", [MOST_POISON, *words])
+
+    async def poisoned(self, limit: int) -> list[LogEntry]:
+        """See `InteractionLog`."""
+        async with self._connection.session() as client:
+            found = await client.xrevrange(self._prefix + "poison", count=limit)
+        return [
+            LogEntry(_offset(entry_id), Poison(fields[b"reason"].decode(errors="replace"), fields[b"d"]))
+            for entry_id, fields in found
+        ]
 
     async def trim(self, through: int) -> None:
         """See `InteractionLog`."""

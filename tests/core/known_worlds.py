@@ -14,6 +14,7 @@ from recommender.cases import NUMERALS
 from recommender.catalogue import Catalogue
 from recommender.features import Features, FeatureSpace
 from recommender.frame import SparseFrame
+from recommender.histories import histories
 from recommender.model import LFMRecommender
 from recommender.recommending import Recommender
 from recommender.snapshot import Snapshot
@@ -76,9 +77,8 @@ class World:
             self.model,
             self.user_space,
             self.item_space,
-            self.log,
+            histories(self.model, self.log),
             entries,
-            user_features=self.user_frame,
             meta=meta,
             **more,
         )

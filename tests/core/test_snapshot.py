@@ -300,6 +300,7 @@ def test_a_world_without_any_features_is_served():
 def test_a_snapshot_of_a_grown_model_scores_its_newcomers():
     world = make_world()
     world.model.fit_partial(SparseFrame.from_interactions(["new"], ["i50"]), world.users("u3"), world.items("i50"))
+    world.log.loc[len(world.log)] = ("new", "i50", 1e9)
     snapshot = world.snapshot([entry(item_id) for item_id in [*ITEMS, "i50"]])
     scores = snapshot.score(vector_of(snapshot, "new"), snapshot.item_ids.indices_of(["i50", "i2"]))
     expected = world.model.predict_online("new", ["i50", "i2"], world.items("i50", "i2"))

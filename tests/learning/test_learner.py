@@ -43,7 +43,7 @@ class Household:
         return Learner(self.registry, self.archive, store, SETTINGS, keep_versions=2)
 
     async def learn(self) -> Snapshot:
-        version = await self.learner.learn_full()
+        version = (await self.learner.learn("full")).version
         artifact = self.registry.load(version)
         return Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta["snapshot"], "version": version})
 
@@ -63,7 +63,7 @@ def clicks(user: str, *items: str) -> list[Interaction]:
 @asynchronous
 async def test_a_bootstrap_stores_features_and_publishes_a_judged_version(house):
     dataset = open_dataset(WORLD)
-    version = await house.learner.bootstrap(dataset)
+    version, *_ = await house.learner.bootstrap(dataset)
     artifact = house.registry.load(version, ("snapshot", "train_state"))
 
     assert house.trained_on() == len(dataset.interactions)
@@ -99,7 +99,7 @@ async def test_a_version_that_was_never_published_leaves_its_interactions_to_the
 
     monkeypatch.setattr(house.registry, "publish", dies)
     with pytest.raises(OSError, match="killed"):
-        await house.learner.learn_full()
+        await house.learner.learn("full")
     monkeypatch.setattr(house.registry, "publish", publish)
     await house.learn()
 
@@ -161,7 +161,7 @@ async def test_a_replaced_store_goes_on_behind_what_was_learned(house):
 @asynchronous
 async def test_nothing_to_learn_from_is_a_clear_error(house):
     with pytest.raises(TrainingError, match="no interactions"):
-        await house.learner.learn_full()
+        await house.learner.learn("full")
 
 
 @asynchronous
@@ -176,7 +176,7 @@ async def test_history_is_newest_first(house):
 
 @asynchronous
 async def test_the_stored_state_goes_on_training(house):
-    version = await house.learner.bootstrap(open_dataset(WORLD))
+    version, *_ = await house.learner.bootstrap(open_dataset(WORLD))
     artifact = house.registry.load(version, ("train_state",))
     model = model_from_arrays(artifact.parts["train_state"], artifact.meta["model"])
 

@@ -1,0 +1,41 @@
+"""A copy of the catalogue that follows its store; each change is read once."""
+
+from __future__ import annotations
+
+from recommender.snapshot_builder import CatalogueEntry
+from recommender.stores.base import FeatureStore
+
+PAGE = 10_000
+
+
+class CatalogueCopy:
+    """Items as the store has them.
+
+    Attributes
+    ----------
+    entries
+        By id, those that are there.
+    deleted
+        Ids of those that were.
+    sequence
+        Up to which changes are in it.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[str, CatalogueEntry] = {}
+        self.deleted: set[str] = set()
+        self.sequence = 0
+
+    async def follow(self, store: FeatureStore) -> None:
+        """Take over what has changed."""
+        more = True
+        while more:
+            page = await store.item_changes(self.sequence, PAGE)
+            for _, item_id, item in page.changes:
+                if item is None:
+                    self.entries.pop(item_id, None)
+                    self.deleted.add(item_id)
+                else:
+                    self.entries[item_id] = CatalogueEntry(item_id, item.features or {}, item.title, item.available)
+                    self.deleted.discard(item_id)
+            self.sequence, more = page.last_sequence, page.more

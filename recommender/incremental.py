@@ -1,0 +1,203 @@
+"""Incremental training: a model goes on with what is new.
+
+Warm start with the optimiser's state kept. What is new is trained together with a sample of what was learned
+before, and whatever else those users have done is not drawn as a counter-example: so the model follows
+what is new and forgets little, at a cost that depends on how much is new. ``benchmarks/incremental.py`` compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from recommender.features import Features, FeatureSpace
+from recommender.frame import SparseFrame
+from recommender.gate import Contestant, Verdict, compare, evaluate_snapshot, fault, rejected
+from recommender.histories import extended, pairs_of, sampled
+from recommender.ids import UNKNOWN
+from recommender.model import LFMRecommender
+from recommender.settling import settled
+from recommender.snapshot import Snapshot
+from recommender.snapshot_builder import CatalogueEntry, build_snapshot
+from recommender.training import Progress, Trained, frame_of
+
+FEWEST_JUDGING = 50
+"""Interactions that judge an increment, of at least twice as many."""
+
+
+@dataclass(frozen=True)
+class IncrementSettings:
+    """How a model goes on.
+
+    Parameters
+    ----------
+    epochs
+        Passes over what is new.
+    replay
+        Interactions of the past that are trained again, as a share of the new ones.
+    num_threads
+        As for a full training.
+    """
+
+    epochs: int = 10
+    replay: float = 1.0
+    num_threads: int = 1
+
+
+@dataclass(frozen=True)
+class News:
+    """What a model has not learned.
+
+    Parameters
+    ----------
+    interactions
+        ``user_id``, ``item_id``, ``weight``, ``timestamp``, in the order of the log.
+    users
+        Features of their users.
+    catalogue
+        All items, as they are now, by id.
+    deleted
+        Items that are no longer in the catalogue.
+    forgotten
+        Users who were deleted; what they did later is among the interactions.
+    """
+
+    interactions: pd.DataFrame
+    users: Mapping[str, Features]
+    catalogue: Mapping[str, CatalogueEntry]
+    deleted: Collection[str] = ()
+    forgotten: Sequence[str] = field(default_factory=list)
+
+
+def train_increment(
+    parent: Trained,
+    news: News,
+    settings: IncrementSettings,
+    *,
+    holdout: float = 0.1,
+    margin: float = 0.01,
+    meta: Mapping[str, Any],
+    progress: Progress = lambda _: None,
+) -> Trained:
+    """Go on with what is new; the newest of it judges what the rest has taught, and is then learned too.
+
+    Parameters
+    ----------
+    parent
+        Where to go on. **Its model is changed**; it must not be used again.
+    news
+        What to learn.
+    settings
+        How.
+    holdout
+        Share of the new interactions that judge, `FEWEST_JUDGING` where there are enough; with 0 none do.
+    margin
+        As for `compare`.
+    meta
+        As for `train_full`, with ``trained_on``.
+    progress
+        Told what begins.
+
+    Returns
+    -------
+    The same model, grown and trained, and its snapshot; where the verdict is against it, as it was judged.
+    """
+    model, serving = parent.model, parent.snapshot
+    if serving is None:
+        raise ValueError("a model without a snapshot cannot go on")
+    model.forget_users(news.forgotten)
+    step = _Step(model, serving, news, settings)
+    n_judging = _n_judging(len(news.interactions), holdout)
+    metrics, verdict = dict[str, float](), Verdict(accepted=True, reason="there is too little to judge it by", users=0)
+    n_older = len(news.interactions) - n_judging
+    older, newer = news.interactions.iloc[:n_older], news.interactions.iloc[n_older:]
+    if n_judging:
+        progress("evaluating on held-out interactions")
+        snapshot = step.learn(older, {**meta, "version": "candidate"})
+        if snapshot is None:
+            return Trained(model, None, rejected(fault(model)))
+        metrics = evaluate_snapshot(Contestant(snapshot), newer, news.users).means
+        verdict = compare(Contestant(snapshot), Contestant(serving, older), newer, news.users, margin=margin)
+        if not verdict.accepted:
+            return Trained(model, snapshot, verdict, metrics)
+    progress("fitting")
+    snapshot = step.learn(newer if n_judging else news.interactions, {**meta, "metrics": metrics})
+    return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics)
+
+
+class _Step:
+    """Growing spaces and histories while an increment is learned in one or two parts."""
+
+    def __init__(self, model: LFMRecommender, serving: Snapshot, news: News, settings: IncrementSettings) -> None:
+        self._model = model
+        self._news = news
+        self._settings = settings
+        self._user_space, self._item_space = serving.user_space, serving.item_space
+        self._fold_in_weights = serving.fold_in_weights
+        self._learned = extended(serving.seen, model, news.interactions[:0], news.forgotten)
+
+    def learn(self, interactions: pd.DataFrame, meta: Mapping[str, Any]) -> Snapshot | None:
+        if len(interactions):
+            self._fit(interactions)
+        if fault(self._model):
+            return None
+        self._learned = extended(self._learned, self._model, interactions)
+        snapshot = build_snapshot(
+            self._model,
+            self._user_space,
+            self._item_space,
+            self._learned,
+            list(self._news.catalogue.values()),
+            fold_in_weights=self._fold_in_weights,
+            deleted=self._news.deleted,
+            meta=meta,
+        )
+        return settled(self._model, snapshot)
+
+    def _fit(self, interactions: pd.DataFrame) -> None:
+        new = frame_of(interactions)
+        items = {each: self._news.catalogue[each].features for each in new.columns if each in self._news.catalogue}
+        self._user_space, users = _encoded(self._user_space, list(new.rows), self._news.users)
+        self._item_space, columns = _encoded(self._item_space, list(new.columns), items)
+        replay = self._replay(new)
+        self._model.fit_partial(
+            new, users, columns, epochs=self._settings.epochs, num_threads=self._settings.num_threads, replay=replay
+        )
+
+    def _replay(self, new: SparseFrame) -> SparseFrame:
+        """Sampled pairs of the past as 1; as 0 whatever else those users and the new ones have done."""
+        wanted = round(self._settings.replay * new.matrix.nnz)
+        users, items = sampled(self._learned, wanted, seed=len(self._learned.indices))
+        known = self._model.users.ids.indices_of(list(new.rows))
+        involved = np.union1d(known[known != UNKNOWN], users).astype(np.int64)
+        all_users, all_items = pairs_of(self._learned, involved[involved < len(self._learned.indptr) - 1])
+        rows, columns = np.unique(all_users), np.unique(all_items)
+        values = np.concatenate([np.zeros(len(all_users), np.float32), np.ones(len(users), np.float32)])
+        places = (
+            np.searchsorted(rows, np.concatenate([all_users, users])),
+            np.searchsorted(columns, np.concatenate([all_items, items])),
+        )
+        matrix = sparse.coo_matrix((values, places), (len(rows), len(columns))).tocsr()
+        side_users, side_items = self._model.users.ids, self._model.items.ids
+        return SparseFrame(side_users.ids_of(rows), side_items.ids_of(columns), matrix)
+
+
+def _n_judging(n: int, holdout: float) -> int:
+    if not holdout or n < 2 * FEWEST_JUDGING:
+        return 0
+    return max(FEWEST_JUDGING, round(holdout * n))
+
+
+def _encoded(
+    space: FeatureSpace, ids: Sequence[str], features: Mapping[str, Features]
+) -> tuple[FeatureSpace, SparseFrame]:
+    """Grown space, and rows of those of whom something is said."""
+    said = [each for each in ids if features.get(each)]
+    records = [features[each] for each in said]
+    grown = space.extended(records)
+    return grown, SparseFrame(said, grown.names, grown.encode_many(records))
