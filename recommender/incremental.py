@@ -8,6 +8,7 @@ what is new and forgets little, at a cost that depends on how much is new. ``ben
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from recommender.errors import TrainingError
 from recommender.features import Features, FeatureSpace
 from recommender.frame import SparseFrame
 from recommender.gate import Contestant, Verdict, compare, evaluate_snapshot, fault, rejected
@@ -165,9 +167,9 @@ class _Step:
         self._user_space, users = _encoded(self._user_space, list(new.rows), self._news.users)
         self._item_space, columns = _encoded(self._item_space, list(new.columns), items)
         replay = self._replay(new)
-        self._model.fit_partial(
-            new, users, columns, epochs=self._settings.epochs, num_threads=self._settings.num_threads, replay=replay
-        )
+        epochs, num_threads = self._settings.epochs, self._settings.num_threads
+        with suppress(TrainingError):  # `fault` says it
+            self._model.fit_partial(new, users, columns, epochs=epochs, num_threads=num_threads, replay=replay)
 
     def _replay(self, new: SparseFrame) -> SparseFrame:
         """Sampled pairs of the past as 1; as 0 whatever else those users and the new ones have done."""

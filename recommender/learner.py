@@ -127,7 +127,9 @@ class Learner:
         current = self._registry.current()
         if not current.pinned or current.version not in ready:
             return next(iter(ready.values()), None)
-        return next(each for each in ready.values() if _descends(each, current.version, ready))
+        rolled_back = self._registry.newest_when_pinned() or current.version
+        since = (each for each in ready.values() if int(each.version) > int(rolled_back))
+        return next((each for each in since if _descends(each, current.version, ready)), ready[current.version])
 
     async def waiting(self) -> int:
         """Interactions in the log that the base has not learned."""

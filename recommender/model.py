@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender import cases
-from recommender.errors import InvalidDataError, MissingFeaturesError, NotFittedError, UnknownUserError
+from recommender.errors import (
+    InvalidDataError,
+    MissingFeaturesError,
+    NotFittedError,
+    TrainingError,
+    UnknownUserError,
+)
 from recommender.frame import SparseFrame
 from recommender.ids import UNKNOWN
 from recommender.popularity import fit_popularity, predict_popularity
@@ -138,6 +144,8 @@ class LFMRecommender(LightFM):
             `sample_weight` does not have the rows and columns of `interactions`.
         MissingFeaturesError
             A side has neither indicators nor features.
+        TrainingError
+            Weights are not finite any more.
         """
         weights = _aligned_weights(interactions, sample_weight)
         active = interactions.matrix.tocoo()
@@ -149,7 +157,12 @@ class LFMRecommender(LightFM):
             old, _ = self._placed(replay)
             weighted = None if weighted is None else _stacked(weighted, _like(old, np.ones(old.nnz, np.float32)))
             new = _stacked(new, old)
-        super().fit_partial(new, self.users.rows(), self.items.rows(), weighted, epochs, num_threads, verbose)
+        try:
+            super().fit_partial(new, self.users.rows(), self.items.rows(), weighted, epochs, num_threads, verbose)
+        except ValueError as error:
+            if np.isfinite(self.item_embeddings).all() and np.isfinite(self.user_embeddings).all():
+                raise
+            raise TrainingError(f"{error}; learning_rate is {self.learning_rate}") from error
         self._popularity_weights = fit_popularity(self.items.features, self.popularity)
         return self
 

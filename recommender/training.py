@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -155,9 +156,9 @@ def fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) ->
     items = {entry.item_id: entry.features for entry in data.catalogue}
     user_space, user_features = _encoded(list(interactions.rows), data.users, settings)
     item_space, item_features = _encoded(list(interactions.columns), items, settings)
-    model = settings.recommender().fit(
-        interactions, user_features, item_features, epochs=settings.epochs, num_threads=settings.num_threads
-    )
+    model = settings.recommender()
+    with suppress(TrainingError):  # `fault` says it
+        model.fit(interactions, user_features, item_features, epochs=settings.epochs, num_threads=settings.num_threads)
     if fault(model):
         return model, None
     learned = histories(model, data.interactions)

@@ -43,6 +43,12 @@ class Current(msgspec.Struct, frozen=True):
     pinned: bool
 
 
+class Pointer(Current, frozen=True):
+    """What the registry remembers of it; `newest` is the newest version when it was pinned."""
+
+    newest: str | None = None
+
+
 @dataclass(frozen=True)
 class VersionInfo:
     """A version as its manifest describes it; `bytes` without the manifest itself."""

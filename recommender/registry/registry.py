@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from recommender import files
 from recommender.errors import ArtifactError, CorruptArtifactError, NewerSchemaError, UnknownVersionError
 from recommender.registry.arrays import non_finite, read_arrays, require_size, specs_of, write_arrays
-from recommender.registry.artifact import Artifact, Current, VersionInfo
+from recommender.registry.artifact import Artifact, Current, Pointer, VersionInfo
 from recommender.registry.manifest import (
     SCHEMA,
     Manifest,
@@ -99,7 +99,7 @@ class Registry:
             manifest = self._complete_manifest(version)
             if manifest.status == "rejected":
                 raise ArtifactError(f"version {version} was rejected: {manifest.reason or 'no reason given'}")
-            self._point_at(Current(version, pinned))
+            self._point_at(Pointer(version, pinned, self._shelf.versions()[0] if pinned else None))
 
     def follow(self) -> Current:
         """Unpin, and activate the newest ready version."""
@@ -127,6 +127,11 @@ class Registry:
         if version is not None and pointer.version not in {None, version}:
             self._report(f"version {version} stands in for {pointer.version!r}, which cannot serve")
         return Current(version, pointer.pinned)
+
+    def newest_when_pinned(self) -> str | None:
+        """Newest version at the moment when somebody chose the current one; None when nobody did."""
+        pointer = self._pointer()
+        return pointer.newest if pointer.pinned else None
 
     def load(self, version: str, parts: Sequence[str] = ("snapshot",)) -> Artifact:
         """Read and verify `parts` of a version; of other parts only presence and size.
@@ -251,27 +256,27 @@ class Registry:
             # a disk that cannot be written must not keep the next version from serving
             logger.exception("version %s could not be moved", version)
 
-    def _pointer(self) -> Current:
+    def _pointer(self) -> Pointer:
         try:
-            return msgspec.json.decode(self._pointer_path.read_bytes(), type=Current)
+            return msgspec.json.decode(self._pointer_path.read_bytes(), type=Pointer)
         except FileNotFoundError:
             pass
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             self._report(f"{CURRENT} is ignored: {error}")
-        return Current(None, pinned=False)
+        return Pointer(None, pinned=False)
 
-    def _point_at(self, current: Current) -> None:
+    def _point_at(self, current: Pointer) -> None:
         with files.replacing(self._pointer_path) as file:
             file.write(msgspec.json.encode(current))
 
     def _follow(self) -> Current:
         newest = next(filter(self._can_serve, self._shelf.versions()), None)
-        current = Current(newest, pinned=False)
-        if current != self._pointer():
-            self._point_at(current)
-        return current
+        wanted = Pointer(newest, pinned=False)
+        if wanted != self._pointer():
+            self._point_at(wanted)
+        return Current(newest, pinned=False)
 
-    def _in_order(self, pointer: Current) -> list[str]:
+    def _in_order(self, pointer: Pointer) -> list[str]:
         """All versions, in the order in which they should serve."""
         versions, named = self._shelf.versions(), pointer.version
         if named is None or not is_version(named):

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.archive import Archive
+from recommender.archive import Archive, Segment
 from recommender.errors import TrainingError
 from recommender.learner import Learner
 from recommender.model_state import model_from_arrays
 from recommender.registry import Registry
+from recommender.schedule import Schedule
 from recommender.snapshot import Snapshot
 from recommender.sources import open_dataset
 from recommender.stores import MemoryStore
-from recommender.stores.base import Interaction
+from recommender.stores.base import Interaction, Item, User
 from recommender.training import ModelSettings
 
 WORLD = "synthetic?n_users=60&n_items=40&n_interactions_per_user=8"
@@ -182,3 +183,214 @@ async def test_the_stored_state_goes_on_training(house):
 
     assert model.items.ids.index_of("i3") >= 0
     assert np.isfinite(model.predict_online("u3", ["i3", "i7"])).all()
+
+
+async def bootstrapped(house: Household) -> None:
+    await house.learner.bootstrap(open_dataset(WORLD))
+
+
+async def increment(house: Household) -> Snapshot:
+    learned = await house.learner.learn("incremental")
+    assert learned.accepted, learned.reason
+    assert learned.mode == "incremental"
+    artifact = house.registry.load(learned.version)
+    return Snapshot.from_arrays(artifact.parts["snapshot"], artifact.meta["snapshot"])
+
+
+@asynchronous
+async def test_an_increment_learns_new_users_items_and_features_once(house):
+    await bootstrapped(house)
+    before = house.trained_on()
+    await house.store.put_items([Item("fresh", "Fresh", {"group": "g0", "mood": "new"}, True, 0.0)])
+    await house.store.put_users([User("new", {"group": "g0", "likes": "novelty"}, 0.0)])
+    await house.store.append(clicks("new", "fresh", "i4"))
+    snapshot = await increment(house)
+
+    assert house.trained_on() == before + 2
+    assert await house.learner.waiting() == 0
+    assert snapshot.user_index("new") >= 0
+    assert snapshot.item_ids.index_of("fresh") < snapshot.n_known_items
+    assert "mood=new" in list(snapshot.item_space.names)
+    assert "likes=novelty" in list(snapshot.user_space.names)
+    assert snapshot.item_ids.ids_of(snapshot.learned_items("new")) == ["fresh", "i4"]
+
+
+@asynchronous
+async def test_after_a_restart_the_next_increment_is_the_one_that_would_have_come(house):
+    await bootstrapped(house)
+    twin = Household.__new__(Household)
+    await house.store.append(clicks("new", "i1", "i2"))
+    await increment(house)
+    await house.store.append(clicks("newer", "i3", "i5"))
+    twin.learner = house.learner_of(house.store)
+    assert house.learner._parent is not None
+    assert twin.learner._parent is None
+    twin.registry, twin.store = house.registry, house.store
+    restarted = await increment(twin)
+    house.registry.quarantine(house.registry.versions()[0].version, "a test")
+    uninterrupted = await increment(house)
+
+    assert np.array_equal(restarted.items.vectors, uninterrupted.items.vectors)
+    assert np.array_equal(restarted.user_indicators.vectors, uninterrupted.user_indicators.vectors)
+
+
+@asynchronous
+async def test_an_increment_forgets_a_deleted_user_until_they_come_back(house):
+    await bootstrapped(house)
+    await house.store.delete_user("u5")
+    await house.store.append(clicks("u6", "i7"))
+    snapshot = await increment(house)
+
+    assert snapshot.user_index("u5") == -1
+    assert not len(snapshot.learned_items("u5"))
+    assert await house.learner.history("u5", 0) == []
+    await house.store.append(clicks("u5", "i9"))
+    assert (await increment(house)).user_index("u5") >= 0
+
+
+@asynchronous
+async def test_what_a_user_did_before_their_deletion_in_the_same_batch_is_not_learned(house):
+    await bootstrapped(house)
+    await house.store.append(clicks("gone", "i1", "i2"))
+    await house.store.delete_user("gone")
+    snapshot = await increment(house)
+
+    assert snapshot.user_index("gone") == -1
+    assert await house.learner.history("gone", 0) == []
+
+
+@asynchronous
+async def test_changes_of_the_catalogue_alone_make_a_version_too(house):
+    await bootstrapped(house)
+    await house.store.put_items([Item("i3", "Renamed", {"group": "g3"}, False, 0.0)])
+    await house.store.delete_item("i5")
+    snapshot = await increment(house)
+
+    index = snapshot.item_ids.index_of("i3")
+    assert snapshot.titles.take([index]) == ["Renamed"]
+    assert not snapshot.available[index]
+    assert not snapshot.available[snapshot.item_ids.index_of("i5")]
+
+
+def group_of(number: int) -> int:
+    return number % 4
+
+
+def liked(user: int, items: range, group: int) -> list[Interaction]:
+    return [Interaction(f"u{user}", f"i{item}", 1.0, 2e9) for item in items if group_of(item) == group]
+
+
+@asynchronous
+async def test_a_candidate_that_is_worse_is_rejected_kept_and_its_interactions_wait(house):
+    await house.store.put_items([Item(f"i{n}", None, {"group": f"g{group_of(n)}"}, True, 0.0) for n in range(160)])
+    for user in range(120):
+        await house.store.append(liked(user, range(80), group_of(user)))
+    await house.learn()
+    serving = house.learner.base().version
+    for _ in range(3):
+        for user in range(120):  # everybody likes what they never liked ...
+            await house.store.append(liked(user, range(160), group_of(user + 1)))
+    for user in range(120):  # ... and is themselves again in the newest tenth, which judges
+        await house.store.append(liked(user, range(80, 160), group_of(user))[:13])
+    learner = Learner(house.registry, house.archive, house.store, SETTINGS, holdout=0.1, margin=0.0)
+    learned = await learner.learn("incremental")
+
+    assert not learned.accepted
+    assert "ndcg@10 fell" in learned.reason
+    newest = house.registry.versions()[0]
+    assert (newest.status, newest.reason) == ("rejected", learned.reason)
+    assert newest.meta["gate"]["candidate"] < newest.meta["gate"]["serving"]
+    assert house.learner.base().version == serving
+    assert await house.learner.waiting() == newest.meta["log_offset"] - house.learner.base().meta["log_offset"] > 0
+    assert house.registry.current().version == serving
+
+
+@asynchronous
+async def test_a_model_that_explodes_is_rejected_with_the_reason(house):
+    await bootstrapped(house)
+    await house.store.append(clicks("new", "i1", "i2"))
+    wild = ModelSettings(no_components=8, epochs=3, learning_rate=1e6)
+    learned = await Learner(house.registry, house.archive, house.store, wild).learn("full")
+
+    assert not learned.accepted
+    assert "lower model.learning_rate" in learned.reason
+    assert await house.learner.waiting() == 2
+    assert (await house.learner.learn("full")).accepted
+
+
+@asynchronous
+async def test_while_an_older_version_is_pinned_the_next_ones_build_on_it(house):
+    house.learner = Learner(house.registry, house.archive, house.store, SETTINGS, keep_versions=5)
+    await bootstrapped(house)
+    first = house.learner.base().version
+    await house.store.append(clicks("new", "i1"))
+    rolled_back = (await house.learner.learn("incremental")).version
+    house.registry.activate(first, pinned=True)
+    await house.store.append(clicks("new", "i2"))
+    third = (await house.learner.learn("incremental")).version
+    fourth = (await house.learner.learn("incremental")).version
+    parents = {each.version: each.parent for each in house.registry.versions()}
+
+    assert parents[rolled_back] == first
+    assert parents[third] == first
+    assert parents[fourth] == third
+    assert house.trained_on() == len(open_dataset(WORLD).interactions) + 2
+    assert house.registry.follow().version == fourth
+
+
+@asynchronous
+async def test_a_gap_in_the_log_is_said_and_what_follows_is_learned(house):
+    await bootstrapped(house)
+    await house.store.append(clicks("new", "i1", "i2", "i3", "i4"))
+    del house.store._log[2], house.store._log[4]
+    await increment(house)
+
+    assert house.learner.newest().meta["gaps"] == [[2, 2], [4, 4]]
+    assert [row[1] for row in await house.learner.history("new", 0)] == ["i3", "i1"]
+
+
+@asynchronous
+async def test_poison_is_set_aside_with_its_reason_and_the_rest_is_learned(house):
+    await bootstrapped(house)
+    await house.store.append(clicks("new", "i1", "i2", "i3"))
+    house.store._log[2] = b"\x01nonsense"
+    await increment(house)
+    [poisoned] = await house.store.poisoned(10)
+
+    assert poisoned.offset == 2
+    assert poisoned.event.payload == b"\x01nonsense"
+    assert "cannot be read" in poisoned.event.reason
+    assert house.learner.newest().meta["poison"] == 1
+    assert [row[1] for row in await house.learner.history("new", 0)] == ["i3", "i1"]
+
+
+@asynchronous
+async def test_full_training_leaves_one_segment_and_increments_add_to_it(house):
+    await bootstrapped(house)
+    for item in ("i1", "i2"):
+        await house.store.append(clicks("new", item))
+        await increment(house)
+    assert len(house.learner.newest().meta["segments"]) == 3
+    await house.learn()
+
+    assert len(house.learner.newest().meta["segments"]) == 1
+    assert (
+        len(house.archive.read([Segment.from_json(house.learner.newest().meta["segments"][0])])) == house.trained_on()
+    )
+
+
+@asynchronous
+async def test_what_is_due_follows_the_schedule(house):
+    soon = Schedule(incremental_every_s=1e-9, full_every_s=None, min_interactions=2)
+    assert await house.learner.due(soon) is None
+    await house.store.append(clicks("new", "i1", "i2", "i3"))
+    assert await house.learner.due(soon) == "full"
+    await house.learn()
+    assert await house.learner.due(soon) is None
+    await house.store.append(clicks("new", "i4"))
+    assert await house.learner.due(soon) is None
+    await house.store.append(clicks("new", "i5"))
+    assert await house.learner.due(soon) == "incremental"
+    assert await house.learner.due(Schedule(None, 1e-9, 2)) == "full"
+    await increment(house)
+    assert await house.learner.due(soon) is None

@@ -1,0 +1,56 @@
+"""Histories against a dictionary that grows."""
+
+import numpy as np
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recommender.frame import SparseFrame
+from recommender.histories import extended, histories, pairs_of, sampled
+from recommender.model import LFMRecommender
+
+pairs = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("wxyz")), max_size=12)
+
+
+def learned(batch, model):
+    frame = pd.DataFrame(batch, columns=["user_id", "item_id"], dtype=object).assign(timestamp=np.arange(len(batch)))
+    model.fit_partial(SparseFrame.from_interactions(*zip(*batch, strict=True)) if batch else NOTHING, epochs=0)
+    return frame
+
+
+NOTHING = SparseFrame.from_interactions([], [])
+
+
+def as_dictionary(rows, model):
+    users, items = list(model.users.ids), list(model.items.ids)
+    return {user: [items[index] for index in rows.row(number)] for number, user in enumerate(users)}
+
+
+@given(st.lists(pairs, min_size=1, max_size=4), st.sets(st.sampled_from("abcd")))
+def test_histories_grow_as_lists_without_repeats_do_and_forget_whom_they_must(batches, forgotten):
+    model = LFMRecommender("both", no_components=2)
+    rows, expected = None, {}
+    for number, batch in enumerate(batches):
+        frame = learned(batch, model)
+        gone = forgotten if number == 1 else ()
+        rows = histories(model, frame) if rows is None else extended(rows, model, frame, gone)
+        expected = {user: [] if user in gone else items for user, items in expected.items()}
+        for user, item in batch:
+            there = expected.setdefault(user, [])
+            if item not in there:
+                there.append(item)
+
+    assert as_dictionary(rows, model) == expected
+    assert (rows.indices.dtype, rows.indptr.dtype) == (np.int32, np.int64)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("wxyz")), min_size=1), st.integers(0, 20))
+def test_a_sample_is_of_what_is_there_each_at_most_once_and_repeatable(batch, n):
+    model = LFMRecommender("both", no_components=2)
+    rows = histories(model, learned(batch, model))
+    everything = list(zip(*(each.tolist() for each in pairs_of(rows, np.arange(len(model.users.ids)))), strict=True))
+    sample = list(zip(*(each.tolist() for each in sampled(rows, n, seed=3)), strict=True))
+
+    assert len(sample) == len(set(sample)) == min(n, len(everything))
+    assert set(sample) <= set(everything)
+    assert sample == list(zip(*(each.tolist() for each in sampled(rows, n, seed=3)), strict=True))

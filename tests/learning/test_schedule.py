@@ -1,0 +1,31 @@
+"""When to learn: the clocks and the threshold."""
+
+import pytest
+
+from recommender.schedule import Schedule
+
+SCHEDULE = Schedule(incremental_every_s=30, full_every_s=1000, min_interactions=10)
+
+
+@pytest.mark.parametrize(
+    ("now", "unseen", "since_full", "mode"),
+    [
+        (29, 10, 10, None),
+        (30, 9, 9, None),
+        (30, 10, 10, "incremental"),
+        (999, 10, 500, "incremental"),
+        (1000, 10, 10, "full"),
+        (1000, 0, 10, "full"),
+        (1000, 0, 9, None),
+    ],
+)
+def test_a_training_is_due_when_its_clock_has_run_and_enough_is_new(now, unseen, since_full, mode):
+    assert SCHEDULE.due(now, 0, 0, unseen, since_full) == mode
+
+
+def test_a_clock_that_is_off_never_runs_out():
+    assert Schedule(None, None, 1).due(1e12, 0, 0, 1000, 1000) is None
+
+
+def test_a_full_training_counts_for_the_other_clock_too():
+    assert SCHEDULE.due(1020, 1000, 1000, 50, 50) is None
