@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import TypeVar
 
 import msgspec
@@ -10,6 +13,8 @@ from fastapi import Request
 from deployments.problems import Problem
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+PASSED_OVER_BYTES, PASSED_OVER_S = 64 * 1024 * 1024, 1.0
+"""How much of what is too large is read and dropped, so that its sender gets to read the answer."""
 LONGEST_MESSAGE = 200
 
 T = TypeVar("T")
@@ -45,17 +50,27 @@ def _check_media_type(content_type: str) -> None:
 
 async def _bytes(request: Request) -> bytes:
     announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-        raise _too_large()
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise _too_large()
-        parts.append(part)
-    return b"".join(parts)
+    stream = request.stream()
+    if not announced.isdigit() or int(announced) <= MAX_BODY_BYTES:
+        parts, size = [], 0
+        async for part in stream:
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                break
+            parts.append(part)
+        else:
+            return b"".join(parts)
+    await _pass_over(stream)
+    # there may be more of it: the connection cannot be used again
+    raise Problem(413, f"a body has at most {MAX_BODY_BYTES} bytes", headers={"Connection": "close"})
 
 
-def _too_large() -> Problem:
-    # the rest of the body is not read: the connection cannot be used again
-    return Problem(413, f"a body has at most {MAX_BODY_BYTES} bytes", headers={"Connection": "close"})
+async def _pass_over(stream: AsyncIterator[bytes]) -> None:
+    """Read on: an answer to one who still writes is lost with the connection."""
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PASSED_OVER_S):
+            async for part in stream:
+                size += len(part)
+                if size > PASSED_OVER_BYTES:
+                    return
