@@ -15,7 +15,7 @@ import msgspec
 
 from recommender.catalogue import Catalogue
 from recommender.dataset import Dataset, feature_records
-from recommender.errors import RecommenderError
+from recommender.errors import RecommenderError, TrainingError
 from recommender.model_state import model_to_arrays, model_to_meta
 from recommender.queries import Query, Recommendations, UserState
 from recommender.recommending import Recommender
@@ -80,11 +80,14 @@ def train(dataset: str, out: Path, epochs: int, no_components: int, threads: int
     trained = train_full(
         _training_data(content), settings, meta={"log_offset": 0, "items_sequence": 0}, progress=_progress
     )
-    registry = Registry(out)
     snapshot = trained.snapshot
+    if snapshot is None:
+        raise TrainingError(str(trained.verdict.reason))
+    registry = Registry(out)
     meta = {
         "log_offset": 0,
         "segments": [],
+        "mode": "full",
         "trained_on": snapshot.meta["trained_on"],
         "metrics": dict(trained.metrics),
         "snapshot": snapshot.to_meta(),

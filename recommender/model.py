@@ -158,9 +158,13 @@ class LFMRecommender(LightFM):
             weighted = None if weighted is None else _stacked(weighted, _like(old, np.ones(old.nnz, np.float32)))
             new = _stacked(new, old)
         try:
-            super().fit_partial(new, self.users.rows(), self.items.rows(), weighted, epochs, num_threads, verbose)
+            # weights that explode are an error of ours, below, not a warning of numpy's
+            with np.errstate(invalid="ignore", over="ignore"):
+                super().fit_partial(new, self.users.rows(), self.items.rows(), weighted, epochs, num_threads, verbose)
         except ValueError as error:
-            if np.isfinite(self.item_embeddings).all() and np.isfinite(self.user_embeddings).all():
+            if all(
+                np.isfinite(each).all() for each in (self.item_embeddings, self.user_embeddings) if each is not None
+            ):
                 raise
             raise TrainingError(f"{error}; learning_rate is {self.learning_rate}") from error
         self._popularity_weights = fit_popularity(self.items.features, self.popularity)

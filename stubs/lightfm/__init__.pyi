@@ -7,6 +7,7 @@ from scipy import sparse
 class LightFM:
     loss: str
     learning_schedule: str
+    learning_rate: float
     no_components: int
     random_state: np.random.RandomState
     item_embeddings: NDArray[np.float32] | None
