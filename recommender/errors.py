@@ -8,6 +8,7 @@
     ├── InvalidRequestError        a request asks for something that cannot be
     ├── UnknownUserError           nothing is known of a user, and no baseline was asked for
     ├── MissingFeaturesError       features are needed because indicators are off
+    ├── MissingExtraError          an optional part of the package is not installed
     ├── DownloadError              a data set could not be fetched
     ├── TrainingError              training failed or produced an unusable model
     ├── ArtifactError
@@ -49,6 +50,10 @@ class UnknownUserError(RecommenderError, KeyError):
 
 class MissingFeaturesError(RecommenderError, ValueError):
     """Features are needed because indicators are off."""
+
+
+class MissingExtraError(RecommenderError):
+    """An optional part of the package is not installed; the message says how to install it."""
 
 
 class DownloadError(RecommenderError):

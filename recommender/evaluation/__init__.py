@@ -1,7 +1,10 @@
-"""Metrics and splits. Knows no model, only something that ranks."""
+"""Metrics, splits and confidence. Knows no model, only something that ranks."""
 
+from recommender.evaluation.confidence import Interval, interval_over_seeds, paired_bootstrap
 from recommender.evaluation.metrics import Evaluation, coverage, evaluate, novelty, popularity_bias, ranking_metrics
 from recommender.evaluation.splits import (
+    SPLITS,
+    Split,
     cold_items_split,
     cold_users_split,
     global_time_split,
@@ -10,14 +13,19 @@ from recommender.evaluation.splits import (
 )
 
 __all__ = [
+    "SPLITS",
     "Evaluation",
+    "Interval",
+    "Split",
     "cold_items_split",
     "cold_users_split",
     "coverage",
     "evaluate",
     "global_time_split",
+    "interval_over_seeds",
     "last_by_time_split",
     "novelty",
+    "paired_bootstrap",
     "popularity_bias",
     "random_split",
     "ranking_metrics",

@@ -52,7 +52,13 @@ class Evaluation:
 
 
 def evaluate(
-    score: Score, train: sparse.csr_matrix, test: sparse.csr_matrix, *, k: int = 10, batch_size: int | None = None
+    score: Score,
+    train: sparse.csr_matrix,
+    test: sparse.csr_matrix,
+    *,
+    k: int = 10,
+    batch_size: int | None = None,
+    candidates: NDArray[np.bool_] | None = None,
 ) -> Evaluation:
     """Judge whatever gives scores.
 
@@ -69,6 +75,9 @@ def evaluate(
         Length of the judged list.
     batch_size
         Users at a time; as many as fit into moderate memory when not given.
+    candidates
+        bool of shape (n_items,): the items that are ranked, all when absent. Users who have nothing to find
+        among them are not judged.
 
     Returns
     -------
@@ -81,7 +90,8 @@ def evaluate(
     """
     if train.shape != test.shape or k < 1:
         raise InvalidRequestError(f"train is {train.shape}, test {test.shape}, k {k}: shapes are equal, k at least 1")
-    new = _without(test, train)
+    asked = np.arange(test.shape[1]) if candidates is None else np.flatnonzero(candidates)
+    new = _without(test, train)[:, asked]
     users = np.flatnonzero(np.diff(new.indptr)).astype(np.int32)
     step = batch_size or max(1, SCORES_AT_ONCE // max(1, test.shape[1]))
     metrics = {name: np.zeros(len(users)) for name in _names(k)}
@@ -89,8 +99,13 @@ def evaluate(
     for start in range(0, len(users), step):
         rows = slice(start, start + step)
         batch = users[rows]
-        ranking = _Ranking(score(batch), train[batch].toarray() > 0, new[batch].toarray() > 0)
-        recommended[rows, : ranking.n_items] = ranking.top(k)
+        scores = score(batch)
+        if scores.shape != (len(batch), test.shape[1]):
+            raise InvalidRequestError(f"scores are {scores.shape}; {(len(batch), test.shape[1])} were asked for")
+        known = train[batch][:, asked].toarray() > 0
+        ranking = _Ranking(scores[:, asked], known, new[batch].toarray() > 0)
+        best = ranking.top(k)
+        recommended[rows, : ranking.n_items] = np.where(best == NOBODY, NOBODY, asked[best])
         for name, values in ranking.metrics(k).items():
             metrics[name][rows] = values
     return Evaluation(users, metrics, recommended)

@@ -6,6 +6,8 @@ broken by row or by id decides more than the model does.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -76,6 +78,16 @@ def cold_items_split(interactions: pd.DataFrame, test_share: float, seed: int = 
 def cold_users_split(interactions: pd.DataFrame, test_share: float, seed: int = 0) -> Split:
     """Hold out all interactions of a random share of the users: nothing is learned of those."""
     return _cold(interactions, "user_id", test_share, seed)
+
+
+SPLITS: Mapping[str, Callable[[pd.DataFrame, float, int], Split]] = {
+    "random": random_split,
+    "last": last_by_time_split,
+    "global": global_time_split,
+    "cold-items": cold_items_split,
+    "cold-users": cold_users_split,
+}
+"""By the name that the command line has for them."""
 
 
 def _cold(interactions: pd.DataFrame, column: str, test_share: float, seed: int) -> Split:

@@ -1,0 +1,99 @@
+"""Contenders: what can be fitted to a fold and then scores every item for its users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.catalogue import Catalogue
+from recommender.comparison.folds import Fold
+from recommender.errors import TrainingError
+from recommender.evaluation.metrics import Score
+from recommender.queries import Query, UserState
+from recommender.recommending import Recommender
+from recommender.training import ModelSettings, TrainingData, train_full
+
+Settings = Mapping[str, Any]
+
+OURS = "ours"
+
+
+class Contender(Protocol):
+    """A way to recommend, with what can be set on it."""
+
+    @property
+    def name(self) -> str:
+        """As tables show it."""
+        ...
+
+    @property
+    def space(self) -> Mapping[str, Sequence[Any]]:
+        """Values that tuning may try, by setting; the first of each is the default."""
+        ...
+
+    def fit(self, fold: Fold, settings: Settings) -> Score:
+        """Learn from a fold; the same fold and settings give the same scores."""
+        ...
+
+
+class Ours:
+    """The model of this package, by the path that serves.
+
+    Users are scored as the service would: by their trained rows and features, or by features alone; whoever
+    has neither gets what is popular. Items that the service could not score are never recommended.
+
+    Parameters
+    ----------
+    settings
+        How it is trained; a fold brings its own seed.
+    name
+        As tables show it.
+    """
+
+    space: Mapping[str, Sequence[Any]] = {
+        "no_components": (ModelSettings.no_components, 32, 64, 128),
+        "learning_rate": (ModelSettings.learning_rate, 0.01, 0.02, 0.05),
+        "epochs": (ModelSettings.epochs, 20, 35, 50),
+        "max_sampled": (ModelSettings.max_sampled, 10, 30, 100),
+    }
+
+    def __init__(self, settings: ModelSettings | None = None, name: str = OURS) -> None:
+        self.settings = settings or ModelSettings()
+        self.name = name
+
+    def fit(self, fold: Fold, settings: Settings) -> Score:
+        """Train and lay out what would serve."""
+        snapshot = train_full(
+            TrainingData(fold.older, fold.users, fold.catalogue),
+            replace(self.settings, seed=fold.seed, **settings),
+            holdout=0,
+            meta={"log_offset": 0, "items_sequence": 0, "version": "candidate"},
+        ).snapshot
+        if snapshot is None:
+            raise TrainingError(f"{self.name}: the weights exploded in training; lower the learning rate")
+        return _Served(fold, Recommender(Catalogue(snapshot)))
+
+
+class _Served:
+    """Scores of a recommender at the places of a fold."""
+
+    def __init__(self, fold: Fold, recommender: Recommender) -> None:
+        self.fold = fold
+        self.recommender = recommender
+        self.places = recommender.snapshot.item_ids.indices_of(fold.item_ids.tolist())
+        known = self.places >= 0
+        known[known] = ~recommender.catalogue.masked[self.places[known]]
+        self.scorable = known
+
+    def __call__(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+        user_ids = self.fold.user_ids[users].tolist()
+        queries = [Query(user_id=user_id) for user_id in user_ids]
+        states = [UserState(dict(self.fold.users.get(user_id, {}))) for user_id in user_ids]
+        scores = self.recommender.score_many(queries, states)
+        placed = np.full((len(users), len(self.places)), -np.inf, np.float32)
+        placed[:, self.scorable] = scores[:, self.places[self.scorable]]
+        return placed

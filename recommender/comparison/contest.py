@@ -1,0 +1,212 @@
+"""Contest: several contenders, several seeds, one answer with its confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.comparison.contenders import OURS, Contender, Settings
+from recommender.comparison.folds import Fold, fold_of, validation_of
+from recommender.comparison.judging import Judged, candidate_sets, judged
+from recommender.comparison.tuning import trials_of, tuned
+from recommender.dataset import Dataset
+from recommender.evaluation import Interval, interval_over_seeds, paired_bootstrap
+
+Progress = Callable[[str], object]
+"""Told what has been done: ``als, trial``, ``ours, seed 2``."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared and how.
+
+    Parameters
+    ----------
+    split
+        A name of `SPLITS`.
+    share
+        Of what is held out.
+    seeds
+        One split and one training for each.
+    trials
+        Settings that each peer may try on a validation split of the first seed; 1 takes the defaults.
+    k
+        Length of the lists.
+    """
+
+    split: str = "random"
+    share: float = 0.2
+    seeds: Sequence[int] = (0, 1, 2, 3, 4)
+    trials: int = 8
+    k: int = 10
+
+    @property
+    def n_seeds(self) -> int:
+        """How many splits there are."""
+        return len(self.seeds)
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """What came out.
+
+    Parameters
+    ----------
+    plan
+        What was asked.
+    settings
+        By contender, those that were chosen.
+    results
+        By set of candidates and contender, a `Judged` for each seed.
+    notes
+        What a reader has to know.
+    """
+
+    plan: Plan
+    settings: Mapping[str, Settings]
+    results: Mapping[str, Mapping[str, Sequence[Judged]]]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    def interval(self, candidates: str, contender: str, metric: str) -> Interval:
+        """Mean of a metric over the seeds."""
+        means = [each.means for each in self.results[candidates][contender]]
+        return interval_over_seeds([mean[metric] for mean in means if metric in mean])
+
+    def difference(self, candidates: str, contender: str, metric: str) -> Interval:
+        """Ours less a contender's, by paired bootstrap over users; coverage is of no user and has none."""
+        ours, theirs = self.results[candidates][OURS], self.results[candidates][contender]
+        pairs = [(a.evaluation, b.evaluation) for a, b in zip(ours, theirs, strict=True)]
+        if any(metric not in a.per_user for a, _ in pairs):
+            return Interval(np.nan, np.nan, np.nan)
+        users: NDArray[np.int32] = np.concatenate([a.users for a, _ in pairs])
+        differences = np.concatenate([a.per_user[metric] - b.per_user[metric] for a, b in pairs])
+        known = ~np.isnan(differences)
+        return paired_bootstrap(users[known], differences[known])
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the metrics."""
+        first = next(iter(self.results.values()))[OURS][0]
+        return list(first.means)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the single users, for machines; what cannot be known is null."""
+        return {
+            "split": self.plan.split,
+            "holdout": self.plan.share,
+            "seeds": list(self.plan.seeds),
+            "k": self.plan.k,
+            "trials": self.plan.trials,
+            "settings": {name: dict(settings) for name, settings in self.settings.items()},
+            "notes": list(self.notes),
+            "candidates": {
+                candidates: {name: self._of(candidates, name) for name in by_name}
+                for candidates, by_name in self.results.items()
+            },
+        }
+
+    def _of(self, candidates: str, name: str) -> dict[str, Any]:
+        results = self.results[candidates][name]
+        return {
+            "users": [len(each.evaluation.users) for each in results],
+            "metrics": {
+                metric: {
+                    **_plain(self.interval(candidates, name, metric)),
+                    "by_seed": [_or_none(each.means.get(metric, np.nan)) for each in results],
+                }
+                for metric in self.metrics
+            },
+            "ours_less_this": {
+                metric: _plain(self.difference(candidates, name, metric)) for metric in self.metrics if name != OURS
+            },
+        }
+
+
+def compare(
+    dataset: Dataset, contenders: Sequence[Contender], plan: Plan, progress: Progress = lambda _: None
+) -> tuple[Contest, Fold]:
+    """Judge contenders on the same splits.
+
+    Each is tuned once, on a validation split of what the first seed learns from, by the same number of trials;
+    one whose name is `OURS` keeps its defaults, which is what anyone gets who sets nothing.
+
+    Parameters
+    ----------
+    dataset
+        What they learn from and are judged by.
+    contenders
+        With different names; one of them is `OURS`.
+    plan
+        How.
+    progress
+        Told what has been done, `steps_of` times.
+
+    Returns
+    -------
+    The contest, and the fold of the first seed for a closer look.
+
+    Raises
+    ------
+    InvalidRequestError
+        The data leaves nothing to learn from or to judge by.
+    """
+    first = fold_of(dataset, plan.split, plan.share, plan.seeds[0])
+    validation = validation_of(first, plan.split, plan.share) if plan.trials > 1 else None
+    settings: dict[str, Settings] = {}
+    for contender in contenders:
+        trials = _trials(contender, plan)
+        if len(trials) > 1 and validation is not None:
+            tried = partial(progress, f"{contender.name}, trial")
+            settings[contender.name] = tuned(contender, validation, trials, plan.k, tried)
+        else:
+            settings[contender.name] = trials[0]
+    results: dict[str, dict[str, list[Judged]]] = {}
+    for seed in plan.seeds:
+        fold = first if seed == plan.seeds[0] else fold_of(dataset, plan.split, plan.share, seed)
+        for contender in contenders:
+            score = contender.fit(fold, settings[contender.name])
+            for candidates, mask in candidate_sets(fold, plan.split).items():
+                found = judged(fold, score, plan.k, mask)
+                results.setdefault(candidates, {}).setdefault(contender.name, []).append(found)
+            progress(f"{contender.name}, seed {seed}")
+    untuned = plan.trials > 1 and validation is None
+    return Contest(plan, settings, results, _notes(dataset, first, plan, untuned=untuned)), first
+
+
+def steps_of(contenders: Sequence[Contender], plan: Plan) -> int:
+    """How often `compare` tells of progress, at most."""
+    trials = (len(_trials(contender, plan)) for contender in contenders)
+    return sum(n for n in trials if n > 1) + len(contenders) * plan.n_seeds
+
+
+def _trials(contender: Contender, plan: Plan) -> Sequence[Settings]:
+    return [{}] if contender.name == OURS else trials_of(contender.space, plan.trials)
+
+
+def _notes(dataset: Dataset, fold: Fold, plan: Plan, *, untuned: bool) -> list[str]:
+    notes = []
+    timestamps = dataset.interactions["timestamp"].to_numpy()
+    if plan.split in ("last", "global") and np.array_equal(timestamps, np.arange(len(timestamps))):
+        notes.append("The data has no timestamps: the order of its rows stands for time.")
+    if plan.split == "cold-items" and not any(entry.features for entry in fold.catalogue):
+        notes.append("No item has features: nothing tells one cold item from another.")
+    if plan.split == "cold-users" and not any(fold.users.values()):
+        notes.append("No user has features: cold users get what is popular.")
+    if untuned:
+        notes.append("There is too little to split off a validation set: all contenders have their defaults.")
+    if fold.test.nnz < 100:
+        notes.append(f"Only {fold.test.nnz} interactions are judged by: the figures say little.")
+    return notes
+
+
+def _plain(interval: Interval) -> dict[str, float | None]:
+    return {name: _or_none(value) for name, value in interval._asdict().items()}
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,174 @@
+"""Peers: what others would use, from their own libraries.
+
+All learn from the same pairs, each 1 whatever its weight, and know no features. A user without interactions
+gets what is popular, and so do ties: none of them has an answer of its own there.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recommender.comparison.contenders import Contender, Settings
+from recommender.comparison.extra import needed
+from recommender.comparison.folds import Fold
+from recommender.errors import InvalidRequestError
+from recommender.evaluation.metrics import Score
+
+MOST_ITEMS = 20_000
+"""Items for which EASE's dense matrix, of their square, still fits: 3.2 GB."""
+
+Learn = Callable[[sparse.csr_matrix, int, Settings], Score]
+"""Pairs of those who have any, a seed and settings to scores at the same places."""
+
+
+class Peer:
+    """A contender that knows pairs only.
+
+    Parameters
+    ----------
+    name
+        As the command line has it.
+    learn
+        Its algorithm.
+    space
+        Values that tuning may try; the first of each is the default.
+    library
+        What it runs from, where that is not numpy.
+    """
+
+    def __init__(self, name: str, learn: Learn, space: Mapping[str, Sequence[Any]], library: str | None = None) -> None:
+        self.name = name
+        self.learn = learn
+        self.space = space
+        self.library = library
+
+    def fit(self, fold: Fold, settings: Settings) -> Score:
+        """Learn from those who have interactions and the items that have some."""
+        defaults = {name: values[0] for name, values in self.space.items()}
+        users, items = np.flatnonzero(fold.warm_users), np.flatnonzero(fold.warm_items)
+        score = self.learn(fold.train[users][:, items], fold.seed, {**defaults, **settings})
+        return _Placed(fold, users, items, score)
+
+
+class _Placed:
+    """Scores at the places of a fold; popularity for users without any."""
+
+    def __init__(self, fold: Fold, users: NDArray[np.int64], items: NDArray[np.int64], score: Score) -> None:
+        self.score, self.items = score, items
+        self.rows = np.full(len(fold.user_ids), -1, np.int32)
+        self.rows[users] = np.arange(len(users), dtype=np.int32)
+        self.popularity = np.asarray(fold.train.sum(0), np.float32).ravel()
+
+    def __call__(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+        rows = self.rows[users]
+        scores = np.repeat(self.popularity[None], len(users), axis=0)
+        warm = np.flatnonzero(rows >= 0)
+        # an item without interactions has no score of its own: 0, as the libraries have it
+        scores[warm] = 0
+        if len(warm):
+            scores[np.ix_(warm, self.items)] = self.score(rows[warm])
+        return scores
+
+
+def popularity(pairs: sparse.csr_matrix, seed: int, settings: Settings) -> Score:  # noqa: ARG001 - one signature
+    """Score an item by the number of users who have it."""
+    counts = np.asarray(pairs.sum(0), np.float32).ravel()
+    return lambda users: np.repeat(counts[None], len(users), axis=0)
+
+
+def ease(pairs: sparse.csr_matrix, seed: int, settings: Settings) -> Score:  # noqa: ARG001 - one signature
+    """Linear autoencoder with a closed form [1]_: ``B = I - P diag(1 / diag P)``, ``P = (X'X + λI)^-1``.
+
+    References
+    ----------
+    .. [1] H. Steck, Embarrassingly Shallow Autoencoders for Sparse Data, 2019.
+    """
+    n_items = pairs.shape[1]
+    if n_items > MOST_ITEMS:
+        raise InvalidRequestError(
+            f"ease inverts a matrix of {n_items} x {n_items}, which does not fit beyond {MOST_ITEMS}; leave it out"
+        )
+    gram = (pairs.T @ pairs).toarray().astype(np.float64)
+    gram[np.diag_indices(n_items)] += settings["penalty"]
+    inverse = np.linalg.inv(gram)
+    weights = (-inverse / np.diag(inverse)).astype(np.float32)
+    np.fill_diagonal(weights, 0)
+    return lambda users: np.asarray(pairs[users] @ weights, np.float32)
+
+
+def als(pairs: sparse.csr_matrix, seed: int, settings: Settings) -> Score:
+    """``implicit``'s alternating least squares for implicit feedback."""
+    module = needed("implicit.als")
+    model = _quietly(module.AlternatingLeastSquares, random_state=seed, num_threads=1, **settings)
+    return _of_factors(_fitted(model, pairs))
+
+
+def bpr(pairs: sparse.csr_matrix, seed: int, settings: Settings) -> Score:
+    """``implicit``'s Bayesian personalised ranking."""
+    module = needed("implicit.bpr")
+    model = _quietly(module.BayesianPersonalizedRanking, random_state=seed, num_threads=1, **settings)
+    return _of_factors(_fitted(model, pairs))
+
+
+def itemknn(pairs: sparse.csr_matrix, seed: int, settings: Settings) -> Score:  # noqa: ARG001 - one signature
+    """``implicit``'s cosine neighbours of items."""
+    module = needed("implicit.nearest_neighbours")
+    model = _fitted(module.CosineRecommender(num_threads=1, **settings), pairs)
+    neighbours = sparse.csr_matrix(model.similarity, dtype=np.float32)
+    return lambda users: np.asarray((pairs[users] @ neighbours).toarray(), np.float32)
+
+
+def _of_factors(model: Any) -> Score:
+    users, items = np.asarray(model.user_factors), np.asarray(model.item_factors)
+    return lambda rows: np.asarray(users[rows] @ items.T, np.float32)
+
+
+def _fitted(model: Any, pairs: sparse.csr_matrix) -> Any:
+    model.fit(pairs, show_progress=False)
+    return model
+
+
+def _quietly(make: Callable[..., Any], **settings: Any) -> Any:
+    with warnings.catch_warnings():
+        # implicit warns of the threads of BLAS, which slow it down and change nothing
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return make(**settings)
+
+
+PEERS: Mapping[str, Contender] = {
+    peer.name: peer
+    for peer in (
+        Peer("popularity", popularity, {}),
+        Peer("ease", ease, {"penalty": (400.0, 50.0, 100.0, 200.0, 800.0, 1600.0)}),
+        Peer(
+            "als",
+            als,
+            {
+                "factors": (32, 16, 64, 128),
+                "regularization": (1.0, 0.01, 0.1, 10.0, 50.0),
+                "alpha": (10.0, 1.0, 3.0, 30.0),
+                "iterations": (15,),
+            },
+            "implicit",
+        ),
+        Peer(
+            "bpr",
+            bpr,
+            {
+                "factors": (64, 32, 128),
+                "learning_rate": (0.05, 0.01, 0.1),
+                "regularization": (0.01, 0.001, 0.03),
+                "iterations": (100, 200),
+            },
+            "implicit",
+        ),
+        Peer("itemknn", itemknn, {"K": (100, 20, 50, 200, 300)}, "implicit"),
+    )
+}
+"""By name."""
