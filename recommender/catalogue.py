@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,9 @@ from recommender.features import Encoded, Features, tokens
 from recommender.ids import UNKNOWN
 from recommender.popularity import promised_popularity
 from recommender.snapshot import Snapshot, Table
+
+HEADINGS_KEPT = 16_384
+"""Headings of rows held as Python objects, 4 MB; everyone is shown much the same items."""
 
 
 class ItemChange(NamedTuple):
@@ -131,6 +134,7 @@ class Catalogue:
         self.sequence = int(snapshot.meta["items_sequence"])
         known = np.arange(snapshot.n_items) < snapshot.n_known_items
         self._blocks = cases.item_blocks(known, np.diff(snapshot.item_rows.indptr) > 0)
+        self._headings: dict[int, tuple[str, str | None, int]] = {}
         self.masked = ~snapshot.available | (self._blocks == cases.NOTHING_KNOWN)
 
     def __len__(self) -> int:
@@ -161,15 +165,13 @@ class Catalogue:
 
     def headings(self, indices: Sequence[int]) -> list[tuple[str, str | None, int]]:
         """Item id, title and block of the table of cases, by position as for `item`."""
-        snapshot, n_items = self.snapshot, self.snapshot.n_items
-        old = [index for index in indices if index < n_items]
-        named = zip(snapshot.item_ids.ids_of(old), snapshot.titles.take(old), self._blocks[old].tolist(), strict=True)
-        return [
-            (item_id, title or None, block)
-            for item_id, title, block in (
-                next(named) if index < n_items else self.fresh.details[index - n_items][:3] for index in indices
-            )
-        ]
+        n_items, kept = self.snapshot.n_items, self._headings
+        missing = [index for index in indices if index < n_items and index not in kept]
+        if missing:
+            if len(kept) + len(missing) > HEADINGS_KEPT:
+                kept = self._headings = {index: kept[index] for index in indices if index in kept}
+            kept.update(zip(missing, self._read_headings(missing), strict=True))
+        return [kept[index] if index < n_items else self.fresh.details[index - n_items][:3] for index in indices]
 
     def find(self, item_id: str) -> CatalogueItem | None:
         """Details of an item, available or not; None for one that the catalogue does not have."""
@@ -184,6 +186,11 @@ class Catalogue:
         vectors = [self._vector(item_id) for item_id in item_ids]
         found = [vector for vector in vectors if vector is not None]
         return np.stack(found) if found else np.zeros((0, self.snapshot.no_components), np.float32)
+
+    def _read_headings(self, rows: Sequence[int]) -> Iterator[tuple[str, str | None, int]]:
+        snapshot = self.snapshot
+        titles = [title or None for title in snapshot.titles.take(rows)]
+        return zip(snapshot.item_ids.ids_of(rows), titles, self._blocks[rows].tolist(), strict=True)
 
     def _vector(self, item_id: str) -> NDArray[np.float32] | None:
         row = self.fresh.rows.get(item_id, UNKNOWN)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -13,9 +12,8 @@ from numpy.typing import NDArray
 
 from recommender import cases
 from recommender.catalogue import Catalogue, CatalogueItem
+from recommender.choosing import Chosen, Wish, choose
 from recommender.features import Encoded
-from recommender.filters import Filter
-from recommender.ids import UNKNOWN
 from recommender.popularity import promised_popularity
 from recommender.queries import (
     Contribution,
@@ -30,12 +28,12 @@ from recommender.queries import (
     UnscoredItem,
     UserState,
 )
-from recommender.ranking import merged_top_k, top_k
+from recommender.ranking import EVERYTHING
 from recommender.snapshot import UserVector
 
 WITHDRAWN = "the item is deleted or not available"
-SCORES_AT_ONCE = 16_000_000
-"""Float32 scores held at a time: 64 MB."""
+NOBODY = UserVector(np.zeros(0, np.float32), 0.0, cases.NOTHING_KNOWN, "popular")
+"""A user of whom nothing is known."""
 
 
 class Person(NamedTuple):
@@ -92,15 +90,11 @@ class Recommender:
         a fallback, the strategy is ``none`` and there are no items.
         """
         people = [self._person(query, state) for query, state in zip(queries, states, strict=True)]
-        size = max(1, SCORES_AT_ONCE // max(1, len(self.catalogue)))
-        answers: list[Recommendations] = []
-        pairs = iter(zip(queries, people, strict=True))
-        while chunk := list(islice(pairs, size)):
-            scores = self._scores([person.vector for _, person in chunk])
-            answers.extend(
-                self._answer(query, person, own, degraded) for (query, person), own in zip(chunk, scores, strict=True)
-            )
-        return answers
+        chosen = choose(self.catalogue, [_wish(*each) for each in zip(queries, people, strict=True)])
+        return [
+            self._answer(query, person, own, degraded)
+            for query, person, own in zip(queries, people, chosen, strict=True)
+        ]
 
     def score_many(self, queries: Sequence[Query], states: Sequence[UserState]) -> NDArray[np.float32]:
         """Scores of the whole catalogue, nothing masked, float32 of shape (n_queries, n_items)."""
@@ -142,12 +136,9 @@ class Recommender:
 
     def popular(self, k: int, filters: Sequence[str] = ()) -> Popular:
         """What everyone gets, best first."""
-        scores = self._baseline()
-        self._mask(scores, filters)
-        chosen = self._chosen(scores, k)
-        headings = zip(self.catalogue.headings(chosen), scores[chosen].tolist(), strict=True)
-        items = [PopularItem(item_id, _short(score), title) for (item_id, title, _), score in headings]
-        return Popular(items, self.version)
+        [chosen] = choose(self.catalogue, [Wish(NOBODY, k, filters=tuple(filters))])
+        headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
+        return Popular([PopularItem(item_id, score, title) for (item_id, title, _), score in headings], self.version)
 
     def _person(self, query: Query, state: UserState) -> Person:
         snapshot = self.snapshot
@@ -181,82 +172,29 @@ class Recommender:
     def _baseline(self) -> NDArray[np.float32]:
         return np.concatenate([self.snapshot.popularity, self.catalogue.fresh.popularity])
 
-    def _answer(
-        self, query: Query, person: Person, scores: NDArray[np.float32], degraded: Sequence[str]
-    ) -> Recommendations:
+    def _answer(self, query: Query, person: Person, chosen: Chosen, degraded: Sequence[str]) -> Recommendations:
         user = person.vector
-        strategy = user.strategy
-        if strategy == "popular" and query.fallback == "none":
-            strategy, chosen = "none", []
-        else:
-            self._mask(scores, query.filter)
-            self._mask_ids(scores, query, person)
-            chosen = self._chosen(scores, query.k)
+        nothing = user.strategy == "popular" and query.fallback == "none"
         return Recommendations(
             query.user_id,
-            strategy,
+            "none" if nothing else user.strategy,
             cases.NUMERALS[user.case_row],
-            self._listed(user, chosen, scores[chosen].tolist(), explain=query.explain),
+            self._listed(user, chosen, explain=query.explain),
             self.version,
             secrets.token_hex(16),
             _distinct(person.ignored),
             list(degraded),
         )
 
-    def _mask(self, scores: NDArray[np.float32], filters: Sequence[str]) -> None:
-        n_items, fresh = self.snapshot.n_items, self.catalogue.fresh
-        scores[:n_items][self.catalogue.masked] = -np.inf
-        scores[n_items:][~fresh.live] = -np.inf
-        if filters:
-            wanted = Filter.parse(filters)
-            scores[:n_items][~wanted.rows(self.snapshot)] = -np.inf
-            scores[n_items:][[not wanted.holds(words) for words in fresh.tokens]] = -np.inf
-
-    def _mask_ids(self, scores: NDArray[np.float32], query: Query, person: Person) -> None:
-        excluded = list(query.exclude)
-        if query.exclude_seen:
-            excluded += person.recent
-            scores[person.seen] = -np.inf
-            scores[self._fresh_rows_of(person.seen)] = -np.inf
-        scores[self._positions(excluded)] = -np.inf
-        if query.candidates is not None:
-            kept = np.zeros(len(scores), np.bool_)
-            kept[self._positions(query.candidates)] = True
-            scores[~kept] = -np.inf
-
-    def _positions(self, item_ids: Sequence[str]) -> list[int]:
-        """Positions of items, both of one that was replaced."""
-        snapshot, fresh = self.snapshot, self.catalogue.fresh
-        rows = [int(row) for row in snapshot.item_ids.indices_of(item_ids) if row != UNKNOWN]
-        return rows + [snapshot.n_items + fresh.rows[item_id] for item_id in item_ids if item_id in fresh.rows]
-
-    def _fresh_rows_of(self, rows: NDArray[np.int32]) -> NDArray[np.int64]:
-        places = self.catalogue.fresh.places
-        return self.snapshot.n_items + np.flatnonzero(np.isin(places, rows))
-
-    def _chosen(self, scores: NDArray[np.float32], k: int) -> list[int]:
-        n_items, fresh = self.snapshot.n_items, self.catalogue.fresh
-        old = top_k(scores[:n_items], k)
-        if not fresh.n:
-            return [int(index) for index in old]
-        new = top_k(scores[n_items:], k)
-        positions = np.concatenate([old, new + n_items])
-        places = np.concatenate([old.astype(np.int64), fresh.places[new]])
-        return [int(index) for index in positions[merged_top_k(scores[positions], places, k)]]
-
-    def _listed(
-        self, user: UserVector, chosen: Sequence[int], scores: Sequence[float], *, explain: bool
-    ) -> list[ScoredItem]:
-        headings = zip(self.catalogue.headings(chosen), scores, strict=True)
-        items = [
-            ScoredItem(item_id, _short(score), cases.numeral(user.case_row, block), title)
-            for (item_id, title, block), score in headings
-        ]
+    def _listed(self, user: UserVector, chosen: Chosen, *, explain: bool) -> list[ScoredItem]:
+        numerals = [cases.numeral(user.case_row, block) for block in range(4)]
+        headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
+        items = [ScoredItem(item_id, score, numerals[block], title) for (item_id, title, block), score in headings]
         if not explain:
             return items
         return [
             msgspec.structs.replace(item, explanation=self._explanation(user, self.catalogue.item(index), score))
-            for item, index, score in zip(items, chosen, scores, strict=True)
+            for item, index, score in zip(items, chosen.positions, chosen.scores.tolist(), strict=True)
         ]
 
     def _explanation(self, user: UserVector, item: CatalogueItem, score: float) -> list[Contribution]:
@@ -286,9 +224,27 @@ class Recommender:
         return promised_popularity(self.snapshot.popularity_weights, features)
 
 
+def _wish(query: Query, person: Person) -> Wish:
+    user = person.vector
+    nothing = user.strategy == "popular" and query.fallback == "none"
+    return Wish(
+        user,
+        0 if nothing else query.k,
+        [*query.exclude, *person.recent] if query.exclude_seen else query.exclude,
+        person.seen if query.exclude_seen else EVERYTHING,
+        tuple(query.filter),
+        None if query.candidates is None else tuple(query.candidates),
+    )
+
+
 def _short(number: float) -> float:
     """As many digits as a float32 has, so that 2.31 is not printed as 2.309999942779541."""
     return float(f"{number:.7g}")
+
+
+def _short_all(numbers: NDArray[np.float32]) -> list[float]:
+    """`_short` of each, written in one go."""
+    return [float(text) for text in ("%.7g " * len(numbers) % tuple(numbers.tolist())).split()]
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -1,0 +1,151 @@
+"""Choosing items of a catalogue: which blocks are scored, what is masked, and who shares a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.catalogue import Catalogue
+from recommender.filters import Filter
+from recommender.ids import UNKNOWN
+from recommender.ranking import EVERYTHING, Best, Users, best_rows, merged
+from recommender.snapshot import Table, UserVector
+
+LISTED_BELOW = 1 / 8
+"""Share of the rows below which a filter's rows are scored from a list: jumping costs more than passing by."""
+
+
+class Wish(NamedTuple):
+    """What one query may get."""
+
+    user: UserVector
+    k: int
+    excluded: Sequence[str] = ()
+    """Item ids."""
+    seen: NDArray[np.int32] = EVERYTHING
+    """Rows of the snapshot, in any order."""
+    filters: tuple[str, ...] = ()
+    candidates: tuple[str, ...] | None = None
+
+    @property
+    def company(self) -> tuple[bool, tuple[str, ...], tuple[str, ...] | None]:
+        """What wishes must have in common to be chosen for in one pass."""
+        return self.user.strategy == "popular", self.filters, self.candidates
+
+
+class Chosen(NamedTuple):
+    """Positions in the catalogue, best first, and their scores."""
+
+    positions: list[int]
+    scores: NDArray[np.float32]
+
+
+class _Part(NamedTuple):
+    """What may be returned of one block."""
+
+    masked: NDArray[np.bool_]
+    rows: NDArray[np.int32] | None
+    """Only these, in catalogue order; None for all."""
+
+
+def choose(catalogue: Catalogue, wishes: Sequence[Wish]) -> list[Chosen]:
+    """Best items for each wish; those of equal `Wish.company` share one pass over the item block.
+
+    Returns
+    -------
+    At most `k` each, by falling score, equal scores in catalogue order; never one that is masked, excluded,
+    seen, filtered or no candidate. Positions are rows of the snapshot, then of the fresh block.
+    """
+    together: dict[object, list[int]] = {}
+    for number, wish in enumerate(wishes):
+        together.setdefault(wish.company, []).append(number)
+    chosen: dict[int, Chosen] = {}
+    for numbers in together.values():
+        chosen |= zip(numbers, _choose_together(catalogue, [wishes[number] for number in numbers]), strict=True)
+    return [chosen[number] for number in range(len(wishes))]
+
+
+def _choose_together(catalogue: Catalogue, wishes: Sequence[Wish]) -> list[Chosen]:
+    popular, filters, candidates = wishes[0].company
+    wanted = Filter.parse(filters) if filters else None
+    users = _users([wish.user for wish in wishes], popular=popular)
+    ks = [wish.k for wish in wishes]
+    part = _old_part(catalogue, wanted, candidates)
+    block = _width_zero(catalogue.snapshot.popularity) if popular else catalogue.snapshot.items
+    excluded = [_old_rows(catalogue, wish) for wish in wishes]
+    old = best_rows(*block, users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
+    fresh = catalogue.fresh
+    if not fresh.n:
+        return [Chosen(best.rows.tolist(), best.scores) for best in old]
+    part = _fresh_part(catalogue, wanted, candidates)
+    block = _width_zero(fresh.popularity) if popular else fresh.items
+    excluded = [_fresh_rows(catalogue, wish) for wish in wishes]
+    new = best_rows(*block, users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
+    return [_merged(catalogue, *each) for each in zip(old, new, ks, strict=True)]
+
+
+def _users(users: Sequence[UserVector], *, popular: bool) -> Users:
+    if popular:
+        return Users(np.zeros((len(users), 0), np.float32), np.zeros(len(users), np.float32))
+    return Users(
+        np.array([user.vector for user in users], np.float32), np.array([user.bias for user in users], np.float32)
+    )
+
+
+def _width_zero(popularity: NDArray[np.float32]) -> Table:
+    """The baseline as a block: every vector is empty, and what is left of a score is the bias."""
+    return Table(np.zeros((len(popularity), 0), np.float32), popularity)
+
+
+def _merged(catalogue: Catalogue, old: Best, new: Best, k: int) -> Chosen:
+    order, scores = merged(old, new, catalogue.fresh.places[new.rows], k)
+    positions = np.concatenate([old.rows, new.rows + np.int32(catalogue.snapshot.n_items)])
+    return Chosen(positions[order].tolist(), scores)
+
+
+def _old_part(catalogue: Catalogue, wanted: Filter | None, candidates: Sequence[str] | None) -> _Part:
+    snapshot, masked = catalogue.snapshot, catalogue.masked
+    rows = None if candidates is None else _known(snapshot.item_ids.indices_of(candidates))
+    if wanted is None:
+        return _Part(masked, rows)
+    kept = wanted.rows(snapshot)
+    if rows is not None:
+        return _Part(masked, rows[kept[rows]])
+    if np.count_nonzero(kept) < LISTED_BELOW * len(kept):
+        return _Part(masked, np.flatnonzero(kept).astype(np.int32))
+    return _Part(masked | ~kept, None)
+
+
+def _fresh_part(catalogue: Catalogue, wanted: Filter | None, candidates: Sequence[str] | None) -> _Part:
+    fresh = catalogue.fresh
+    rows = np.arange(fresh.n) if candidates is None else _positions(catalogue, candidates)
+    if wanted is not None:
+        rows = rows[[wanted.holds(fresh.tokens[row]) for row in rows]]
+    rows = rows[np.argsort(fresh.places[rows])]
+    return _Part(~fresh.live, rows.astype(np.int32))
+
+
+def _old_rows(catalogue: Catalogue, wish: Wish) -> NDArray[np.int32]:
+    """Rows of the snapshot that the wish must not get, rising."""
+    if not wish.excluded:
+        return np.sort(wish.seen)
+    return np.sort(np.concatenate([wish.seen, _known(catalogue.snapshot.item_ids.indices_of(wish.excluded))]))
+
+
+def _fresh_rows(catalogue: Catalogue, wish: Wish) -> NDArray[np.int32]:
+    """Rows of the fresh block that the wish must not get, rising."""
+    replaced = np.flatnonzero(np.isin(catalogue.fresh.places, wish.seen))
+    return np.union1d(_positions(catalogue, wish.excluded), replaced).astype(np.int32)
+
+
+def _positions(catalogue: Catalogue, item_ids: Sequence[str]) -> NDArray[np.int64]:
+    rows = catalogue.fresh.rows
+    return np.array(sorted({rows[item_id] for item_id in item_ids if item_id in rows}), np.int64)
+
+
+def _known(indices: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Those that are there, rising, each once."""
+    return np.unique(indices[indices != UNKNOWN])
