@@ -13,16 +13,22 @@ from fastapi import Request
 from deployments.problems import Problem
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+READ_WITHIN_S = 5.0
+"""For a body to arrive as a whole; below Serve's own limit for a request, whose answer would be no problem+json."""
 PASSED_OVER_BYTES, PASSED_OVER_S = 64 * 1024 * 1024, 1.0
 """How much of what is too large is read and dropped, so that its sender gets to read the answer."""
 LONGEST_MESSAGE = 200
+MOST_DIGITS = 20
+"""Of a length that is looked at as a number; Python refuses to read one of thousands."""
 
 T = TypeVar("T")
 
 
 async def read(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
-    """Decode a body, or answer 413, 415 or 422 with where and why."""
+    """Decode a body, or answer 408, 413, 415 or 422 with where and why."""
     _check_media_type(request.headers.get("content-type", "application/json"))
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Problem(415, "send the body as it is, without a content-encoding")
     return decode(await _bytes(request), decoder)
 
 
@@ -51,18 +57,28 @@ def _check_media_type(content_type: str) -> None:
 async def _bytes(request: Request) -> bytes:
     announced = request.headers.get("content-length", "0")
     stream = request.stream()
-    if not announced.isdigit() or int(announced) <= MAX_BODY_BYTES:
-        parts, size = [], 0
-        async for part in stream:
-            size += len(part)
-            if size > MAX_BODY_BYTES:
-                break
-            parts.append(part)
-        else:
-            return b"".join(parts)
+    if not announced.isdigit() or (len(announced) < MOST_DIGITS and int(announced) <= MAX_BODY_BYTES):
+        try:
+            async with asyncio.timeout(READ_WITHIN_S):
+                body = await _up_to_the_limit(stream)
+        except TimeoutError:
+            detail = f"a body has to arrive within {READ_WITHIN_S:g} s"
+            raise Problem(408, detail, headers={"Connection": "close"}) from None
+        if body is not None:
+            return body
     await _pass_over(stream)
     # there may be more of it: the connection cannot be used again
     raise Problem(413, f"a body has at most {MAX_BODY_BYTES} bytes", headers={"Connection": "close"})
+
+
+async def _up_to_the_limit(stream: AsyncIterator[bytes]) -> bytes | None:
+    """The whole body; None as soon as it is too large."""
+    body = bytearray()
+    async for part in stream:
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            return None
+    return bytes(body)
 
 
 async def _pass_over(stream: AsyncIterator[bytes]) -> None:

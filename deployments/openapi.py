@@ -48,7 +48,7 @@ def documented(result: Any, *failures: int, status: int = 200, body: Any = None)
     body
         Type of the request's body.
     """
-    statuses = [*failures, *ALWAYS, *((413, 415) if body else ())]
+    statuses = [*failures, *ALWAYS, *((408, 413, 415) if body else ())]
     problem = {"application/problem+json": {"schema": _schema(ProblemDetails)}}
     responses: dict[int, Any] = {
         each: {"description": HTTPStatus(each).phrase, "content": problem} for each in sorted(set(statuses))

@@ -1,4 +1,4 @@
-"""Connection: a Redis behind a URL. Bounded connections, one deadline a call, our errors, no silent retry."""
+"""Connection: a Redis behind a URL. Bounded connections, a deadline for each call, our errors, no silent retry."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from recommender.errors import InvalidDataError, StoreError, StoreFullError, StoreUnavailableError
+from recommender.stores.breaker import Breaker
 
 CONNECTIONS = 32
+PROBE_S = 2.0
+"""For a server that did not answer in time to answer at all; enough to connect over a wide network with TLS."""
 FULL = ("BACKLOG", "OOM", "MISCONF")
 """Answers of a server that reads but takes nothing more: cap of the log, memory, disk."""
 AWAY = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "UNKILLABLE")
@@ -26,14 +30,14 @@ AWAY = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", 
 
 
 class Connection:
-    """Asks one server, within one deadline.
+    """Asks one server. A call has a deadline; after one that was missed, calls fail at once until it answers.
 
     Parameters
     ----------
     url
         ``redis://``, ``rediss://`` or ``unix://``; its password shows up nowhere.
     timeout_s
-        For a call as a whole: waiting for a free connection, connecting, the answer.
+        For a call as a whole, at most: waiting for a free connection, connecting, the answer.
 
     Raises
     ------
@@ -48,8 +52,8 @@ class Connection:
                 url,
                 max_connections=CONNECTIONS,
                 timeout=timeout_s,
-                socket_timeout=timeout_s,
-                socket_connect_timeout=timeout_s,
+                socket_timeout=max(timeout_s, PROBE_S),
+                socket_connect_timeout=max(timeout_s, PROBE_S),
                 # with RESP3, redis-py 8.1 keeps connections of a server that has restarted: it skips the check
                 # for closed ones while it listens for notes about maintenance
                 protocol=2,
@@ -61,14 +65,15 @@ class Connection:
             raise InvalidDataError("the URL of the store is malformed") from None
         self._client = redis.Redis.from_pool(pool)
         self._timeout_s = timeout_s
+        self._breaker = Breaker(self._probe)
         self._scripts: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         return f"<Connection: {self._name}>"
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[Any]:
-        """The client, for one call.
+    async def session(self, within_s: float | None = None) -> AsyncIterator[Any]:
+        """The client, for one call, which may have less time than others.
 
         Raises
         ------
@@ -77,12 +82,16 @@ class Connection:
         InvalidDataError
             An id cannot be encoded.
         """
+        if self._breaker.is_open:
+            raise StoreUnavailableError(f"the store at {self._name} does not answer")
+        timeout_s = min(within_s or self._timeout_s, self._timeout_s)
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s):
                 yield self._client
-        except TimeoutError as error:
+        except (TimeoutError, RedisTimeoutError) as error:
+            self._breaker.trip()
             raise StoreUnavailableError(
-                f"the store at {self._name} did not answer within {self._timeout_s * 1e3:.0f} ms"
+                f"the store at {self._name} did not answer within {timeout_s * 1e3:.0f} ms"
             ) from error
         except (RedisConnectionError, ReadOnlyError, OSError) as error:
             raise StoreUnavailableError(f"the store at {self._name} is away: {_words(error)}") from error
@@ -93,19 +102,24 @@ class Connection:
         except UnicodeEncodeError as error:
             raise InvalidDataError(f"an id is no Unicode text: {error.reason}") from error
 
-    async def run(self, script: str, prefix: str, arguments: Iterable[Any] = ()) -> Any:
+    async def run(self, script: str, prefix: str, arguments: Iterable[Any] = (), within_s: float | None = None) -> Any:
         """Run a script of this folder in one round trip; one more when the server has just started.
 
         The second one repeats nothing: a server that does not know a script has not run it.
         """
-        async with self.session() as client:
+        async with self.session(within_s) as client:
             if script not in self._scripts:
                 self._scripts[script] = client.register_script(_source(script))
             return await self._scripts[script](keys=[prefix], args=arguments)
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._breaker.close()
         await self._client.aclose()
+
+    async def _probe(self) -> None:
+        async with asyncio.timeout(PROBE_S):
+            await self._client.ping()
 
 
 def without_secrets(url: str) -> str:

@@ -53,6 +53,9 @@ MAX_BACKLOG = 1_000_000
 EVENT_ID_WINDOW_S = 7 * 86_400
 FETCH_TIMEOUT_S = 0.05
 TIMEOUT_S = 2.0
+PROMPTLY_S, RECORD_S = 0.25, 0.001
+"""A call has so long, and so much longer for each of its records, up to `TIMEOUT_S`: one who writes a single
+interaction to a store that hangs should hear so soon, one who writes ten thousand may wait."""
 MOST_POISON = 10_000
 PAGE = 1000
 
@@ -74,7 +77,7 @@ class RedisStore:
     fetch_timeout_s
         For `fetch`, on the path of every request.
     timeout_s
-        For every other call.
+        For every other call, at most; see `PROMPTLY_S`.
 
     Raises
     ------
@@ -106,12 +109,12 @@ class RedisStore:
         """See `InteractionLog`."""
         distinct = _without_repeats(interactions)
         arguments = [self._max_backlog, self._event_id_window_s, *_append_arguments(distinct)]
-        accepted, _, last_offset = await self._run("append", arguments)
+        accepted, _, last_offset = await self._run("append", arguments, len(distinct))
         return Appended(accepted, len(interactions) - accepted, last_offset)
 
     async def read(self, after: int, limit: int) -> list[LogEntry]:
         """See `InteractionLog`."""
-        async with self._connection.session() as client:
+        async with self._connection.session(_within_s(limit)) as client:
             found = await client.xrange(self._prefix + "log", f"{after + 1}-0", "+", count=limit)
         return [_entry(*each) for each in found]
 
@@ -119,7 +122,7 @@ class RedisStore:
         """See `InteractionLog`."""
         poison = [(entry.offset, entry.event) for entry in entries if isinstance(entry.event, Poison)]
         words = [word for offset, event in poison for word in (offset, event.reason, event.payload)]
-        await self._run("set_aside", [MOST_POISON, *words])
+        await self._run("set_aside", [MOST_POISON, *words], len(poison))
 
     async def poisoned(self, limit: int) -> list[LogEntry]:
         """See `InteractionLog`."""
@@ -141,7 +144,7 @@ class RedisStore:
             trimmed = page[-1].offset
             users = {entry.event.user_id for entry in page if isinstance(entry.event, Interaction)}
             deleted = {entry.event.user_id for entry in page if isinstance(entry.event, UserDeleted)}
-            await self._run("trim", [trimmed, len(users), *users, *deleted])
+            await self._run("trim", [trimmed, len(users), *users, *deleted], PAGE)
 
     async def state(self) -> LogState:
         """See `InteractionLog`."""
@@ -225,19 +228,19 @@ class RedisStore:
         await self._hot.close()
         await self._connection.close()
 
-    async def _run(self, script: str, arguments: Iterable[Any] = ()) -> Any:
-        return await self._connection.run(script, self._prefix, arguments)
+    async def _run(self, script: str, arguments: Iterable[Any] = (), records: int = 1) -> Any:
+        return await self._connection.run(script, self._prefix, arguments, _within_s(records))
 
     async def _records(self, letter: str, ids: Sequence[str]) -> list[bytes | None]:
         if not ids:
             return []
-        async with self._connection.session() as client:
+        async with self._connection.session(_within_s(len(ids))) as client:
             found: list[bytes | None] = await client.mget([f"{self._prefix}{letter}:{an_id}" for an_id in ids])
         return found
 
     async def _put(self, letter: str, name: str, records: Iterable[tuple[str, bytes]]) -> list[bool]:
-        arguments = [letter, name, *(word for record in records for word in record)]
-        return [bool(each) for each in await self._run("put", arguments)]
+        words = [word for record in records for word in record]
+        return [bool(each) for each in await self._run("put", [letter, name, *words], len(words) // 2)]
 
     async def _changed_users(self, after: int, limit: int) -> list[tuple[int, str, User | None]]:
         found = await self._changed("u", "users", after, limit)
@@ -248,9 +251,13 @@ class RedisStore:
         return [(sequence, item_id, unpack_item(record)) for sequence, item_id, record in found]
 
     async def _changed(self, letter: str, name: str, after: int, limit: int) -> list[tuple[int, str, bytes | None]]:
-        page, records = await self._run("page", [letter, name, after, limit])
+        page, records = await self._run("page", [letter, name, after, limit], limit)
         ids = zip(page[::2], page[1::2], records, strict=True)
         return [(int(sequence), an_id.decode(), record) for an_id, sequence, record in ids]
+
+
+def _within_s(records: int) -> float:
+    return PROMPTLY_S + RECORD_S * records
 
 
 def _without_repeats(interactions: Sequence[Interaction]) -> list[Interaction]:
