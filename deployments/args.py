@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deployments.secrets import secret
 from recommender.incremental import IncrementSettings
 from recommender.schedule import Schedule
 from recommender.training import ModelSettings
@@ -18,7 +19,8 @@ _DEFAULTS, _INCREMENT, _SCHEDULE = ModelSettings(), IncrementSettings(), Schedul
 
 class _Strict(BaseModel):
     # a misspelt key is an error, not a default; frozen, because replicas share what they are given
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    # what was given is not repeated in an error: it may be a URL with a password
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), hide_input_in_errors=True)
 
 
 class ModelArgs(_Strict):
@@ -70,14 +72,14 @@ class TrainingArgs(_Strict):
 class AppArgs(_Strict):
     """Everything under ``args:`` in serve_config.yaml.
 
-    The environment overrides three of them: ``RECOMMENDER_DATASET``, ``RECOMMENDER_REDIS_URL`` and
-    ``RECOMMENDER_STATE_DIR``.
+    The environment overrides three of them: ``RECOMMENDER_DATASET``, ``RECOMMENDER_REDIS_URL`` (or a file with
+    it, ``RECOMMENDER_REDIS_URL_FILE``) and ``RECOMMENDER_STATE_DIR``.
     """
 
     dataset: str = "movielens-100k"
     """Bootstraps an empty `state_dir`: ``movielens-100k``, ``synthetic``, a folder, or ``none``."""
-    redis_url: str = "embedded"
-    """``embedded``, ``redis://…``, ``rediss://…`` or ``unix://…``."""
+    redis_url: Annotated[str, Field(repr=False)] = "embedded"
+    """``embedded``, ``redis://…``, ``rediss://…`` or ``unix://…``; one with a password belongs in a file."""
     state_dir: str = ".recommender"
     """Interaction log, archive and model registry."""
     model: ModelArgs = ModelArgs()
@@ -89,5 +91,6 @@ class AppArgs(_Strict):
 
     def with_environment(self) -> "AppArgs":
         """These, with what the environment overrides."""
-        names = {name: os.environ.get(f"RECOMMENDER_{name.upper()}") for name in ("dataset", "redis_url", "state_dir")}
+        names = {name: os.environ.get(f"RECOMMENDER_{name.upper()}") for name in ("dataset", "state_dir")}
+        names["redis_url"] = secret("RECOMMENDER_REDIS_URL")
         return self.model_copy(update={name: value for name, value in names.items() if value})

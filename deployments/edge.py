@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deployments import security
 from deployments.exposure import is_open_to_others
 from deployments.problems import problem_of
+from deployments.rates import Rates
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -14,8 +15,12 @@ HEADERS = (
 )
 
 
+NOBODY = b""
+"""Whoever asks while there are no keys."""
+
+
 class Edge:
-    """Checks the key, routes by the path as it was sent, and turns what slips through into a problem.
+    """Checks the key and its rate, routes by the path as it was sent, and turns what slips through into a problem.
 
     Parameters
     ----------
@@ -26,6 +31,7 @@ class Edge:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._keys = security.Keys.from_environment()
+        self._rates = Rates.from_environment()
         self._is_open: bool | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,6 +53,8 @@ class Edge:
             client = self._client(scope)
             authorization = security.header(scope["headers"], b"authorization")
             security.check(self._keys, scope["method"], scope["path"], authorization, client)
+            if security.needed_scope(scope["method"], scope["path"]) is not None:
+                self._rates.take(security.key_in(authorization) or NOBODY)
             await self._app(scope, receive, watched)
         except Exception as error:
             if started:

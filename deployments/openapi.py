@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 REFERENCE = "#/components/schemas/{name}"
 
-ALWAYS = (400, 401, 403, 422, 503)
+ALWAYS = (400, 401, 403, 422, 429, 503)
 """Statuses that any route may answer."""
 
 _types: list[Any] = []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
-import os
 from collections.abc import Mapping, Sequence
 
 from deployments.problems import Problem
+from deployments.secrets import secret
 
 VARIABLE = "RECOMMENDER_API_KEYS"
 SCOPES = ("read", "write", "admin")
@@ -18,12 +19,12 @@ READING_POSTS = frozenset({"/v1/recommendations", "/v1/rank"})
 
 
 class Keys:
-    """API keys and their scopes.
+    """API keys and their scopes. Only their SHA-256 is kept: they are random, so that no slower hash is needed.
 
     Parameters
     ----------
     listed
-        ``read:KEY,write:KEY,admin:KEY``, several of each allowed; empty for none.
+        ``read:KEY,write:KEY,admin:KEY``, several of each allowed, separated by commas or lines; empty for none.
 
     Raises
     ------
@@ -33,29 +34,43 @@ class Keys:
 
     def __init__(self, listed: str) -> None:
         self._keys: list[tuple[str, bytes]] = []
-        for number, entry in enumerate(filter(None, (each.strip() for each in listed.split(","))), 1):
+        for number, entry in enumerate(
+            filter(None, (each.strip() for each in listed.replace("\n", ",").split(","))), 1
+        ):
             scope, colon, key = entry.partition(":")
             if scope not in SCOPES or not colon or not key:
                 raise ValueError(f"entry {number} of {VARIABLE} is not read:KEY, write:KEY or admin:KEY")
-            self._keys.append((scope, key.encode()))
+            self._keys.append((scope, _digest(key)))
 
     @classmethod
     def from_environment(cls) -> Keys:
-        """Keys of the environment variable."""
-        return cls(os.environ.get(VARIABLE, ""))
+        """Keys of the environment variable, or of the file that ``RECOMMENDER_API_KEYS_FILE`` names."""
+        return cls(secret(VARIABLE))
+
+    def __repr__(self) -> str:
+        return f"<Keys: {', '.join(scope for scope, _ in self._keys) or 'none'}>"
 
     def __bool__(self) -> bool:
         return bool(self._keys)
 
     def scope_of(self, authorization: str | None) -> str | None:
         """Widest scope of the key in an ``Authorization`` header; None when it is not valid."""
-        scheme, _, given = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer":
+        offered = key_in(authorization)
+        if offered is None:
             return None
-        offered = given.strip().encode()
         # every key is compared, in constant time: how long it takes says nothing of them
         found = [scope for scope, key in self._keys if hmac.compare_digest(key, offered)]
         return max(found, key=SCOPES.index, default=None)
+
+
+def key_in(authorization: str | None) -> bytes | None:
+    """SHA-256 of the key in an ``Authorization`` header; None when there is none."""
+    scheme, _, given = (authorization or "").partition(" ")
+    return _digest(given.strip()) if scheme.lower() == "bearer" else None
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 def needed_scope(method: str, path: str) -> str | None:

@@ -6,20 +6,28 @@ import threading
 import time
 from typing import NamedTuple
 
+PATIENCE_S = 15.0
+
 
 class Answer(NamedTuple):
     at: float
     status: int
+    """0 when the connection ended without an answer."""
     body: dict
     ms: float
+    may_come_back: bool = False
+    """Whether the answer says when to."""
 
 
 class SteadyLoad:
-    """Asks `path(n)` over a few keep-alive connections, in a thread of its own, until it is stopped."""
+    """Asks `path(n)` over a few keep-alive connections, in a thread of its own, until it is stopped.
 
-    def __init__(self, port: int, path, *, per_s: float = 80, connections: int = 4) -> None:
+    With `body`, sends ``body(n)`` there; an answer that does not come within `PATIENCE_S` counts as none.
+    """
+
+    def __init__(self, port: int, path, *, body=None, per_s: float = 80, connections: int = 4) -> None:
         self.answers: list[Answer] = []
-        self._port, self._path = port, path
+        self._port, self._path, self._body = port, path, body
         self._pause = connections / per_s
         self._connections = connections
         self._stopped = threading.Event()
@@ -44,18 +52,46 @@ class SteadyLoad:
         await asyncio.gather(*(self._client(number) for number in range(self._connections)))
 
     async def _client(self, turn: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        link = None
         due = time.perf_counter()
         while not self._stopped.is_set():
             begin = time.perf_counter()
-            writer.write(f"GET {self._path(turn)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-            head = await reader.readuntil(b"\r\n\r\n")
-            lines = head.lower().split(b"\r\n")
-            length = next(int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:"))
-            body = json.loads(await reader.readexactly(length))
+            try:
+                link = link or await asyncio.open_connection("127.0.0.1", self._port)
+                async with asyncio.timeout(PATIENCE_S):
+                    status, body, may_come_back = await _exchange(*link, self._request(turn))
+            except (OSError, asyncio.IncompleteReadError, TimeoutError):
+                status, body, may_come_back = 0, {}, False
+                if link is not None:
+                    link[1].close()
+                link = None
             ms = (time.perf_counter() - begin) * 1e3
-            self.answers.append(Answer(time.time(), int(lines[0].split()[1]), body, ms))
+            self.answers.append(Answer(time.time(), status, body, ms, may_come_back))
             turn += self._connections
-            due += self._pause
+            due = max(due + self._pause, begin)
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        writer.close()
+        if link is not None:
+            link[1].close()
+
+    def _request(self, turn: int) -> bytes:
+        if self._body is None:
+            return f"GET {self._path(turn)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        body = self._body(turn)
+        lines = f"POST {self._path(turn)} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        return f"{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def _exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+) -> tuple[int, dict, bool]:
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    lines = head.lower().split(b"\r\n")
+    length = next((int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:")), 0)
+    body = await reader.readexactly(length)
+    may_come_back = any(line.startswith(b"retry-after:") for line in lines)
+    try:
+        read = json.loads(body)
+    except ValueError:
+        read = {"detail": body.decode(errors="replace")}  # of the proxy, which says it in other words
+    return int(lines[0].split()[1]), read, may_come_back

@@ -1,9 +1,14 @@
 """Keys and scopes."""
 
+import pickle
+
 import pytest
 
+from deployments.args import AppArgs
+from deployments.ingress import build_api
 from deployments.problems import Problem
-from deployments.security import Keys, check, is_loopback, needed_scope
+from deployments.rates import Rates
+from deployments.security import SCOPES, Keys, check, is_loopback, key_in, needed_scope
 
 KEYS = Keys("read:r1,write:w1,admin:a1,read:r2")
 
@@ -70,3 +75,113 @@ def test_a_malformed_list_of_keys_is_refused_without_repeating_it(listed):
 )
 def test_loopback_addresses_are_recognised(host, expected):
     assert is_loopback(host) is expected
+
+
+NEEDED = {
+    ("POST", "/v1/recommendations"): "read",
+    ("POST", "/v1/rank"): "read",
+    ("POST", "/v1/interactions"): "write",
+    ("POST", "/v1/users"): "write",
+    ("POST", "/v1/items"): "write",
+    ("PUT", "/v1/users/{user_id}"): "write",
+    ("PUT", "/v1/items/{item_id}"): "write",
+    ("DELETE", "/v1/users/{user_id}"): "write",
+    ("DELETE", "/v1/items/{item_id}"): "write",
+    ("POST", "/v1/models"): "admin",
+    ("PUT", "/v1/models/active"): "admin",
+}
+"""Of every route that is not a GET; one that is missing here fails the test, so that somebody thinks of it."""
+OPEN_TO_ALL = ("/healthz", "/readyz", "/")
+
+
+def routes() -> list[tuple[str, str]]:
+    paths = build_api().openapi()["paths"]
+    return sorted((method.upper(), path) for path, methods in paths.items() for method in methods)
+
+
+@pytest.mark.parametrize(("method", "path"), routes())
+def test_every_route_of_the_openapi_is_closed_to_narrower_scopes(method, path):
+    filled = path.replace("{user_id}", "..%2Fadmin").replace("{item_id}", "healthz")
+    given = {None: None, "nobody": "Bearer x", "read": "Bearer r1", "write": "Bearer w1", "admin": "Bearer a1"}
+    statuses = {scope: status_of(KEYS, method, filled, key) for scope, key in given.items()}
+    needed = None if path in OPEN_TO_ALL else NEEDED[method, path] if method != "GET" else "read"
+
+    if needed is None:
+        assert set(statuses.values()) == {200}
+    else:
+        allowed = SCOPES[SCOPES.index(needed) :]
+        assert statuses == {scope: 200 if scope in allowed else 403 if scope in SCOPES else 401 for scope in given}
+
+
+def test_neither_a_key_nor_what_it_was_given_as_is_kept():
+    keys = Keys("read:the-secret,admin:another")
+
+    assert "secret" not in repr(keys)
+    assert "secret" not in repr(vars(keys))
+    assert b"the-secret" not in pickle.dumps(vars(keys))
+    assert repr(keys) == "<Keys: read, admin>"
+
+
+def test_keys_come_from_a_file_one_a_line(tmp_path, monkeypatch):
+    (tmp_path / "keys").write_text("read:r\nadmin:a,write:w\n")
+    monkeypatch.setenv("RECOMMENDER_API_KEYS_FILE", str(tmp_path / "keys"))
+    keys = Keys.from_environment()
+
+    assert [keys.scope_of(f"Bearer {key}") for key in "rwax"] == ["read", "write", "admin", None]
+
+
+def test_a_file_of_keys_that_is_missing_is_refused_instead_of_opening_the_service(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECOMMENDER_API_KEYS_FILE", str(tmp_path / "none"))
+
+    with pytest.raises(ValueError, match="RECOMMENDER_API_KEYS_FILE"):
+        Keys.from_environment()
+
+
+def test_a_key_and_a_file_of_keys_at_once_are_refused_without_repeating_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECOMMENDER_API_KEYS", "read:secret")
+    monkeypatch.setenv("RECOMMENDER_API_KEYS_FILE", str(tmp_path / "keys"))
+
+    with pytest.raises(ValueError, match="not both") as refused:
+        Keys.from_environment()
+    assert "secret" not in str(refused.value)
+
+
+def test_the_url_of_the_store_comes_from_a_file_and_is_shown_nowhere(tmp_path, monkeypatch):
+    (tmp_path / "url").write_text("rediss://user:secret@host/0\n")
+    monkeypatch.setenv("RECOMMENDER_REDIS_URL_FILE", str(tmp_path / "url"))
+    args = AppArgs().with_environment()
+
+    assert args.redis_url == "rediss://user:secret@host/0"
+    assert "secret" not in repr(args)
+    with pytest.raises(ValueError, match="redis_url") as refused:
+        AppArgs(redis_url=["redis://user:secret@host"])
+    assert "secret" not in str(refused.value)
+
+
+def test_a_key_may_ask_at_its_rate_and_is_told_when_to_come_back():
+    now = 0.0
+    rates = Rates(2, clock=lambda: now)
+    rates.take(b"a")
+    rates.take(b"a")
+    rates.take(b"b")
+    with pytest.raises(Problem) as refused:
+        rates.take(b"a")
+    now = 0.5
+    rates.take(b"a")
+    with pytest.raises(Problem):
+        rates.take(b"a")
+
+    assert (refused.value.status, refused.value.headers) == (429, {"Retry-After": "1"})
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "many"])
+def test_a_rate_that_is_none_is_refused(monkeypatch, given):
+    monkeypatch.setenv("RECOMMENDER_RATE_LIMIT", given)
+
+    with pytest.raises(ValueError, match="RECOMMENDER_RATE_LIMIT"):
+        Rates.from_environment()
+
+
+def test_however_a_key_is_written_into_the_header_it_has_one_rate():
+    assert key_in("Bearer k") == key_in("bearer   k ") != key_in("Bearer l")
+    assert key_in("Basic k") is None

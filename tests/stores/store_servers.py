@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -146,7 +147,10 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
         self.cuts_answers = False
+        self.cut_share = 0.0
+        """Of the answers, which are lost with their connection."""
         self.delay_s = 0.0
+        self._chance = random.Random(1)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Proxy]:
@@ -181,7 +185,7 @@ class Proxy:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
             await asyncio.sleep(self.delay_s)
-            if self.cuts_answers:
+            if self.cuts_answers or self._chance.random() < self.cut_share:
                 break
             writer.write(data)
         writer.close()

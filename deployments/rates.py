@@ -1,0 +1,64 @@
+"""Rates: how often a key may ask, counted in each replica."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+
+from deployments.problems import Problem
+
+VARIABLE = "RECOMMENDER_RATE_LIMIT"
+BURST_S = 1.0
+"""A key that was quiet may ask for so many seconds at once."""
+
+
+class Rates:
+    """A token bucket for each key; there are as many as keys, which are few.
+
+    Parameters
+    ----------
+    per_s
+        Requests a second that a key may make of this replica; None: any number.
+    clock
+        Seconds, never going back.
+    """
+
+    def __init__(self, per_s: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_s, self._clock = per_s, clock
+        self._buckets: dict[bytes, tuple[float, float]] = {}
+
+    @classmethod
+    def from_environment(cls) -> Rates:
+        """Rate of the environment variable, in requests a second, for each replica of the ingress.
+
+        Raises
+        ------
+        ValueError
+            It is no number above 0.
+        """
+        given = os.environ.get(VARIABLE)
+        if not given:
+            return cls(None)
+        try:
+            per_s = float(given)
+        except ValueError:
+            per_s = math.nan
+        if not 0 < per_s < math.inf:
+            raise ValueError(f"{VARIABLE} is requests a second for each key and replica, a number above 0")
+        return cls(per_s)
+
+    def take(self, key: bytes) -> None:
+        """Count one request, or answer 429 with when to come back."""
+        if self._per_s is None:
+            return
+        most = max(1.0, self._per_s * BURST_S)
+        now = self._clock()
+        left, since = self._buckets.get(key, (most, now))
+        left = min(most, left + (now - since) * self._per_s)
+        if left < 1:
+            self._buckets[key] = (left, now)
+            seconds = math.ceil((1 - left) / self._per_s)
+            raise Problem(429, "this key asks too often", headers={"Retry-After": str(seconds)})
+        self._buckets[key] = (left - 1, now)

@@ -1,0 +1,28 @@
+"""Secrets of the environment, which may also lie in files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+FROM_FILE = "_FILE"
+
+
+def secret(variable: str) -> str:
+    """Value of an environment variable, or content of the file that ``VARIABLE_FILE`` names; empty when neither is set.
+
+    Raises
+    ------
+    ValueError
+        Both are set, or the file cannot be read. The message has no secret.
+    """
+    path = os.environ.get(variable + FROM_FILE)
+    value = os.environ.get(variable, "")
+    if not path:
+        return value
+    if value:
+        raise ValueError(f"set {variable} or {variable}{FROM_FILE}, not both")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the file that {variable}{FROM_FILE} names cannot be read: {type(error).__name__}") from None

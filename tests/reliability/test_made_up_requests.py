@@ -1,0 +1,25 @@
+"""Schemathesis makes up requests from our own OpenAPI, good and bad ones, and checks the answers against it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rows import FACTOR, Row
+
+pytestmark = pytest.mark.reliability
+
+
+def test_every_answer_to_a_made_up_request_is_as_documented(house, tmp_path):
+    command = [
+        str(Path(sys.executable).parent / "schemathesis"),
+        *("run", f"{house.service.url}/openapi.json", "--checks", "all"),
+        *("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", str(10 * FACTOR)),
+        *("--seed", "1", "--continue-on-failure", "--request-timeout", "10", "--no-color"),
+        *("--generation-database", "none"),
+    ]
+    ran = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=290)
+    print(ran.stdout[-20_000:], ran.stderr[-2000:])
+    Row("made-up requests", "Schemathesis, all checks and phases", 0, int(ran.returncode != 0)).write()
+
+    assert ran.returncode == 0
