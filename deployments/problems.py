@@ -13,6 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Scope
 
 from recommender.errors import (
     ArtifactError,
@@ -98,6 +100,12 @@ def problem_of(error: Exception) -> Problem:
     return Problem(500, "something went wrong here; it has been logged")
 
 
+def _methods(app: FastAPI, scope: Scope) -> list[str]:
+    """What a path can be asked; the framework names the methods of its first route only."""
+    routes = (route for route in app.routes if route.matches(scope)[0] is not Match.NONE)
+    return sorted({method for route in routes for method in getattr(route, "methods", None) or ()})
+
+
 _STATUS: Sequence[tuple[tuple[type[Exception], ...], int]] = (
     ((UnknownVersionError,), 404),
     ((ArtifactError,), 409),
@@ -109,8 +117,11 @@ _STATUS: Sequence[tuple[tuple[type[Exception], ...], int]] = (
 def install(app: FastAPI) -> None:
     """Make every error of `app` a problem."""
 
-    async def answer(_: Request, error: Exception) -> Response:
-        return problem_of(error).response()
+    async def answer(request: Request, error: Exception) -> Response:
+        problem = problem_of(error)
+        if problem.status == 405:
+            problem.headers["Allow"] = ", ".join(_methods(app, request.scope))
+        return problem.response()
 
     for kind in (Problem, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from deployments import patterns
 from recommender.filters import Filter
 from recommender.queries import Query, RankQuery
 from recommender.stores.base import Interaction, Item, User
@@ -20,11 +21,32 @@ MAX_NAME_BYTES = 128
 LATEST_TIMESTAMP = 1e11
 """Some time in the year 5138: what is later was meant to be milliseconds."""
 
-Id = Annotated[str, Meta(min_length=1, max_length=256, description="1 to 256 bytes of UTF-8, no control characters")]
+Id = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        description="1 to 256 bytes of UTF-8, no control characters",
+        extra_json_schema={"pattern": patterns.ID},
+    ),
+]
+FilterClause = Annotated[
+    str, Meta(description="genres:Comedy or -genres:Horror", extra_json_schema={"pattern": patterns.FILTER})
+]
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Value = str | bool | Integer | float | list[str]
-FeatureMap = Annotated[dict[str, Value], Meta(description="name to string, number, boolean or list of strings")]
+FeatureMap = Annotated[
+    dict[str, Value],
+    Meta(
+        description="name to string, number, boolean or list of strings",
+        extra_json_schema={"propertyNames": {"pattern": patterns.FEATURE_NAME}},
+    ),
+]
 K = Annotated[int, Meta(ge=1, le=1000)]
+Timestamp = (
+    Annotated[float, Meta(ge=0, le=LATEST_TIMESTAMP, description="seconds since the epoch")]
+    | Annotated[str, Meta(description="RFC 3339", extra_json_schema={"pattern": patterns.TIMESTAMP})]
+)
 Fallback = Literal["popular", "none"]
 
 
@@ -61,7 +83,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     k: K = 10
     exclude: Annotated[list[Id], Meta(max_length=10_000)] = []
     candidates: Annotated[list[Id], Meta(max_length=10_000)] | None = None
-    filter: Annotated[list[str], Meta(max_length=100)] = []
+    filter: Annotated[list[FilterClause], Meta(max_length=100)] = []
     exclude_seen: bool = True
     explain: bool = False
     diversity: Annotated[float, Meta(ge=0, le=1)] = 0.0
@@ -131,7 +153,7 @@ class InteractionBody(Struct, forbid_unknown_fields=True):
     user_id: Id
     item_id: Id
     weight: Annotated[float, Meta(gt=0)] = 1.0
-    timestamp: float | str | None = None
+    timestamp: Timestamp | None = None
     event: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     event_id: Id | None = None
 
@@ -152,12 +174,17 @@ class InteractionBodies(Struct, forbid_unknown_fields=True):
     interactions: Annotated[list[InteractionBody], Meta(min_length=1, max_length=10_000)]
 
 
-class UserBody(Struct, forbid_unknown_fields=True, kw_only=True):
+class UserFields(Struct, forbid_unknown_fields=True, kw_only=True):
     """A user; ``updated_at`` is accepted, so that what was read can be written back, and set here."""
 
-    user_id: Id | None = None
     features: FeatureMap | None = None
     updated_at: float | str | None = None
+
+
+class UserBody(UserFields, forbid_unknown_fields=True, kw_only=True):
+    """A user with their id, which is the one in the path."""
+
+    user_id: Id | None = None
 
     def __post_init__(self) -> None:
         _check_ids([self.user_id])
@@ -168,14 +195,19 @@ class UserBody(Struct, forbid_unknown_fields=True, kw_only=True):
         return User(user_id, self.features, time.time())
 
 
-class ItemBody(Struct, forbid_unknown_fields=True, kw_only=True):
+class ItemFields(Struct, forbid_unknown_fields=True, kw_only=True):
     """An item; ``updated_at`` is accepted, so that what was read can be written back, and set here."""
 
-    item_id: Id | None = None
     title: Annotated[str, Meta(max_length=1024)] | None = None
     features: FeatureMap | None = None
     available: bool = True
     updated_at: float | str | None = None
+
+
+class ItemBody(ItemFields, forbid_unknown_fields=True, kw_only=True):
+    """An item with its id, which is the one in the path."""
+
+    item_id: Id | None = None
 
     def __post_init__(self) -> None:
         _check_ids([self.item_id])

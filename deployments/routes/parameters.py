@@ -1,15 +1,18 @@
 """Parameters that several routes share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 from fastapi import Depends, Path, Query, Request, Response
+from pydantic import WithJsonSchema
 
+from deployments import patterns
 from deployments.problems import Problem, invalid
 from deployments.schemas import check_id
 
 JSON = "application/json"
+ID: Any = {"minLength": 1, "maxLength": 256, "pattern": patterns.ID}
 
 
 def _id_of(raw: str, loc: str) -> str:
@@ -24,20 +27,23 @@ def _id_of(raw: str, loc: str) -> str:
 
 
 # async though they wait for nothing: FastAPI would run them in a thread each
-async def _user_id(user_id: Annotated[str, Path(description="percent-encoded")]) -> str:
+async def _user_id(user_id: Annotated[str, Path(description="percent-encoded", json_schema_extra=ID)]) -> str:
     return _id_of(user_id, "user_id")
 
 
-async def _item_id(item_id: Annotated[str, Path(description="percent-encoded")]) -> str:
+async def _item_id(item_id: Annotated[str, Path(description="percent-encoded", json_schema_extra=ID)]) -> str:
     return _id_of(item_id, "item_id")
 
 
 UserId = Annotated[str, Depends(_user_id)]
 ItemId = Annotated[str, Depends(_item_id)]
 K = Annotated[int, Query(ge=1, le=1000)]
-Filters = Annotated[list[str], Query(alias="filter", max_length=100, description="genres:Comedy or -genres:Horror")]
+FilterClause = Annotated[str, WithJsonSchema({"type": "string", "pattern": patterns.FILTER})]
+Filters = Annotated[
+    list[FilterClause], Query(alias="filter", max_length=100, description="genres:Comedy or -genres:Horror")
+]
 Limit = Annotated[int, Query(ge=1, le=1000)]
-Cursor = Annotated[str | None, Query(max_length=512)]
+Cursor = Annotated[str | None, Query(pattern=patterns.CURSOR, description="next_cursor of the page before")]
 Fallback = Literal["popular", "none"]
 
 

@@ -10,7 +10,7 @@ from deployments.bodies import read
 from deployments.openapi import documented
 from deployments.problems import invalid
 from deployments.routes.parameters import Cursor, ItemId, Limit, UserId, answer, not_found
-from deployments.schemas import InteractionBodies, ItemBodies, ItemBody, UserBodies, UserBody
+from deployments.schemas import InteractionBodies, ItemBodies, ItemBody, ItemFields, UserBodies, UserBody, UserFields
 from deployments.service import current
 from recommender.stores.base import Item, User
 
@@ -92,7 +92,7 @@ async def add_interactions(request: Request) -> Response:
     return answer(Accepted(appended.accepted, appended.duplicates), 202)
 
 
-@router.put("/v1/users/{user_id}", **documented(UserObject, 503, body=UserBody))
+@router.put("/v1/users/{user_id}", **documented(UserObject, 503, body=UserFields))
 async def put_user(user_id: UserId, request: Request) -> Response:
     """Create or replace a user."""
     body = await read(request, _user)
@@ -147,7 +147,7 @@ async def user_interactions(user_id: UserId, cursor: Cursor = None, limit: Limit
     return answer(HistoryPage(user_id, page, following))
 
 
-@router.put("/v1/items/{item_id}", **documented(ItemObject, 503, body=ItemBody))
+@router.put("/v1/items/{item_id}", **documented(ItemObject, 503, body=ItemFields))
 async def put_item(item_id: ItemId, request: Request) -> Response:
     """Create or replace an item; with features it is recommendable at once."""
     body = await read(request, _item)

@@ -1,0 +1,25 @@
+r"""Patterns that OpenAPI shows, so that whoever reads it can make a request that is taken.
+
+A schema cannot count bytes, so these are a little narrower than what is taken: an id of ASCII has up to 256
+letters here, another one 64 of any script, which are 256 bytes at most; 29 February is left out.
+"""
+
+CONTROL = r"\u0000-\u001f\u007f-\u009f"
+
+
+def text(most_bytes: int) -> str:
+    """Text of so many bytes of UTF-8 at most, without control characters."""
+    return rf"^([\u0020-\u007e]{{1,{most_bytes}}}|[^{CONTROL}]{{1,{most_bytes // 4}}})$"
+
+
+ID = text(256)
+FEATURE_NAME = text(128)
+FILTER = "^(-[^:]+|[^:-][^:]*):"
+CURSOR = "^[0-9]{1,12}$"
+
+_MONTH_AND_DAY = (
+    "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+)
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])"
+TIMESTAMP = f"^(197[1-9]|19[89][0-9]|[2-4][0-9]{{3}})-{_MONTH_AND_DAY}T{_TIME}$"
+"""RFC 3339, of the years 1971 to 4999."""

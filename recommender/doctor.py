@@ -1,0 +1,184 @@
+"""Doctor: looks at a running service from outside and says what would hurt it, and what to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import click
+import httpx
+
+from recommender.errors import ArtifactError
+from recommender.registry import Registry
+
+TIMEOUT_S = 5.0
+RAY_JOBS = "http://127.0.0.1:8265/api/jobs/"
+ENOUGH_BYTES = 1 << 30
+LISTENING = "0A"
+ANYWHERE = ("0" * 8, "0" * 32)
+"""How /proc/net writes 0.0.0.0 and ::."""
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at; `advice` is empty when it is well."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    said: str
+    advice: str = ""
+
+
+def examine(url: str, key: str | None, state_dir: Path | None, ray_jobs: str = RAY_JOBS) -> Iterator[Finding]:
+    """Everything that can be seen.
+
+    Parameters
+    ----------
+    url
+        Of the service.
+    key
+        With the scope read; None when the service has no keys.
+    state_dir
+        Of the service, when it runs on this machine; None: the disk is not looked at.
+    ray_jobs
+        Ray's job API, which runs whatever code it is given.
+    """
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    with httpx.Client(base_url=url, timeout=TIMEOUT_S, headers=headers) as client:
+        try:
+            ready = client.get("/readyz")
+        except httpx.TransportError as error:
+            yield Finding(
+                "service", "failed", f"{url} does not answer ({type(error).__name__})", "start it: make serve"
+            )
+            return
+        yield _ready(ready)
+        yield _keys(url)
+        yield from _status(client.get("/v1/status"))
+    yield _ray(ray_jobs)
+    yield _token(Path.home() / ".ray" / "auth_token")
+    if state_dir is not None:
+        yield from _versions(state_dir / "models")
+        yield _disk(state_dir)
+
+
+def _ready(answer: httpx.Response) -> Finding:
+    if answer.status_code == 200:
+        return Finding("service", "ok", "a model serves")
+    return Finding("service", "failed", "no model serves yet", "see training in /v1/status, and the log of the trainer")
+
+
+def _keys(url: str) -> Finding:
+    if httpx.get(f"{url}/v1/popular?k=1", timeout=TIMEOUT_S).status_code == 401:
+        return Finding("keys", "ok", "the service asks for a key")
+    port = urlsplit(url).port or 80
+    if _listens_everywhere(port):
+        return Finding(
+            "keys",
+            "failed",
+            f"the service has no keys, and port {port} is open to other machines",
+            "set RECOMMENDER_API_KEYS or RECOMMENDER_API_KEYS_FILE, or http_options.host: 127.0.0.1",
+        )
+    return Finding("keys", "ok", "no keys, and only this machine can ask")
+
+
+def _status(answer: httpx.Response) -> Iterator[Finding]:
+    if answer.status_code != 200:
+        yield Finding(
+            "status", "failed", f"/v1/status answers {answer.status_code}", "give --key one of the scope read"
+        )
+        return
+    status: dict[str, Any] = answer.json()
+    for part, health in status["health"].items():
+        well = health == "ok"
+        yield Finding(part, "ok" if well else "failed", health, "" if well else f"see the log of the {part}")
+    store = status["store"]
+    if store:
+        for warning in store["warnings"]:
+            yield Finding("store", "warning", warning, "change it in the store's configuration")
+        if not store["warnings"]:
+            yield Finding("store", "ok", f"{store['engine']} {store['version']} keeps all that it takes")
+
+
+def _ray(ray_jobs: str) -> Finding:
+    try:
+        status = httpx.get(ray_jobs, timeout=TIMEOUT_S).status_code
+    except httpx.TransportError:
+        return Finding("ray", "ok", "no job API of Ray answers here")
+    if status == 200:
+        return Finding(
+            "ray",
+            "failed",
+            "Ray's job API runs the code of whoever asks, without a token",
+            "start the service with make serve, or set RAY_AUTH_MODE=token",
+        )
+    return Finding("ray", "ok", "Ray's job API asks for a token")
+
+
+def _token(path: Path) -> Finding:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return Finding("ray token", "ok", "there is none in this home")
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return Finding("ray token", "warning", f"{path} can be read by others of this machine", f"chmod 600 {path}")
+    return Finding("ray token", "ok", "only its owner can read it")
+
+
+def _versions(models: Path) -> Iterator[Finding]:
+    registry = Registry(models)
+    versions = [each.version for each in registry.versions() if each.status != "rejected"]
+    for version in versions:
+        try:
+            registry.load(version)
+        except ArtifactError as error:
+            yield Finding(
+                "versions", "failed", str(error), "the service passes it over; restore it or remove its folder"
+            )
+            return
+    if versions:
+        yield Finding("versions", "ok", f"all {len(versions)} on disk can be served")
+    else:
+        yield Finding("versions", "failed", f"{models} has no version", "train one: POST /v1/models")
+
+
+def _disk(state_dir: Path) -> Finding:
+    free = shutil.disk_usage(state_dir).free
+    said = f"{free / 2**30:.1f} GiB are free in {state_dir}"
+    if free < ENOUGH_BYTES:
+        return Finding("disk", "warning", said, "make room: a full disk stops learning, not serving")
+    return Finding("disk", "ok", said)
+
+
+def _listens_everywhere(port: int) -> bool:
+    """Whether something on this machine listens on a port on every address; False where that cannot be seen."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        lines = Path(table).read_text().splitlines()[1:] if Path(table).exists() else []
+        for line in lines:
+            words = line.split()
+            host, _, listening_on = words[1].partition(":")
+            if words[3] == LISTENING and int(listening_on, 16) == port and host in ANYWHERE:
+                return True
+    return False
+
+
+@click.command()
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Of the running service.")
+@click.option("--key", default=None, envvar="RECOMMENDER_KEY", help="With the scope read, where there are keys.")
+@click.option("--state-dir", type=click.Path(file_okay=False, path_type=Path), default=Path(".recommender"))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+def doctor(url: str, key: str | None, state_dir: Path, as_json: bool) -> None:
+    """Look at a running service and say what would hurt it; fails when something would."""
+    findings = list(examine(url, key, state_dir if state_dir.exists() else None))
+    if as_json:
+        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+    for finding in [] if as_json else findings:
+        click.echo(f"{finding.state:8} {finding.name}: {finding.said}")
+        if finding.advice:
+            click.echo(f"{'':8} → {finding.advice}")
+    if any(finding.state == "failed" for finding in findings):
+        raise click.exceptions.Exit(1)
