@@ -4,9 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+FACTOR ?= 5
+MINUTES ?= 30
 
 # What makes Ray Serve fast and quiet; deployments/app.py says at start what is missing of the first five.
 # Authentication tokens are Ray's own default for a cluster that `serve run` starts.
+# The mask keeps what it writes, the token included, from the other users of the machine.
 RAY_ENVIRONMENT := \
 	RAY_SERVE_ENABLE_HA_PROXY=1 \
 	RAY_SERVE_THROUGHPUT_OPTIMIZED=1 \
@@ -33,13 +36,22 @@ install: $(STAMP)  ## set up .venv
 
 serve: $(STAMP)  ## start the service on http://127.0.0.1:8000
 	@$(BIN)/python -m deployments.leftovers
-	@exec env $(RAY_ENVIRONMENT) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/serve run serve_config.yaml
+	@umask 077 && exec env $(RAY_ENVIRONMENT) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/serve run serve_config.yaml
 
 environment:  ## print what `serve` sets for Ray
 	@echo $(RAY_ENVIRONMENT)
 
 test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest
+
+reliability: $(STAMP)  ## break everything, at full length; writes docs/reliability.md
+	rm -f .reliability.jsonl
+	RECOMMENDER_RELIABILITY=$(FACTOR) RECOMMENDER_RELIABILITY_ROWS=$(CURDIR)/.reliability.jsonl \
+		$(BIN)/python -m pytest -m reliability -o timeout=3600 tests
+	$(BIN)/python tests/reliability/table.py .reliability.jsonl
+
+soak: $(STAMP)  ## load, a fault a minute and a model every ten seconds, for MINUTES
+	$(BIN)/python -m benchmarks.soak $(MINUTES)
 
 check: $(STAMP)  ## format, lint, types, layers, spelling
 	$(BIN)/ruff format --check .
@@ -55,4 +67,4 @@ format: $(STAMP)  ## format the code
 bench: $(STAMP)  ## run the benchmarks; they write JSON into benchmarks/results
 	$(BIN)/python -m benchmarks
 
-.PHONY: help install serve environment test check format bench
+.PHONY: help install serve environment test reliability soak check format bench

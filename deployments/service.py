@@ -174,6 +174,8 @@ def _status(active: Any, replicas: Any, trainer: Any, log: Any, store: Any) -> d
 def _health(part: Any) -> str:
     if isinstance(part, StoreError):
         return f"down: {part}"
+    if isinstance(part, dict) and "health" in part:
+        return str(part["health"])
     return "down" if isinstance(part, Exception) else "ok"
 
 

@@ -14,8 +14,9 @@ from ray import serve
 from deployments import logs
 from deployments.args import AppArgs
 from deployments.model_store import model_store
+from recommender import files, poisoned
 from recommender.archive import Archive
-from recommender.errors import RecommenderError
+from recommender.errors import RecommenderError, TrainingError
 from recommender.learner import HistoryRow, Learned, Learner, Mode
 from recommender.registry import Registry
 from recommender.sources import open_dataset
@@ -73,7 +74,8 @@ class Trainer:
 
     async def status(self) -> dict[str, Any]:
         """What it does and how the last training went."""
-        return {"doing": self._doing, "last_training": self._last, "pid": os.getpid()}
+        health = poisoned.health(await asyncio.to_thread(self._registry.versions))
+        return {"doing": self._doing, "last_training": self._last, "pid": os.getpid(), "health": health}
 
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
         """Learned interactions of a user with an offset above `after_offset`, newest first."""
@@ -122,6 +124,16 @@ class Trainer:
             self._last, self._doing = outcome, "idle"
 
     async def _learn(self, mode: Mode) -> Learned:
+        try:
+            # held by the process, so that the system frees it whatever becomes of this one
+            with files.locked(Path(self._args.state_dir) / "trainer.lock", wait=False):
+                return await self._learn_alone(mode)
+        except BlockingIOError:
+            raise TrainingError(
+                f"another trainer is learning into {self._args.state_dir}; a folder has one service"
+            ) from None
+
+    async def _learn_alone(self, mode: Mode) -> Learned:
         if self._learner.base() is None and self._args.dataset != "none":
             self._report(f"loading {self._args.dataset}")
             dataset = await asyncio.to_thread(open_dataset, self._args.dataset)

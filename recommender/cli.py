@@ -15,6 +15,7 @@ import msgspec
 
 from recommender.catalogue import Catalogue
 from recommender.dataset import Dataset, feature_records
+from recommender.doctor import doctor
 from recommender.errors import RecommenderError, TrainingError
 from recommender.model_state import model_to_arrays, model_to_meta
 from recommender.queries import Query, Recommendations, UserState
@@ -46,6 +47,9 @@ class Commands(click.Group):
 @click.version_option(package_name="lightfm-serve")
 def main() -> None:
     """Train, evaluate and ask recommenders; look after a running service."""
+
+
+main.add_command(doctor)
 
 
 @main.group()

@@ -1,0 +1,111 @@
+"""What the doctor says of services that are well and of those that are not."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from click.testing import CliRunner
+
+from recommender.cli import main
+from recommender.doctor import examine
+
+WELL = {"health": {"trainer": "ok", "store": "ok"}, "store": {"engine": "valkey", "version": "9", "warnings": []}}
+EVICTING = "maxmemory-policy is allkeys-lru: interactions may be evicted; set noeviction"
+
+
+@contextmanager
+def answering(answers: dict[str, tuple[int, object]], host: str = "127.0.0.1") -> Iterator[str]:
+    """A server with an answer for each path."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answers.get(self.path.partition("?")[0], (404, {}))
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer((host, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def states(url: str, **options: object) -> dict[str, str]:
+    found = examine(url, None, None, **{"ray_jobs": f"{url}/nothing/", **options})
+    return {finding.name: finding.state for finding in found}
+
+
+def service(**changes: tuple[int, object]) -> dict[str, tuple[int, object]]:
+    return {"/readyz": (200, {}), "/v1/popular": (200, {}), "/v1/status": (200, WELL)} | changes
+
+
+def test_a_service_that_is_well_has_nothing_failed():
+    with answering(service()) as url:
+        found = states(url)
+
+    assert "failed" not in found.values()
+    assert {"service", "keys", "trainer", "store", "ray"} <= found.keys()
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "state"),
+    [
+        ({"/readyz": (503, {})}, "service", "failed"),
+        ({"/v1/status": (401, {})}, "status", "failed"),
+        ({"/v1/status": (200, WELL | {"health": {"trainer": "down"}})}, "trainer", "failed"),
+        (
+            {"/v1/status": (200, WELL | {"store": {"engine": "", "version": "", "warnings": [EVICTING]}})},
+            "store",
+            "warning",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(changes, name, state):
+    with answering(service(**changes)) as url:
+        assert states(url)[name] == state
+
+
+def test_a_service_without_keys_that_others_can_reach_is_a_failure():
+    with answering(service(), host="0.0.0.0") as url:  # noqa: S104 (this is what is to be found out)
+        assert states(url)["keys"] == "failed"
+
+
+def test_a_service_with_keys_may_be_reached_by_others():
+    with answering(service(**{"/v1/popular": (401, {})}), host="0.0.0.0") as url:  # noqa: S104 (the same)
+        assert states(url)["keys"] == "ok"
+
+
+def test_a_job_api_that_asks_for_no_token_is_a_failure():
+    with answering(service(**{"/api/jobs/": (200, [])})) as url:
+        assert states(url, ray_jobs=f"{url}/api/jobs/")["ray"] == "failed"
+    with answering(service(**{"/api/jobs/": (401, [])})) as url:
+        assert states(url, ray_jobs=f"{url}/api/jobs/")["ray"] == "ok"
+
+
+def test_a_version_that_is_damaged_is_named_and_nothing_is_moved(tmp_path):
+    with answering(service()) as url:
+        (tmp_path / "models").mkdir()
+        found = {each.name: each for each in examine(url, None, tmp_path, f"{url}/nothing/")}
+
+    assert found["versions"].state == "failed"
+    assert found["versions"].advice
+    assert found["disk"].said
+
+
+def test_the_command_fails_and_says_what_to_do_when_nothing_answers(tmp_path):
+    ran = CliRunner().invoke(main, ["doctor", "--url", "http://127.0.0.1:1", "--state-dir", str(tmp_path / "none")])
+
+    assert ran.exit_code == 1
+    assert "make serve" in ran.output
