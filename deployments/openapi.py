@@ -53,6 +53,8 @@ def documented(result: Any, *failures: int, status: int = 200, body: Any = None)
     responses: dict[int, Any] = {
         each: {"description": HTTPStatus(each).phrase, "content": problem} for each in sorted(set(statuses))
     }
+    # a head of more than 16 KiB does not come further than the proxy, which answers in words of its own
+    responses[400] = {**responses[400], "content": {**problem, "text/html": {"schema": {"type": "string"}}}}
     if result is None:
         responses[204] = {"description": "Done"}
     else:

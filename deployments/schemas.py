@@ -42,7 +42,8 @@ FeatureMap = Annotated[
         extra_json_schema={"propertyNames": {"pattern": patterns.FEATURE_NAME}},
     ),
 ]
-K = Annotated[int, Meta(ge=1, le=1000)]
+K = Annotated[int, Meta(ge=1, le=1000)] | Annotated[float, Meta(ge=1, le=1000, multiple_of=1)]
+"""JSON knows one kind of number: 10.0 is an integer too."""
 Timestamp = (
     Annotated[float, Meta(ge=0, le=LATEST_TIMESTAMP, description="seconds since the epoch")]
     | Annotated[str, Meta(description="RFC 3339", extra_json_schema={"pattern": patterns.TIMESTAMP})]
@@ -102,7 +103,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
             user_id=self.user_id,
             features=self.features,
             recent=tuple(self.recent),
-            k=self.k,
+            k=int(self.k),
             exclude=tuple(self.exclude),
             candidates=None if self.candidates is None else tuple(self.candidates),
             filter=tuple(self.filter),

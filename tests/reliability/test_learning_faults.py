@@ -93,7 +93,10 @@ def test_while_the_archive_cannot_be_written_serving_goes_on_and_learning_heals(
             began = time.monotonic()
             settled = settle(client)
             recovery_s = time.monotonic() - began
-    Row("state folder cannot be written", "a file in its place", len(load.answers), len(load.failed()), 0, recovery_s)
+    row = Row(
+        "state folder cannot be written", "a file in its place", len(load.answers), len(load.failed()), 0, recovery_s
+    )
+    row.write()
 
     assert posted.status_code == 202
     assert load.failed() == []

@@ -1,5 +1,6 @@
 """Schemathesis makes up requests from our own OpenAPI, good and bad ones, and checks the answers against it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,12 @@ def test_every_answer_to_a_made_up_request_is_as_documented(house, tmp_path):
         *("--generation-database", "none"),
     ]
     ran = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=290)
+    with house.service.client() as client:
+        # it also rolls back to versions that it was told of
+        client.put("/v1/models/active", json={"version": "latest"}).raise_for_status()
     print(ran.stdout[-20_000:], ran.stderr[-2000:])
-    Row("made-up requests", "Schemathesis, all checks and phases", 0, int(ran.returncode != 0)).write()
+    made_up, found = re.search(r"(\d+) generated", ran.stdout), re.search(r"generated, (\d+) found", ran.stdout)
+    row = Row("made-up requests", "Schemathesis", int(made_up[1]) if made_up else 0, int(found[1]) if found else 0)
+    row.write()
 
     assert ran.returncode == 0

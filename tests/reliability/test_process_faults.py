@@ -11,15 +11,16 @@ from steady_load import SteadyLoad
 
 pytestmark = pytest.mark.reliability
 
-# title, how many may fail (see docs/reliability.md), seconds for one to be back
+ALL = 10_000
+# title, how many may fail (docs/reliability.md says why), seconds for one to be back
 PARTS = {
     "predictor": (b"ServeReplica:recommender:Predictor", 0, 15),
     "fetcher": (b"ServeReplica:recommender:FeatureFetcher", 0, 15),
-    "ingress": (b"ServeReplica:recommender:Ingress", 8, 15),
+    "ingress": (b"ServeReplica:recommender:Ingress", 4, 15),
     "trainer": (b"ServeReplica:recommender:Trainer", 0, 10),
     "model store": (b"ray::ModelStore", 0, 10),
     "controller": (b"ray::ServeController", 0, 15),
-    "proxy manager": (b"ray::HAProxyManager", 0, 15),
+    "proxy": (b"ray::HAProxyManager", ALL, 10),
 }
 
 
@@ -52,10 +53,11 @@ def kill_one(house, part: str) -> None:
         time.sleep(2)
     bad = failed(load.answers)
     stalled_s = seconds_until(load.answers, began, lambda each: each.status == 200 and each.ms < 1000)
-    note = f"last failed or slow answer after {stalled_s:.1f} s {sorted({each.status for each in bad}) or ''}"
+    note = f"last failed or slow answer after {stalled_s:.1f} s; {load.repeated} sent again"
     Row(f"{part} dies", "SIGKILL", len(load.answers), len(bad), None, back_s, note).write()
 
-    assert len(bad) <= may_fail
+    assert len(bad) <= may_fail, [(each.status, each.body, round(each.ms)) for each in bad]
+    assert stalled_s <= 10
     assert back_s <= within_s
 
 

@@ -11,6 +11,7 @@ import redis
 from rows import FACTOR, Row, failed, percentile, seconds_until
 from steady_load import SteadyLoad
 from test_exactly_once import learned_by
+from test_learning_faults import settle
 
 pytestmark = pytest.mark.reliability
 
@@ -92,6 +93,8 @@ def test_answers_that_are_lost_after_the_write_double_nothing_when_the_client_re
         for number in range(300 * FACTOR)
     ]
     repeated = 0
+    with house.service.client() as client:
+        settle(client)
     house.link.proxy.cut_share = 0.2
     try:
         with house.service.client() as client:

@@ -9,6 +9,7 @@ import time
 import pytest
 from rows import Row
 from store_servers import start_redis
+from test_learning_faults import settle
 
 pytestmark = pytest.mark.reliability
 
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.reliability
 def test_a_killed_service_starts_from_disk_while_the_store_is_down(house):
     service = house.service
     with service.client() as client:
+        settle(client)
         before = client.get("/v1/users/u7/recommendations").json()
     os.kill(service.process.pid, signal.SIGKILL)
     service.process.wait()

@@ -27,6 +27,8 @@ class SteadyLoad:
 
     def __init__(self, port: int, path, *, body=None, per_s: float = 80, connections: int = 4) -> None:
         self.answers: list[Answer] = []
+        self.repeated = 0
+        """Requests that were sent again because their kept connection was closed."""
         self._port, self._path, self._body = port, path, body
         self._pause = connections / per_s
         self._connections = connections
@@ -56,15 +58,12 @@ class SteadyLoad:
         due = time.perf_counter()
         while not self._stopped.is_set():
             begin = time.perf_counter()
-            try:
-                link = link or await asyncio.open_connection("127.0.0.1", self._port)
-                async with asyncio.timeout(PATIENCE_S):
-                    status, body, may_come_back = await _exchange(*link, self._request(turn))
-            except (OSError, asyncio.IncompleteReadError, TimeoutError):
-                status, body, may_come_back = 0, {}, False
-                if link is not None:
-                    link[1].close()
-                link = None
+            reused = link is not None
+            link, (status, body, may_come_back) = await self._ask(link, turn)
+            if status == 0 and reused and self._body is None:
+                # a kept connection may be closed at any moment; who reads sends again, as RFC 9112 §9.3.1 has it
+                self.repeated += 1
+                link, (status, body, may_come_back) = await self._ask(None, turn)
             ms = (time.perf_counter() - begin) * 1e3
             self.answers.append(Answer(time.time(), status, body, ms, may_come_back))
             turn += self._connections
@@ -72,6 +71,17 @@ class SteadyLoad:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
         if link is not None:
             link[1].close()
+
+    async def _ask(self, link, turn: int):
+        """The link, None when it broke, and what was answered."""
+        try:
+            link = link or await asyncio.open_connection("127.0.0.1", self._port)
+            async with asyncio.timeout(PATIENCE_S):
+                return link, await _exchange(*link, self._request(turn))
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            if link is not None:
+                link[1].close()
+            return None, (0, {}, False)
 
     def _request(self, turn: int) -> bytes:
         if self._body is None:

@@ -30,7 +30,7 @@ REDIS_ERRORS = [
 
 def test_fetching_a_hundred_users_is_one_command(server_url: str) -> None:
     async def work() -> dict[str, Any]:
-        async with opened(server_url) as store:
+        async with opened(server_url, fetch_timeout_s=2.0) as store:
             await store.fetch(["warm"])
             with raw(server_url) as client:
                 client.config_resetstat()
