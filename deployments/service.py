@@ -163,7 +163,7 @@ def _status(active: Any, replicas: Any, trainer: Any, log: Any, store: Any) -> d
         "pinned": serving.get("pinned", False),
         "replicas": replicas if isinstance(replicas, list) else [],
         "interactions_waiting": None if isinstance(log, Exception) else max(0, log.last_offset - learned),
-        "seconds_since_newest_learned": None if newest is None else round(time.time() - newest, 3),
+        "seconds_since_newest_learned": None if newest is None else max(0.0, round(time.time() - newest, 3)),
         "training": training.get("doing"),
         "last_training": training.get("last_training"),
         "health": {name: _health(part) for name, part in parts.items()},
