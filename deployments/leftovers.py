@@ -40,8 +40,11 @@ def main() -> None:
 
 def _is_dying(process: Path) -> bool:
     try:
-        is_manager = (process / "cmdline").read_bytes().startswith(b"ray::HAProxyManager")
-        return is_manager and _is_ours(process) and _parent(Path(f"/proc/{_parent(process)}")) == INIT
+        if not (process / "cmdline").read_bytes().startswith(b"ray::HAProxyManager"):
+            return False
+        # asked of the raylet: a worker of Ray writes its title over its environment
+        raylet = Path(f"/proc/{_parent(process)}")
+        return _parent(raylet) == INIT and _is_ours(raylet)
     except OSError:
         return False
 

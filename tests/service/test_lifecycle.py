@@ -110,7 +110,8 @@ def test_a_misspelt_argument_is_refused_and_named(tmp_path):
 
 def test_keys_open_the_service_by_scope(tmp_path):
     running = RunningService(tmp_path, dataset=SMALL)
-    running.start(RECOMMENDER_API_KEYS="read:reading,write:writing,admin:ruling")
+    (tmp_path / "keys").write_text("read:key-that-reads\nwrite:key-that-writes\nadmin:key-that-rules\n")
+    running.start(RECOMMENDER_API_KEYS_FILE=str(tmp_path / "keys"))
     interaction = {"interactions": [{"user_id": "u1", "item_id": "i1"}]}
 
     def status(key: str | None, method: str, path: str, **content: object) -> int:
@@ -123,10 +124,11 @@ def test_keys_open_the_service_by_scope(tmp_path):
         assert status(None, "GET", "/healthz") == 200
         assert status(None, "GET", "/v1/popular") == 401
         assert status("wrong", "GET", "/v1/popular") == 401
-        assert status("reading", "GET", "/v1/popular") == 200
-        assert status("reading", "POST", "/v1/interactions", json=interaction) == 403
-        assert status("writing", "POST", "/v1/interactions", json=interaction) == 202
-        assert status("writing", "POST", "/v1/models", json={"mode": "full"}) == 403
-        assert status("ruling", "POST", "/v1/models", json={"mode": "full"}) == 202
+        assert status("key-that-reads", "GET", "/v1/popular") == 200
+        assert status("key-that-reads", "POST", "/v1/interactions", json=interaction) == 403
+        assert status("key-that-writes", "POST", "/v1/interactions", json=interaction) == 202
+        assert status("key-that-writes", "POST", "/v1/models", json={"mode": "full"}) == 403
+        assert status("key-that-rules", "POST", "/v1/models", json={"mode": "full"}) == 202
+        assert "key-that-" not in running.log.read_text()
     finally:
         running.stop()

@@ -168,7 +168,11 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._server_port)
+        try:
+            from_server, to_server = await asyncio.open_connection("127.0.0.1", self._server_port)
+        except OSError:
+            writer.close()
+            return
         try:
             await asyncio.gather(self._forward(reader, to_server), self._answer(from_server, writer))
         except (OSError, asyncio.CancelledError):
