@@ -42,9 +42,10 @@ def _is_dying(process: Path) -> bool:
     try:
         if not (process / "cmdline").read_bytes().startswith(b"ray::HAProxyManager"):
             return False
-        # asked of the raylet: a worker of Ray writes its title over its environment
-        raylet = Path(f"/proc/{_parent(process)}")
-        return _parent(raylet) == INIT and _is_ours(raylet)
+        parent = _parent(process)
+        # whose it is, is asked of its raylet: a worker of Ray writes its title over its environment
+        raylet = Path(f"/proc/{parent}")
+        return parent == INIT or (_parent(raylet) == INIT and _is_ours(raylet))
     except OSError:
         return False
 
