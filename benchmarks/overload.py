@@ -96,10 +96,12 @@ class _Link:
         self._read += part
         head, end, body = self._read.partition(b"\r\n\r\n")
         length = head.lower().partition(b"content-length:")[2].partition(b"\r")[0]
+        # Serve's own refusals come in chunks
+        is_whole = len(body) >= int(length) if length else body.endswith(b"0\r\n\r\n")
         now = time.perf_counter()
         if not part:
             return Seen(now, 0, (now - self._begin) * 1e3)
-        if not end or len(body) < int(length or 0):
+        if not end or not is_whole:
             return None
         return Seen(now, int(head[9:12]), (now - self._begin) * 1e3)
 
