@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from typing import Any
 
 from ray import serve
@@ -42,6 +43,7 @@ class Predictor:
         self._models = model_store(models)
         self._store = open_store(store_url)
         self._recommender: Recommender | None = None
+        self._serving_since: float | None = None
         self._catching_up = asyncio.Lock()
         # a new replica joins with a model, if there is one
         await self._take(await self._models.current.remote())
@@ -75,6 +77,7 @@ class Predictor:
             "replica": serve.get_replica_context().replica_tag,
             "pid": os.getpid(),
             "model_version": recommender and recommender.version,
+            "serving_since": self._serving_since,
             "items_sequence": recommender and recommender.catalogue.sequence,
         }
 
@@ -110,7 +113,7 @@ class Predictor:
         except StoreError as error:
             logger.warning("starting with the catalogue of the snapshot: %s", error)
         # one assignment: a request in flight keeps the recommender it began with
-        self._recommender = recommender
+        self._recommender, self._serving_since = recommender, time.time()
         logger.info("serving model %s", published.version)
 
     async def _follow_models(self) -> None:
