@@ -38,11 +38,11 @@ class World:
         self.model._initialize(NO_COMPONENTS, N_TAGS + n_items, 4 + N_USERS)
         self.item_csr = sparse.hstack([self.tags, self.item_indicator], "csr").astype(np.float32)
 
-    def original(self, user: int) -> pd.Series:
+    def original(self, user: int, top: int = TOP) -> pd.Series:
         """What the post's class does for one request; its item matrix is cached, as there."""
         user_csr = sparse.hstack([self.user_features, self.indicator[user]], "csr")
         scores = self.model.predict(0, np.arange(self.n_items, dtype=np.int32), self.item_csr, user_csr)
-        return pd.Series(scores, index=self.item_ids).sort_values(ascending=False).head(TOP)
+        return pd.Series(scores, index=self.item_ids).sort_values(ascending=False).head(top)
 
     def recommender(self) -> Recommender:
         """The same weights as a snapshot."""
