@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.scoring import World
+import numpy as np
+
+from benchmarks.scoring import N_USERS, SEED, World
 from recommender.registry import Artifact, Registry
-from recommender.snapshot import Snapshot
+from recommender.snapshot import Rows, Snapshot
 
 BYTES_AN_ITEM = 340
 """Of a snapshot of `World`: 64 float32, a bias, five tags, id and title."""
 
 
+SEEN_EACH = 50
+"""Learned interactions of each user; whoever has none would count as a stranger."""
+
+
 def snapshot_of(n_items: int) -> Snapshot:
-    """Snapshot of random weights: 10,000 users, items with five tags each."""
-    return World(n_items).recommender().snapshot
+    """Snapshot of random weights: 10,000 users with fifty items each, items with five tags each."""
+    chance = np.random.default_rng(SEED)
+    seen = np.sort(chance.integers(0, n_items, (N_USERS, SEEN_EACH), np.int32), axis=1)
+    indptr = np.arange(N_USERS + 1, dtype=np.int64) * SEEN_EACH
+    snapshot = World(n_items).recommender().snapshot
+    return replace(snapshot, seen=Rows(indptr, seen.ravel(), np.zeros(0, np.float32)))
 
 
 def put_versions(state: Path, n_items: int, n_versions: int) -> list[str]:

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from benchmarks import load, report, yardstick
 from benchmarks.broadcast import QUIET
 from benchmarks.service import BIN, PORT, ROOT, Service
@@ -98,6 +100,8 @@ def measure(n_items: int, connections: Sequence[int] = CONNECTIONS) -> list[dict
 
 
 def _measured(n_items: int, connections: Sequence[int]) -> list[dict[str, Any]]:
+    answer = httpx.get(f"http://127.0.0.1:{PORT}{ours(7)}").json()
+    assert answer["strategy"] == "personalized", answer
     load.measure(PORT, ours, 16, 3)
     rows = []
     for number in connections:
