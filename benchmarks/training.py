@@ -114,7 +114,11 @@ class Stages:
         """What was counted since the last time: seconds, and GiB at the peak."""
         self._account()
         rows = {
-            stage: {"seconds": round(seconds, 3), "cpu_s": round(self.cpu[stage], 3), "peak_gib": round(self.peaks[stage] / GIB, 2)}
+            stage: {
+                "seconds": round(seconds, 3),
+                "cpu_s": round(self.cpu[stage], 3),
+                "peak_gib": round(self.peaks[stage] / GIB, 2),
+            }
             for stage, seconds in self.seconds.items()
             if seconds >= 0.001
         }
