@@ -60,7 +60,12 @@ def learn_fold_in(
         if not len(users):
             continue
         items = indices[indptr[users][:, None] + np.arange(length)]  # (n_users, length)
-        means = np.einsum("k,ukd->ud", _shares(length), representations[items])
+        # a sparse product, because the representations of all these items would be hundreds of MB
+        ends = np.arange(0, items.size + 1, length)
+        shares = sparse.csr_matrix(
+            (np.tile(_shares(length), len(users)), items.ravel(), ends), (len(users), len(representations))
+        )
+        means = shares @ representations
         inputs = _inputs(means, length).astype(np.float64)
         gram += inputs.T @ inputs
         moment += inputs.T @ targets[users]
