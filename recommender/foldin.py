@@ -111,9 +111,9 @@ def fold_in_rows(
     """
     lengths = np.minimum(np.diff(indptr), LONGEST)
     ends = np.repeat(indptr[1:], lengths)
-    ages = np.concatenate([np.arange(length - 1, -1, -1) for length in lengths.tolist()] or [np.zeros(0, np.int64)])
-    decayed = DECAY ** ages.astype(np.float32)
     rows = np.concatenate([[0], np.cumsum(lengths)])
+    ages = np.repeat(rows[1:], lengths) - 1 - np.arange(rows[-1])
+    decayed = DECAY ** ages.astype(np.float32)
     chosen = sparse.csr_matrix((decayed, indices[ends - 1 - ages], rows), (len(lengths), len(representations)))
     means = (chosen @ representations) / np.maximum(np.asarray(chosen.sum(axis=1)), np.finfo(np.float32).tiny)
     inputs = _inputs(means, np.maximum(lengths, 1)[:, None])
