@@ -145,7 +145,7 @@ class IdTable:
         """
         if isinstance(ids, pd.Series):
             codes, distinct = pd.factorize(ids)
-            return self.indices_of(distinct.tolist())[codes]
+            return np.take(self.indices_of(distinct.tolist()), codes)
         encoded = [an_id.encode() for an_id in ids]
         wanted = np.fromiter((_hash(each) for each in encoded), np.uint64, len(encoded))
         positions = np.searchsorted(self.hashes, wanted).tolist()
