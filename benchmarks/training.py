@@ -258,7 +258,7 @@ def _in_a_process(size: str, threads: int, epochs: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.training", "--child", size]
     command += ["--threads", str(threads), "--epochs", str(epochs)]
     # as ``make serve`` sets it: threads of BLAS that wait for each other take processors from LightFM's
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return row

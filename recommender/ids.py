@@ -145,7 +145,8 @@ class IdTable:
         """
         if isinstance(ids, pd.Series):
             codes, distinct = pd.factorize(ids)
-            return np.take(self.indices_of(distinct.tolist()), codes)
+            indices: NDArray[np.int32] = self.indices_of(distinct.tolist())[codes]
+            return indices
         encoded = [an_id.encode() for an_id in ids]
         wanted = np.fromiter((_hash(each) for each in encoded), np.uint64, len(encoded))
         positions = np.searchsorted(self.hashes, wanted).tolist()
