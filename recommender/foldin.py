@@ -60,7 +60,12 @@ def learn_fold_in(
         if not len(users):
             continue
         items = indices[indptr[users][:, None] + np.arange(length)]  # (n_users, length)
-        means = np.einsum("k,ukd->ud", _shares(length), representations[items])
+        # a sparse product, because the representations of all these items would be hundreds of MB
+        ends = np.arange(0, items.size + 1, length)
+        shares = sparse.csr_matrix(
+            (np.tile(_shares(length), len(users)), items.ravel(), ends), (len(users), len(representations))
+        )
+        means = shares @ representations
         inputs = _inputs(means, length).astype(np.float64)
         gram += inputs.T @ inputs
         moment += inputs.T @ targets[users]
@@ -106,9 +111,9 @@ def fold_in_rows(
     """
     lengths = np.minimum(np.diff(indptr), LONGEST)
     ends = np.repeat(indptr[1:], lengths)
-    ages = np.concatenate([np.arange(length - 1, -1, -1) for length in lengths.tolist()] or [np.zeros(0, np.int64)])
-    decayed = DECAY ** ages.astype(np.float32)
     rows = np.concatenate([[0], np.cumsum(lengths)])
+    ages = np.repeat(rows[1:], lengths) - 1 - np.arange(rows[-1])
+    decayed = DECAY ** ages.astype(np.float32)
     chosen = sparse.csr_matrix((decayed, indices[ends - 1 - ages], rows), (len(lengths), len(representations)))
     means = (chosen @ representations) / np.maximum(np.asarray(chosen.sum(axis=1)), np.finfo(np.float32).tiny)
     inputs = _inputs(means, np.maximum(lengths, 1)[:, None])

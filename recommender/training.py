@@ -168,8 +168,7 @@ def fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) ->
 
 def frame_of(interactions: pd.DataFrame) -> SparseFrame:
     """Users by items; weights of repeated interactions add up."""
-    columns = (interactions[name].tolist() for name in ("user_id", "item_id", "weight"))
-    return SparseFrame.from_interactions(*columns)
+    return SparseFrame.from_interactions(*(interactions[name] for name in ("user_id", "item_id", "weight")))
 
 
 def _judged(
