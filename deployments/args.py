@@ -36,6 +36,12 @@ class ModelArgs(_Strict):
     normalise: bool = _DEFAULTS.normalise
     seed: int = _DEFAULTS.seed
     num_threads: Positive = _DEFAULTS.num_threads
+    history_components: Annotated[int, Field(ge=0)] = _DEFAULTS.history_components
+    """Components of whole histories that stand behind LightFM's; 0 for none."""
+    history_weight: Annotated[float, Field(ge=0)] = _DEFAULTS.history_weight
+    """How far these spread the scores of a user, as a share of LightFM's."""
+    newcomer_quantile: Annotated[float, Field(ge=0, le=1)] = _DEFAULTS.newcomer_quantile
+    """Advance of items that nobody has interacted with; 0.5 is none to speak of."""
 
     def settings(self) -> ModelSettings:
         """These, as the library takes them."""
@@ -85,7 +91,12 @@ class AppArgs(_Strict):
 
     def increment(self) -> IncrementSettings:
         """How a model goes on, as the library takes it."""
-        return IncrementSettings(self.training.incremental_epochs, self.training.replay, self.model.num_threads)
+        return IncrementSettings(
+            self.training.incremental_epochs,
+            self.training.replay,
+            self.model.num_threads,
+            self.model.settings().settling,
+        )
 
     def with_environment(self) -> "AppArgs":
         """These, with what the environment overrides."""

@@ -23,7 +23,7 @@ from recommender.gate import Contestant, Verdict, compare, evaluate_snapshot, fa
 from recommender.histories import extended, pairs_of, sampled
 from recommender.ids import UNKNOWN
 from recommender.model import LFMRecommender
-from recommender.settling import settled
+from recommender.settling import Settling, settled
 from recommender.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry, build_snapshot
 from recommender.training import Progress, Trained, frame_of
@@ -42,13 +42,14 @@ class IncrementSettings:
         Passes over what is new.
     replay
         Interactions of the past that are trained again, as a share of the new ones.
-    num_threads
+    num_threads, settling
         As for a full training.
     """
 
     epochs: int = 10
     replay: float = 1.0
     num_threads: int = 1
+    settling: Settling = field(default_factory=Settling)
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class _Step:
         self._news = news
         self._settings = settings
         self._user_space, self._item_space = serving.user_space, serving.item_space
-        self._fold_in_weights = serving.fold_in_weights
+        self._fold_in_weights = serving.fold_in_weights[:, : model.no_components]
         self._learned = extended(serving.seen, model, news.interactions[:0], news.forgotten)
 
     def learn(self, interactions: pd.DataFrame, meta: Mapping[str, Any]) -> Snapshot | None:
@@ -159,7 +160,7 @@ class _Step:
             deleted=self._news.deleted,
             meta=meta,
         )
-        return settled(self._model, snapshot)
+        return settled(self._model, snapshot, self._settings.settling)
 
     def _fit(self, interactions: pd.DataFrame) -> None:
         new = frame_of(interactions)

@@ -200,7 +200,8 @@ class Recommender:
     def _explanation(self, user: UserVector, item: CatalogueItem, score: float) -> list[Contribution]:
         if user.strategy == "popular":
             return [Contribution("popularity", _short(score))]
-        parts = self.snapshot.explain(user, item.features, score)
+        known = item.block in (cases.KNOWN_WITH_FEATURES, cases.KNOWN_ALONE)
+        parts = self.snapshot.explain(user, item.features, score, known=known)
         return [Contribution(name, _short(amount)) for name, amount in parts]
 
     def _score_one(self, user: UserVector, item_id: str, features: FeatureMap | None) -> tuple[CatalogueItem, float]:

@@ -86,6 +86,7 @@ def build_snapshot(
         titles=TextTable.from_texts((entry.title or "") if entry else "" for entry in listed),
         item_space=item_space,
         item_features=item_features,
+        newcomer_features=_with_last(item_features),
         item_rows=Rows(rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data),
         items=items,
         popularity=_popularity(model, rows, popularity_weights),
@@ -100,6 +101,12 @@ def build_snapshot(
 
 def _gather(embeddings: Any, biases: Any, columns: NDArray[np.int32]) -> Table:
     return Table(embeddings[columns], biases[columns])
+
+
+def _with_last(features: Table) -> Table:
+    """The same with a last row of nothing."""
+    vectors, biases = features
+    return Table(np.pad(vectors, ((0, 1), (0, 0))), np.pad(biases, (0, 1)))
 
 
 def _learned(side: Side, space: FeatureSpace, embeddings: Any, biases: Any) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -16,9 +16,19 @@ from recommender.frame import SparseFrame
 from recommender.gate import Contestant, Verdict, compare, evaluate_snapshot, fault, newest_users, rejected
 from recommender.histories import histories
 from recommender.model import Indicators, LFMRecommender
-from recommender.settling import settled
+from recommender.settling import Settling, settled
 from recommender.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry, build_snapshot
+
+_LIGHTFM = (
+    "no_components",
+    "loss",
+    "learning_rate",
+    "learning_schedule",
+    "max_sampled",
+    "user_alpha",
+    "item_alpha",
+)
 
 Progress = Callable[[str], None]
 """Told what begins: ``evaluating``, ``fitting``, ``laying out``."""
@@ -29,6 +39,8 @@ class ModelSettings:
     """How the model is built; the defaults are what did best on MovieLens-100k (README, "How good is it?").
 
     ``normalise`` divides the weights of an entity's features by their sum; its indicator always weighs 1.
+    It is better off where entities have dozens of features each, and worse for items that only have features.
+    ``history_components``, ``history_weight`` and ``newcomer_quantile`` are those of `Settling`.
     """
 
     no_components: int = 64
@@ -40,15 +52,21 @@ class ModelSettings:
     max_sampled: int = 10
     user_alpha: float = 0.0
     item_alpha: float = 0.0
-    normalise: bool = True
+    normalise: bool = False
     seed: int = 42
     num_threads: int = 1
+    history_components: int = Settling.history_components
+    history_weight: float = Settling.history_weight
+    newcomer_quantile: float = Settling.newcomer_quantile
+
+    @property
+    def settling(self) -> Settling:
+        """How the trained model becomes what serves."""
+        return Settling(self.history_components, self.history_weight, self.newcomer_quantile)
 
     def recommender(self) -> LFMRecommender:
         """Untrained recommender with these settings."""
-        lightfm = asdict(self)
-        for ours in ("epochs", "normalise", "num_threads", "seed", "indicators"):
-            del lightfm[ours]
+        lightfm = {name: getattr(self, name) for name in _LIGHTFM}
         return LFMRecommender(self.indicators, random_state=self.seed, **lightfm)
 
 
@@ -163,7 +181,7 @@ def fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) ->
         return model, None
     learned = histories(model, data.interactions)
     snapshot = build_snapshot(model, user_space, item_space, learned, data.catalogue, deleted=data.deleted, meta=meta)
-    return model, settled(model, snapshot)
+    return model, settled(model, snapshot, settings.settling)
 
 
 def frame_of(interactions: pd.DataFrame) -> SparseFrame:
