@@ -19,7 +19,7 @@ from recommender.foldin import fold_in_rows, history_share, with_history_compone
 from recommender.history_components import of_histories, scaled_components
 from recommender.model import LFMRecommender
 from recommender.newcomers import with_newcomers
-from recommender.snapshot import Snapshot, Table
+from recommender.snapshot import Rows, Snapshot, Table
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,17 @@ def settled(model: LFMRecommender, snapshot: Snapshot, settling: Settling) -> Sn
     """
     users = model.users.rows() @ model.user_embeddings
     if model.users.has_indicators:
-        snapshot, users = _mixed(snapshot, users)
+        liked = snapshot.liked()
+        snapshot, users = _mixed(snapshot, users, liked)
         if snapshot.n_known_items and settling.history_components:
-            snapshot, users = _widened(snapshot, users, settling)
+            snapshot, users = _widened(snapshot, users, liked, settling)
     return with_newcomers(snapshot, users, settling.newcomer_quantile)
 
 
-def _mixed(snapshot: Snapshot, users: NDArray[np.float32]) -> tuple[Snapshot, NDArray[np.float32]]:
+def _mixed(snapshot: Snapshot, users: NDArray[np.float32], liked: Rows) -> tuple[Snapshot, NDArray[np.float32]]:
     """User rows mixed with their folded-in histories."""
-    seen = snapshot.seen
-    folded = fold_in_rows(snapshot.fold_in_weights, snapshot.items.vectors, seen.indptr, seen.indices)
-    lengths = np.diff(seen.indptr)
+    folded = fold_in_rows(snapshot.fold_in_weights, snapshot.items.vectors, liked.indptr, liked.indices)
+    lengths = np.diff(liked.indptr)
     moves = np.where(lengths > 0, history_share(lengths), 0)[:, None] * (folded - users)
     moved = (snapshot.user_indicators.vectors + moves).astype(np.float32)
     rows = Table(moved, snapshot.user_indicators.biases)
@@ -75,18 +75,18 @@ def _mixed(snapshot: Snapshot, users: NDArray[np.float32]) -> tuple[Snapshot, ND
 
 
 def _widened(
-    snapshot: Snapshot, users: NDArray[np.float32], settling: Settling
+    snapshot: Snapshot, users: NDArray[np.float32], liked: Rows, settling: Settling
 ) -> tuple[Snapshot, NDArray[np.float32]]:
     """History components behind those of LightFM.
 
     Users have theirs less the mean over all, and items have in their bias what the mean user gives them; so that
     whoever has no history is the mean user and not one whom nothing suits.
     """
-    n_known, seen = snapshot.n_known_items, snapshot.seen
+    n_known = snapshot.n_known_items
     known = Table(snapshot.items.vectors[:n_known], snapshot.items.biases[:n_known])
-    items = scaled_components(seen, users, known, settling.history_components, settling.history_weight)
-    own = of_histories(items, seen)
-    there = np.diff(seen.indptr) > 0
+    items = scaled_components(liked, users, known, settling.history_components, settling.history_weight)
+    own = of_histories(items, liked)
+    there = np.diff(liked.indptr) > 0
     mean = own[there].mean(axis=0) if there.any() else np.zeros(items.shape[1], np.float32)
     own = np.where(there[:, None], own - mean, 0).astype(np.float32)
     biases = snapshot.items.biases.copy()

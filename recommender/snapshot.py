@@ -43,6 +43,24 @@ class Rows(NamedTuple):
         return self.weights[self.indptr[index] : self.indptr[index + 1]]
 
 
+def without(rows: Rows, others: Rows) -> Rows:
+    """Rows without the entries that others have too.
+
+    Parameters
+    ----------
+    rows, others
+        Of the same users, in the same order; of `others` there may be fewer.
+    """
+    if not len(others.indices):
+        return rows
+    n_items = int(max(rows.indices.max(initial=0), others.indices.max())) + 1
+    owners = np.repeat(np.arange(len(rows.indptr) - 1), np.diff(rows.indptr))
+    strangers = np.repeat(np.arange(len(others.indptr) - 1), np.diff(others.indptr))
+    kept = ~np.isin(owners * n_items + rows.indices, strangers * n_items + others.indices)
+    indptr = np.append(0, np.cumsum(np.bincount(owners[kept], minlength=len(rows.indptr) - 1))).astype(np.int64)
+    return Rows(indptr, rows.indices[kept], np.zeros(0, np.float32))
+
+
 class UserVector(NamedTuple):
     """A user as the snapshot scores them."""
 
@@ -90,6 +108,7 @@ class Snapshot:
     popularity: NDArray[np.float32]
     popularity_weights: NDArray[np.float32]
     seen: Rows
+    disliked: Rows
     filter_tokens: IdTable
     filter_rows: Rows
     fold_in_weights: NDArray[np.float32]
@@ -109,6 +128,10 @@ class Snapshot:
     def log_offset(self) -> int:
         """Offset of the newest interaction that was learned."""
         return int(self.meta["log_offset"])
+
+    def liked(self) -> Rows:
+        """What each user has interacted with and not disliked, worked out anew at each call."""
+        return without(self.seen, self.disliked)
 
     def user_index(self, user_id: str | None) -> int:
         """Row of a known user, -1 for anyone else and for one who was forgotten."""
@@ -270,4 +293,4 @@ _TABLES: Sequence[str] = (
     "newcomer_features",
     "items",
 )
-_ROWS: Sequence[str] = ("item_rows", "seen", "filter_rows")
+_ROWS: Sequence[str] = ("item_rows", "seen", "disliked", "filter_rows")

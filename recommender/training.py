@@ -12,6 +12,7 @@ import pandas as pd
 from recommender.errors import TrainingError
 from recommender.evaluation import global_time_split
 from recommender.features import Features, FeatureSpace
+from recommender.feedback import disliked, joining, liking, loss_weights
 from recommender.frame import SparseFrame
 from recommender.gate import Contestant, Verdict, compare, evaluate_snapshot, fault, newest_users, rejected
 from recommender.histories import histories
@@ -40,6 +41,8 @@ class ModelSettings:
 
     ``normalise`` divides the weights of an entity's features by their sum; its indicator always weighs 1.
     It is better off where entities have dozens of features each, and worse for items that only have features.
+    ``use_weights`` lets interactions count in training by their weight; without it a liking is a liking.
+    LightFM cannot with ``warp-kos``.
     ``history_components``, ``history_weight`` and ``newcomer_quantile`` are those of `Settling`.
     """
 
@@ -55,6 +58,7 @@ class ModelSettings:
     normalise: bool = False
     seed: int = 42
     num_threads: int = 1
+    use_weights: bool = False
     history_components: int = Settling.history_components
     history_weight: float = Settling.history_weight
     newcomer_quantile: float = Settling.newcomer_quantile
@@ -77,7 +81,7 @@ class TrainingData:
     Parameters
     ----------
     interactions
-        ``user_id``, ``item_id``, ``weight``, ``timestamp``.
+        ``user_id``, ``item_id``, ``weight``, ``timestamp``; a weight of 0 or less is no liking.
     users
         Features by user id.
     catalogue
@@ -151,7 +155,7 @@ def train_full(
     TrainingError
         There is nothing to learn from.
     """
-    if data.interactions.empty:
+    if liking(data.interactions).empty:
         raise TrainingError("there are no interactions to learn from; post some to /v1/interactions")
     metrics, verdict = dict[str, float](), Verdict(accepted=True, reason=None, users=0)
     if holdout > 0:
@@ -170,17 +174,28 @@ def judge(data: TrainingData, settings: ModelSettings, holdout: float) -> dict[s
 
 def fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) -> tuple[LFMRecommender, Snapshot | None]:
     """Model and snapshot of all of `data`; no snapshot where the model has a `fault`."""
-    interactions = frame_of(data.interactions)
+    joined = joining(data.interactions)
+    interactions = frame_of(joined)
     items = {entry.item_id: entry.features for entry in data.catalogue}
     user_space, user_features = _encoded(list(interactions.rows), data.users, settings)
     item_space, item_features = _encoded(list(interactions.columns), items, settings)
     model = settings.recommender()
+    weights = loss_weights(interactions) if settings.use_weights else None
+    epochs, num_threads = settings.epochs, settings.num_threads
     with suppress(TrainingError):  # `fault` says it
-        model.fit(interactions, user_features, item_features, epochs=settings.epochs, num_threads=settings.num_threads)
+        model.fit(interactions, user_features, item_features, weights, epochs=epochs, num_threads=num_threads)
     if fault(model):
         return model, None
-    learned = histories(model, data.interactions)
-    snapshot = build_snapshot(model, user_space, item_space, learned, data.catalogue, deleted=data.deleted, meta=meta)
+    snapshot = build_snapshot(
+        model,
+        user_space,
+        item_space,
+        histories(model, joined),
+        data.catalogue,
+        disliked=histories(model, disliked(joined)),
+        deleted=data.deleted,
+        meta=meta,
+    )
     return model, settled(model, snapshot, settings.settling)
 
 
@@ -194,18 +209,19 @@ def _judged(
     data: TrainingData, settings: ModelSettings, holdout: float, serving: Snapshot | None, margin: float
 ) -> tuple[dict[str, float], Verdict]:
     older, newer = global_time_split(data.interactions, holdout, seed=settings.seed)
-    if older.empty or newer.empty:
+    if liking(older).empty or liking(newer).empty:
         return {}, Verdict(accepted=True, reason="there are too few interactions to judge by", users=0)
     past = TrainingData(older, data.users, data.catalogue, data.deleted)
     model, snapshot = fit(past, settings, {"log_offset": 0, "items_sequence": 0, "version": "candidate"})
     if snapshot is None:
         return {}, rejected(fault(model))
+    newer = liking(newer)
     metrics = evaluate_snapshot(Contestant(snapshot), newest_users(newer), data.users).means
     if serving is None:
         return metrics, Verdict(accepted=True, reason="nothing serves that it could be worse than", users=0)
     unlearned = newer["offset"] > serving.log_offset
     candidate = Contestant(snapshot, newer[~unlearned])
-    before = Contestant(serving, older[older["offset"] > serving.log_offset])
+    before = Contestant(serving, liking(older[older["offset"] > serving.log_offset]))
     return metrics, compare(candidate, before, newer[unlearned], data.users, margin=margin)
 
 
