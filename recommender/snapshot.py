@@ -267,6 +267,7 @@ class Snapshot:
     @classmethod
     def from_arrays(cls, arrays: Arrays, meta: Mapping[str, Any]) -> Self:
         """Snapshot over the same memory as `arrays`, which may be read-only."""
+        arrays = _completed(arrays)
         parts: dict[str, Any] = {name: arrays[name] for name in _PLAIN}
         for name in _ID_TABLES:
             parts[name] = IdTable.from_arrays(without_prefix(name, arrays))
@@ -280,6 +281,21 @@ class Snapshot:
         parts["titles"] = TextTable.from_arrays(without_prefix("titles", arrays))
         n_known, n_trained = arrays["counts"].tolist()
         return cls(**parts, n_known_items=n_known, n_trained_items=n_trained, meta=meta)
+
+
+def with_last(features: Table) -> Table:
+    """The same with a last row of nothing, as `Snapshot.newcomer_features` where nothing is predicted."""
+    return Table(np.pad(features.vectors, ((0, 1), (0, 0))), np.pad(features.biases, (0, 1)))
+
+
+def _completed(arrays: Arrays) -> Arrays:
+    """Arrays of a version from before newcomers and dislikes with what says nothing in their place."""
+    if "disliked.indptr" in arrays:
+        return arrays
+    newcomers = with_last(Table(**without_prefix("item_features", arrays)))  # type: ignore[arg-type]
+    nothing = Rows(np.zeros_like(arrays["seen.indptr"]), np.zeros(0, np.int32), np.zeros(0, np.float32))
+    added = with_prefix("newcomer_features", newcomers._asdict()) | with_prefix("disliked", nothing._asdict())
+    return {**arrays, **added}
 
 
 _ROUNDING = 1e-6

@@ -16,7 +16,7 @@ from recommender.ids import UNKNOWN, IdTable, TextTable
 from recommender.model import LFMRecommender
 from recommender.popularity import predict_popularity
 from recommender.sides import Side
-from recommender.snapshot import Rows, Snapshot, Table, without
+from recommender.snapshot import Rows, Snapshot, Table, with_last, without
 
 
 class CatalogueEntry(NamedTuple):
@@ -91,7 +91,7 @@ def build_snapshot(
         titles=TextTable.from_texts((entry.title or "") if entry else "" for entry in listed),
         item_space=item_space,
         item_features=item_features,
-        newcomer_features=_with_last(item_features),
+        newcomer_features=with_last(item_features),
         item_rows=Rows(rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data),
         items=items,
         popularity=_popularity(model, rows, popularity_weights),
@@ -107,12 +107,6 @@ def build_snapshot(
 
 def _gather(embeddings: Any, biases: Any, columns: NDArray[np.int32]) -> Table:
     return Table(embeddings[columns], biases[columns])
-
-
-def _with_last(features: Table) -> Table:
-    """The same with a last row of nothing."""
-    vectors, biases = features
-    return Table(np.pad(vectors, ((0, 1), (0, 0))), np.pad(biases, (0, 1)))
 
 
 def _learned(side: Side, space: FeatureSpace, embeddings: Any, biases: Any) -> Table:
