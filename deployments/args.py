@@ -100,6 +100,8 @@ class AppArgs(_Strict):
     """``embedded``, ``redis://…``, ``rediss://…`` or ``unix://…``."""
     state_dir: str = ".recommender"
     """Interaction log, archive and model registry."""
+    explore: Share = 0.0
+    """Share of the positions of each list for items that nobody has interacted with; answers mark them."""
     model: ModelArgs = ModelArgs()
     training: TrainingArgs = TrainingArgs()
 
