@@ -62,11 +62,15 @@ class World:
             titles=TextTable.from_texts(self.item_ids),
             item_space=tags,
             item_features=Table(model.item_embeddings[:N_TAGS], model.item_biases[:N_TAGS]),
+            newcomer_features=Table(
+                np.zeros((N_TAGS + 1, NO_COMPONENTS), np.float32), np.zeros(N_TAGS + 1, np.float32)
+            ),
             item_rows=Rows(self.tags.indptr.astype(np.int64), self.tags.indices, self.tags.data),
             items=Table(self.item_csr @ model.item_embeddings, self.item_csr @ model.item_biases),
             popularity=np.ones(self.n_items, np.float32),
             popularity_weights=np.zeros(N_TAGS + 1, np.float32),
             seen=empty,
+            disliked=empty,
             filter_tokens=IdTable.from_ids(),
             filter_rows=Rows(np.zeros(1, np.int64), np.zeros(0, np.int32), none),
             fold_in_weights=np.zeros((2 * (NO_COMPONENTS + 1), NO_COMPONENTS), np.float32),

@@ -36,10 +36,13 @@ class Predictor:
         Folder of the registry.
     store_url
         Where the store is; changes of the catalogue are read from there.
+    explore
+        Share of the positions for items that nobody has interacted with.
     """
 
-    async def __init__(self, models: str, store_url: str) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(self, models: str, store_url: str, explore: float = 0.0) -> None:  # type: ignore[misc]  # Serve awaits it
         logs.configure()
+        self._explore = explore
         self._models = model_store(models)
         self._store = open_store(store_url)
         self._recommender: Recommender | None = None
@@ -107,7 +110,7 @@ class Predictor:
         if published is None:
             return
         arrays, meta = await published.boxed[0]
-        recommender = Recommender(Catalogue(Snapshot.from_arrays(arrays, meta)))
+        recommender = Recommender(Catalogue(Snapshot.from_arrays(arrays, meta)), self._explore)
         try:
             await catch_up(recommender.catalogue, self._store)
         except StoreError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from recommender import cases
 from recommender.catalogue import Catalogue, CatalogueItem
 from recommender.choosing import Chosen, Wish, choose
+from recommender.exploring import explore
 from recommender.features import Encoded
 from recommender.popularity import promised_popularity
 from recommender.queries import (
@@ -54,10 +56,14 @@ class Recommender:
     ----------
     catalogue
         What can be recommended now. It may be changed between calls, never during one.
+    explore_share
+        Share of the positions for items that nobody has interacted with, see `recommender.exploring`.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, explore_share: float = 0.0) -> None:
         self.catalogue = catalogue
+        self.explore_share = explore_share
+        self._chance = random.Random()  # noqa: S311 - who is shown what is no secret
         self.snapshot = catalogue.snapshot
 
     @property
@@ -90,7 +96,11 @@ class Recommender:
         a fallback, the strategy is ``none`` and there are no items.
         """
         people = [self._person(query, state) for query, state in zip(queries, states, strict=True)]
-        chosen = choose(self.catalogue, [_wish(*each) for each in zip(queries, people, strict=True)])
+        wishes = [_wish(*each) for each in zip(queries, people, strict=True)]
+        chosen = choose(self.catalogue, wishes)
+        if self.explore_share:
+            asked = zip(wishes, chosen, strict=True)
+            chosen = [explore(self.catalogue, *each, self.explore_share, self._chance) for each in asked]
         return [
             self._answer(query, person, own, degraded)
             for query, person, own in zip(queries, people, chosen, strict=True)
@@ -190,6 +200,11 @@ class Recommender:
         numerals = [cases.numeral(user.case_row, block) for block in range(4)]
         headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
         items = [ScoredItem(item_id, score, numerals[block], title) for (item_id, title, block), score in headings]
+        if chosen.explored:
+            items = [
+                msgspec.structs.replace(item, explored=True) if index in chosen.explored else item
+                for item, index in zip(items, chosen.positions, strict=True)
+            ]
         if not explain:
             return items
         return [
@@ -200,7 +215,8 @@ class Recommender:
     def _explanation(self, user: UserVector, item: CatalogueItem, score: float) -> list[Contribution]:
         if user.strategy == "popular":
             return [Contribution("popularity", _short(score))]
-        parts = self.snapshot.explain(user, item.features, score)
+        known = item.block in (cases.KNOWN_WITH_FEATURES, cases.KNOWN_ALONE)
+        parts = self.snapshot.explain(user, item.features, score, known=known)
         return [Contribution(name, _short(amount)) for name, amount in parts]
 
     def _score_one(self, user: UserVector, item_id: str, features: FeatureMap | None) -> tuple[CatalogueItem, float]:

@@ -284,6 +284,14 @@ def test_a_snapshot_goes_through_safetensors(snapshot):
     assert all(np.array_equal(array, restored.to_arrays()[name]) for name, array in snapshot.to_arrays().items())
 
 
+def test_a_version_from_before_newcomers_and_dislikes_serves_as_it_did(snapshot):
+    later = ("newcomer_features.", "disliked.")
+    before = {name: array for name, array in snapshot.to_arrays().items() if not name.startswith(later)}
+    restored = Snapshot.from_arrays(before, snapshot.to_meta())
+
+    assert all(np.array_equal(array, restored.to_arrays()[name]) for name, array in snapshot.to_arrays().items())
+
+
 def test_a_world_without_any_features_is_served():
     model = LFMRecommender(no_components=3, loss="warp", random_state=0)
     pairs = (["u", "v", "v"], ["i", "j", "i"])
