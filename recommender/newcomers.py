@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.snapshot import Rows, Snapshot, Table
+from recommender.snapshot import Rows, Snapshot, Table, with_last
 
 PENALTY = 10.0
 MOST_FEATURES = 2_000
@@ -26,63 +26,59 @@ MOST_ASKED = 100
 """Users whose lists are looked at for that."""
 
 
-def newcomer_features(snapshot: Snapshot, users: NDArray[np.float32], quantile: float) -> Table:
-    """Embeddings of features for items without an indicator.
+def with_newcomers(snapshot: Snapshot, users: NDArray[np.float32], quantile: float) -> Snapshot:
+    """Snapshot whose items without an indicator have what their features predict.
 
     Parameters
     ----------
     snapshot
-        With known items.
+        With its known items as they will serve; without any, nothing changes.
     users
         Vectors of the users of its histories, shape (n_users, d).
     quantile
         Advance of a newcomer: this quantile of how much better known items are than their features
-        predict, in the eyes of the mean user. 0.5 is none to speak of, 1 that of the best.
-
-    Returns
-    -------
-    As `Snapshot.newcomer_features`, shape (n_features + 1, d): those of `Snapshot.item_features` and what they
-    predict of the indicator; the last row is what every newcomer has.
+        predict, in the eyes of the mean user. 0.5 is none to speak of, 1 that of the best. It is less where
+        there are so many newcomers that they would fill more than `LARGEST_SHARE` of the lists.
     """
-    n_known = snapshot.n_known_items
+    n_known, (vectors, biases) = snapshot.n_known_items, snapshot.items
+    if not n_known:
+        return snapshot
     features = _matrix(snapshot.item_rows, len(snapshot.item_space))
-    known = features[:n_known]
-    vectors = snapshot.items.vectors[:n_known] - known @ snapshot.item_features.vectors
-    biases = snapshot.items.biases[:n_known] - known @ snapshot.item_features.biases
-    indicators = np.concatenate([vectors, biases[:, None]], axis=1)
-    predicted = predicting(known, indicators)
-    judged = np.flatnonzero(np.diff(snapshot.seen.indptr))
-    if len(judged):
-        mean = np.append(users[judged].mean(axis=0), 1)
-        residuals = (indicators - known @ predicted[:-1] - predicted[-1]) @ mean
-        predicted[-1, -1] += np.quantile(residuals, quantile)
-    vectors = np.concatenate([snapshot.item_features.vectors, np.zeros((1, vectors.shape[1]), np.float32)])
-    biases = np.append(snapshot.item_features.biases, np.float32(0))
-    table = Table((vectors + predicted[:, :-1]).astype(np.float32), (biases + predicted[:, -1]).astype(np.float32))
-    table.biases[-1] -= _too_much(snapshot, table, users, judged)
-    return table
+    judges = np.flatnonzero(np.diff(snapshot.seen.indptr))
+    table = _newcomer_features(snapshot, features[:n_known], users[judges], quantile)
+    new = represented(table, features[n_known:])
+    too_much = _too_much(snapshot, new, users, judges)
+    table.biases[-1] -= too_much
+    items = Table(
+        np.concatenate([vectors[:n_known], new.vectors]), np.concatenate([biases[:n_known], new.biases - too_much])
+    )
+    return replace(snapshot, items=items, newcomer_features=table)
 
 
 def represented(table: Table, features: sparse.csr_matrix) -> Table:
-    """Representations of newcomers with these features, one a row."""
+    """Representations of newcomers with these features, one a row, by `Snapshot.newcomer_features`."""
     vectors = features @ table.vectors[:-1] + table.vectors[-1]
     biases = features @ table.biases[:-1] + table.biases[-1]
     return Table(vectors.astype(np.float32, copy=False), biases.astype(np.float32, copy=False))
 
 
-def with_newcomers(snapshot: Snapshot, users: NDArray[np.float32], quantile: float) -> Snapshot:
-    """Snapshot whose items without an indicator have what their features predict; see `newcomer_features`."""
-    if not snapshot.n_known_items:
-        return snapshot
-    table = newcomer_features(snapshot, users, quantile)
+def _newcomer_features(
+    snapshot: Snapshot, known: sparse.csr_matrix, users: NDArray[np.float32], quantile: float
+) -> Table:
+    """Embeddings of the features with what they predict of indicators; last, what every newcomer has."""
+    own = with_last(snapshot.item_features)
     n_known = snapshot.n_known_items
-    features = _matrix(snapshot.item_rows, len(snapshot.item_space))
-    new = represented(table, features[n_known:])
-    items = Table(
-        np.concatenate([snapshot.items.vectors[:n_known], new.vectors]),
-        np.concatenate([snapshot.items.biases[:n_known], new.biases]),
+    vectors = snapshot.items.vectors[:n_known] - known @ own.vectors[:-1]
+    biases = snapshot.items.biases[:n_known] - known @ own.biases[:-1]
+    indicators = np.concatenate([vectors, biases[:, None]], axis=1)
+    predicted = predicting(known, indicators)
+    if len(users):
+        mean_user = np.append(users.mean(axis=0), 1)
+        residuals = (indicators - known @ predicted[:-1] - predicted[-1]) @ mean_user
+        predicted[-1, -1] += np.quantile(residuals, quantile)
+    return Table(
+        (own.vectors + predicted[:, :-1]).astype(np.float32), (own.biases + predicted[:, -1]).astype(np.float32)
     )
-    return replace(snapshot, items=items, newcomer_features=table)
 
 
 def predicting(features: sparse.csr_matrix, targets: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -102,27 +98,25 @@ def predicting(features: sparse.csr_matrix, targets: NDArray[np.float32]) -> NDA
     return weights
 
 
-def _too_much(snapshot: Snapshot, table: Table, users: NDArray[np.float32], judged: NDArray[np.int64]) -> float:
-    """What has to be taken from the advance so that newcomers fill no more than `LARGEST_SHARE` of the lists.
+def _too_much(snapshot: Snapshot, new: Table, users: NDArray[np.float32], judges: NDArray[np.int64]) -> float:
+    """What has to be taken from newcomers so that they fill no more than `LARGEST_SHARE` of the lists.
 
     With scores k_1 >= k_2 … of known items and c_1 >= c_2 … of newcomers, these have j of n positions as soon as
     they gain ``k_(n+1-j) - c_j``: the share as a function of the gain is a distribution, and its quantile is asked.
     """
-    n_known = snapshot.n_known_items
-    features = _matrix(snapshot.item_rows, len(snapshot.item_space))
-    new = represented(table, features[n_known:])
+    n_known, (vectors, biases) = snapshot.n_known_items, snapshot.items
     free = snapshot.available[n_known:]
-    if not free.any() or not len(judged):
+    if not free.any() or not len(judges):
         return 0.0
     gains = []
-    for user in judged[:: max(1, len(judged) // MOST_ASKED)].tolist():
-        known = snapshot.items.vectors[:n_known] @ users[user] + snapshot.items.biases[:n_known]
+    for user in judges[:: max(1, len(judges) // MOST_ASKED)].tolist():
+        known = vectors[:n_known] @ users[user] + biases[:n_known]
         known[~snapshot.available[:n_known]] = -np.inf
         known[snapshot.seen.row(user)] = -np.inf
-        newcomers = (new.vectors @ users[user] + new.biases)[free]
-        contested, contesting = _best(known)[::-1], _best(newcomers)
+        contested = _best(known)[::-1]
         contested = contested[np.isfinite(contested)]  # where known items run out, newcomers have the rest anyhow
-        gains.append(contested - contesting[LIST_LENGTH - len(contested) :])
+        newcomers = _best((new.vectors @ users[user] + new.biases)[free])
+        gains.append(contested - newcomers[LIST_LENGTH - len(contested) :])
     gain = np.sort(np.concatenate(gains))
     return max(0.0, -float(gain[int(LARGEST_SHARE * len(gain))])) if len(gain) else 0.0
 
