@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from recommender.incremental import IncrementSettings
+from recommender.indexing import APPROXIMATE_ABOVE
 from recommender.schedule import Schedule
 from recommender.training import ModelSettings
 
@@ -61,6 +62,8 @@ class TrainingArgs(_Strict):
     """Share of the newest interactions that judge a model."""
     keep_versions: Positive = 5
     """Versions kept on disk for a rollback."""
+    approximate_above: Positive | None = APPROXIMATE_ABOVE
+    """Items from which on search is approximate, at a measured recall of 0.99 or more; None: always exact."""
 
     def schedule(self) -> Schedule:
         """The clocks, as the library takes them."""

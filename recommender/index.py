@@ -22,11 +22,12 @@ from recommender.ranking import EVERYTHING, Best, Users, best_rows
 
 DEPTH = 100
 """Rows for which recall is measured; who wants more is answered exactly."""
-LISTED_COST = 1.5
-"""Time of a row from a list, in those of a row in passing by: memory is jumped through (``benchmarks/approximate.py``)."""
-SHARED_COST = 0.3
+LISTED_COST = 2.0
+"""Time of a row from a list, in those of a row in passing by: memory is jumped through, as
+``benchmarks/approximate.py`` measures."""
+SHARED_COST = 0.5
 """Time of a row in passing by when many users share the pass, in those of one user's."""
-SEARCH_COST = 15_000
+SEARCH_COST = 8_000
 """Time of choosing and joining lists, in those of as many rows in passing by."""
 
 
@@ -108,7 +109,7 @@ def nearest_rows(
     """
     probes = None
     if index is not None and max(wanted, default=0) <= DEPTH:
-        probes = index.probes_for(len(masked) - np.count_nonzero(masked), len(wanted))
+        probes = index.probes_for(len(masked) - int(np.count_nonzero(masked)), len(wanted))
     if index is None or probes is None:
         return best_rows(vectors, biases, users, wanted, masked=masked, excluded=excluded)
     nobody = np.zeros(len(index.reach), np.bool_)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from recommender.model import LFMRecommender
 from recommender.ranking import Users, best_rows
 from recommender.snapshot import Snapshot, Table
 
-APPROXIMATE_ABOVE = 100_000
-"""Items from which on an index is built: below, the exact pass takes less than a millisecond
+APPROXIMATE_ABOVE = 50_000
+"""Items from which on an index is built: below, the exact pass takes less than what else an answer takes
 (``benchmarks/approximate.py``)."""
 RECALL = 0.99
 """Share of the exact best rows that must be found."""
@@ -124,9 +124,10 @@ def _served(model: LFMRecommender, snapshot: Snapshot, seed: int = 0) -> Sample:
     users = np.random.default_rng(seed).permutation(n)[: MOST_USERS // 3]
     excluded = [np.unique(seen.row(user)) for user in users]
     own = np.zeros((len(users), snapshot.no_components), np.float32)
-    features = model.users.rows()[users] @ model.user_embeddings
+    embeddings: Any = model.user_embeddings
+    features = model.users.rows()[users] @ embeddings
     if model.users.has_indicators:
-        features -= model.user_embeddings[model.users.indicator_columns[users]]
+        features -= embeddings[model.users.indicator_columns[users]]
         own = snapshot.user_indicators.vectors[users]
     heads = [seen.row(user)[:3] for user in users]
     indptr = np.concatenate([[0], np.cumsum([len(head) for head in heads])])
@@ -144,8 +145,9 @@ def _metric(users: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean of ``q qᵀ``; directions in which these users do not differ count a little too."""
     points = np.column_stack([users, np.ones(len(users), np.float32)])
     moments = points.T @ points / len(points)
-    ridge = 0.01 * np.trace(moments) / len(moments)
-    return (moments + ridge * np.eye(len(moments))).astype(np.float32)
+    ridge = 0.01 * float(np.trace(moments)) / len(moments)
+    metric: NDArray[np.float32] = (moments + ridge * np.eye(len(moments))).astype(np.float32)
+    return metric
 
 
 def _points(items: Table, rows: NDArray[np.int64] | slice) -> NDArray[np.float32]:
@@ -157,7 +159,7 @@ def _centres(items: Table, metric: NDArray[np.float32], seed: int) -> NDArray[np
     random, n = np.random.default_rng(seed), len(items.biases)
     n_lists = max(1, round(LISTS_PER_ROOT * n**0.5))
     sample = _points(items, np.sort(random.permutation(n)[: n_lists * SAMPLE_PER_LIST]))
-    centres = sample[random.permutation(len(sample))[:n_lists]]
+    centres: NDArray[np.float32] = sample[random.permutation(len(sample))[:n_lists]]
     for _ in range(ROUNDS):
         belongs, _ = _nearest(sample, centres, metric)
         sizes = np.bincount(belongs, minlength=len(centres))
@@ -177,9 +179,7 @@ def _moved(items: Table, parent: Index) -> NDArray[np.float32]:
     return _means(_points(items, rows.astype(np.int64)), belongs, sizes)[sizes > 0]
 
 
-def _means(
-    points: NDArray[np.float32], belongs: NDArray[np.int64], sizes: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def _means(points: NDArray[np.float32], belongs: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float32]:
     membership = sparse.csr_matrix(
         (np.ones(len(points), np.float32), (belongs, np.arange(len(points)))), (len(sizes), len(points))
     )
@@ -220,7 +220,7 @@ def _ranks(index: Index, items: Table, users: Sample) -> NDArray[np.int64]:
     """For each of a user's exact best rows, how many lists promise more than its own; all users together."""
     belongs = np.empty(len(items.biases), np.int64)
     belongs[index.indices] = np.repeat(np.arange(len(index.reach)), np.diff(index.indptr))
-    ranks = []
+    ranks: list[NDArray[np.int64]] = []
     masked = np.zeros(len(items.biases), np.bool_)
     for begin in range(0, len(users.vectors), 64):
         some = users.vectors[begin : begin + 64]

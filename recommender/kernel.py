@@ -155,6 +155,20 @@ def _fetch(_context, array, offset):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _fetch_ahead(vectors, rows, first, n):  # type: ignore[no-untyped-def]
+    """Ask for the eight rows that come some way behind `first`."""
+    width = vectors.shape[1]
+    if len(rows) == 0:
+        ahead = first * width + _AHEAD_FLOATS
+        for offset in range(ahead, ahead + LANES * width, _LINE_FLOATS):
+            _fetch(vectors, offset)
+        return
+    for place in range(first + _AHEAD_ROWS, min(first + _AHEAD_ROWS + LANES, n)):
+        for offset in range(rows[place] * width, (rows[place] + 1) * width, _LINE_FLOATS):
+            _fetch(vectors, offset)
+
+
+@compiled
 def _eight(rows, first, last):  # type: ignore[no-untyped-def]
     """Eight rows of a list from a place on, the last again where it ends; no list stands for all rows."""
     if len(rows) == 0:
@@ -287,15 +301,9 @@ def scan(vectors, biases, rows, users, user_biases, masked, starts, excluded, wa
             mine, size, bias, k = keys[user], sizes[user], user_biases[user], wanted[user]
             full = 2 * k + SPARE - LANES
             for first in range(begin, min(begin + tile, n), LANES):
-                # the first user brings the tile into the cache
-                if user == 0 and len(rows) == 0:
-                    ahead = first * width + _AHEAD_FLOATS
-                    for offset in range(ahead, ahead + LANES * width, _LINE_FLOATS):
-                        _fetch(vectors, offset)
-                elif user == 0:
-                    for place in range(first + _AHEAD_ROWS, min(first + _AHEAD_ROWS + LANES, n)):
-                        for offset in range(rows[place] * width, (rows[place] + 1) * width, _LINE_FLOATS):
-                            _fetch(vectors, offset)
+                if user == 0:
+                    # the first user brings the tile into the cache
+                    _fetch_ahead(vectors, rows, first, n)
                 if len(rows) or first + LANES > n:
                     eight = _eight(rows, first, n - 1)
                     above = _score_eight(vectors, biases, eight, users, user, bias, bounds[user], scores)

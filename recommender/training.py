@@ -15,6 +15,7 @@ from recommender.features import Features, FeatureSpace
 from recommender.frame import SparseFrame
 from recommender.gate import Contestant, Verdict, compare, evaluate_snapshot, fault, newest_users, rejected
 from recommender.histories import histories
+from recommender.indexing import APPROXIMATE_ABOVE, indexed
 from recommender.model import Indicators, LFMRecommender
 from recommender.settling import settled
 from recommender.snapshot import Snapshot
@@ -101,6 +102,7 @@ def train_full(
     meta: Mapping[str, Any],
     serving: Snapshot | None = None,
     margin: float = 0.01,
+    approximate_above: int | None = APPROXIMATE_ABOVE,
     progress: Progress = lambda _: None,
 ) -> Trained:
     """Judge the settings on the newest interactions, then learn from all of them.
@@ -120,6 +122,8 @@ def train_full(
         is not accepted. Needs the ``offset`` of the interactions.
     margin
         As for `compare`.
+    approximate_above
+        Items from which on the snapshot gets an index; None for never.
     progress
         Told what begins.
 
@@ -142,6 +146,7 @@ def train_full(
     progress("fitting")
     about = {**meta, "trained_on": data.trained_on(), "metrics": metrics}
     model, snapshot = fit(data, settings, about)
+    snapshot = snapshot and indexed(model, snapshot, approximate_above)
     return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics)
 
 
