@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("scoring", "overhead", "memory")
+NAMES = ("scoring", "kernel", "approximate", "overhead", "memory")
 
 for name in NAMES:
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
