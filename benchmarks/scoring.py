@@ -1,6 +1,6 @@
 """Top 100 for one user and for 64 at once: our exact path against the original's.
 
-The original's is csr by hstack, LightFM.predict, pandas, a user at a time. Vectors are random, so that there is no index.
+The original's is csr by hstack, LightFM.predict, pandas, a user at a time. Random vectors get no index.
 """
 
 from __future__ import annotations

@@ -246,7 +246,8 @@ def _short_all(numbers: NDArray[np.float32]) -> list[float]:
     """`_short` of each, by arithmetic: a whole number over a power of ten is the float that its digits mean."""
     exact = numbers.astype(np.float64)
     scale = 10.0 ** np.clip(6 - np.floor(np.log10(np.maximum(np.abs(exact), 1e-15))), 0, 22)
-    return (np.rint(exact * scale) / scale).tolist()
+    short: list[float] = (np.rint(exact * scale) / scale).tolist()
+    return short
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
