@@ -10,6 +10,7 @@ import sys
 import time
 from functools import cache
 from importlib.util import find_spec
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,35 @@ def measure(world: Search) -> dict[str, Any]:
     shared, search.SHARED_COST = search.SHARED_COST, 1.0  # measured even where it would not be taken
     row["index_64_ms"] = round(_ms(lambda: world.nearest(index, world.some(BATCH))) / BATCH, 4)
     search.SHARED_COST = shared
+    row |= _layouts(world, index)
     return row | _faiss(world, exact, row["recall"])
+
+
+def _layouts(world: Search, index: Index) -> dict[str, float]:
+    """Time of the lists' rows where they stand, and in a second block that has every list in one piece."""
+    pieces = Table(world.items.vectors[index.indices], world.items.biases[index.indices])
+    everyone = Users(world.asked, np.zeros(N_ASKED, np.float32))
+    nobody, nothing = np.zeros(len(index.reach), np.bool_), [EVERYTHING] * N_ASKED
+    promising = best_rows(
+        index.vectors, index.reach, everyone, [index.probes] * N_ASKED, masked=nobody, excluded=nothing
+    )
+    lists = [best.rows.tolist() for best in promising]
+    standing = [index.rows(own) for own in lists]
+    together = [
+        np.concatenate([np.arange(index.indptr[each], index.indptr[each + 1], dtype=np.int32) for each in own])
+        for own in lists
+    ]
+    times = {}
+    for name, items, rows in (("scan_ms", world.items, standing), ("scan_pieces_ms", pieces, together)):
+        turns = cycle(range(N_ASKED))
+
+        def scan(items: Table = items, rows: Any = rows, turns: Any = turns) -> None:
+            user = next(turns)
+            one = Users(world.asked[user : user + 1], np.zeros(1, np.float32))
+            best_rows(*items, one, [DEPTH], masked=world.masked, excluded=[EVERYTHING], rows=rows[user])
+
+        times[name] = _ms(scan)
+    return times
 
 
 def _faiss(world: Search, exact: list[NDArray[np.int32]], recall: float) -> dict[str, Any]:
