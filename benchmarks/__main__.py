@@ -3,7 +3,20 @@
 import subprocess
 import sys
 
-NAMES = ("scoring", "overhead", "whole", "memory", "broadcast", "fresh_items", "fold_in", "incremental", "plots")
+NAMES = (
+    "scoring",
+    "kernel",
+    "approximate",
+    "overhead",
+    "whole",
+    "memory",
+    "broadcast",
+    "fresh_items",
+    "fold_in",
+    "incremental",
+    "training",
+    "plots",
+)
 
 for name in NAMES:
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recommender.feedback import Feedback
 from recommender.incremental import IncrementSettings
+from recommender.indexing import APPROXIMATE_ABOVE
 from recommender.schedule import Schedule
 from recommender.training import ModelSettings
 
@@ -77,6 +78,8 @@ class TrainingArgs(_Strict):
     events that are not named. 0 says nothing of liking, less speaks against it."""
     negative_below: float | None = None
     """Ratings (interactions without an event, or with the event ``rating``) below this speak against an item."""
+    approximate_above: Positive | None = APPROXIMATE_ABOVE
+    """Items from which on search is approximate, at a measured recall of 0.99 or more; None: always exact."""
 
     def schedule(self) -> Schedule:
         """The clocks, as the library takes them."""

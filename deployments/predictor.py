@@ -16,6 +16,7 @@ from deployments.model_store import Published, model_store
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import catch_up
 from recommender.errors import NotFittedError, StoreError
+from recommender.ranking import warm_up
 from recommender.recommending import Recommender
 from recommender.snapshot import Snapshot
 from recommender.stores import open_store
@@ -111,6 +112,7 @@ class Predictor:
             return
         arrays, meta = await published.boxed[0]
         recommender = Recommender(Catalogue(Snapshot.from_arrays(arrays, meta)), self._explore)
+        await asyncio.to_thread(warm_up, recommender.snapshot.no_components)
         try:
             await catch_up(recommender.catalogue, self._store)
         except StoreError as error:

@@ -56,6 +56,7 @@ class Trainer:
             holdout=args.training.holdout,
             margin=args.training.margin,
             keep_versions=args.training.keep_versions,
+            approximate_above=args.training.approximate_above,
         )
         self._models = model_store(str(state / "models"))
         self._lock = asyncio.Lock()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from recommender.catalogue import Catalogue
 from recommender.filters import Filter
 from recommender.ids import UNKNOWN
+from recommender.index import nearest_rows
 from recommender.ranking import EVERYTHING, Best, Users, best_rows, merged
 from recommender.snapshot import Table, UserVector
 
@@ -76,9 +77,13 @@ def _choose_together(catalogue: Catalogue, wishes: Sequence[Wish]) -> list[Chose
     users = _users([wish.user for wish in wishes], popular=popular)
     ks = [wish.k for wish in wishes]
     part = _old_part(catalogue, wanted, candidates)
-    block = _width_zero(catalogue.snapshot.popularity) if popular else catalogue.snapshot.items
     excluded = [_old_rows(catalogue, wish) for wish in wishes]
-    old = best_rows(*block, users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
+    if popular or part.rows is not None:
+        block = _width_zero(catalogue.snapshot.popularity) if popular else catalogue.snapshot.items
+        old = best_rows(*block, users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
+    else:
+        snapshot = catalogue.snapshot
+        old = nearest_rows(snapshot.index, *snapshot.items, users, ks, masked=part.masked, excluded=excluded)
     fresh = catalogue.fresh
     if not fresh.n:
         return [Chosen(best.rows.tolist(), best.scores) for best in old]

@@ -23,6 +23,7 @@ from recommender.frame import SparseFrame
 from recommender.gate import Contestant, Verdict, compare, evaluate_snapshot, fault, rejected
 from recommender.histories import extended, histories, pairs_of, sampled
 from recommender.ids import UNKNOWN
+from recommender.indexing import APPROXIMATE_ABOVE, indexed
 from recommender.model import LFMRecommender
 from recommender.settling import Settling, settled
 from recommender.snapshot import Snapshot, without
@@ -88,6 +89,7 @@ def train_increment(
     holdout: float = 0.1,
     margin: float = 0.01,
     meta: Mapping[str, Any],
+    approximate_above: int | None = APPROXIMATE_ABOVE,
     progress: Progress = lambda _: None,
 ) -> Trained:
     """Go on with what is new; the newest of it judges what the rest has taught, and is then learned too.
@@ -106,6 +108,8 @@ def train_increment(
         As for `compare`.
     meta
         As for `train_full`, with ``trained_on``.
+    approximate_above
+        As for `train_full`; the lists of the parent's index are kept.
     progress
         Told what begins.
 
@@ -134,6 +138,7 @@ def train_increment(
             return Trained(model, snapshot, verdict, metrics)
     progress("fitting")
     snapshot = step.learn(newer if n_judging else news.interactions, {**meta, "metrics": metrics})
+    snapshot = snapshot and indexed(model, snapshot, approximate_above, serving.index)
     return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics)
 
 

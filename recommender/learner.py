@@ -19,6 +19,7 @@ from recommender.feedback import Feedback
 from recommender.gate import Verdict
 from recommender.ids import UNKNOWN
 from recommender.incremental import IncrementSettings, News, train_increment
+from recommender.indexing import APPROXIMATE_ABOVE
 from recommender.model import LFMRecommender
 from recommender.model_state import model_from_arrays, model_to_arrays, model_to_meta
 from recommender.registry import Artifact, Registry, VersionInfo
@@ -78,6 +79,8 @@ class Learner:
         How much worse than the version that serves a new one may be, in ndcg@10.
     keep_versions
         How many to keep for a rollback.
+    approximate_above
+        Items from which on a version has an index; None for never.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Learner:
         holdout: float = 0.1,
         margin: float = 0.01,
         keep_versions: int = 5,
+        approximate_above: int | None = APPROXIMATE_ABOVE,
     ) -> None:
         self._registry = registry
         self._archive = archive
@@ -102,6 +106,7 @@ class Learner:
         self._holdout = holdout
         self._margin = margin
         self._keep_versions = keep_versions
+        self._approximate_above = approximate_above
         self._catalogue = CatalogueCopy()
         self._parent: tuple[str, Trained] | None = None
 
@@ -244,6 +249,7 @@ class Learner:
             meta=meta,
             serving=serving,
             margin=self._margin,
+            approximate_above=self._approximate_above,
             progress=progress,
         )
         about = {
@@ -281,6 +287,7 @@ class Learner:
             self._increment,
             holdout=self._holdout,
             margin=self._margin,
+            approximate_above=self._approximate_above,
             meta={**meta, "trained_on": about["trained_on"]},
             progress=progress,
         )

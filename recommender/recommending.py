@@ -259,8 +259,11 @@ def _short(number: float) -> float:
 
 
 def _short_all(numbers: NDArray[np.float32]) -> list[float]:
-    """`_short` of each, written in one go."""
-    return [float(text) for text in ("%.7g " * len(numbers) % tuple(numbers.tolist())).split()]
+    """`_short` of each, by arithmetic: a whole number over a power of ten is the float that its digits mean."""
+    exact = numbers.astype(np.float64)
+    scale = 10.0 ** np.clip(6 - np.floor(np.log10(np.maximum(np.abs(exact), 1e-15))), 0, 22)
+    short: list[float] = (np.rint(exact * scale) / scale).tolist()
+    return short
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

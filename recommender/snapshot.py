@@ -13,6 +13,7 @@ from recommender import cases
 from recommender.features import Encoded, FeatureSpace
 from recommender.foldin import fold_in, recent_share
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
+from recommender.index import Index
 
 
 class Table(NamedTuple):
@@ -113,6 +114,8 @@ class Snapshot:
     filter_rows: Rows
     fold_in_weights: NDArray[np.float32]
     meta: Mapping[str, Any]
+    index: Index | None = None
+    """Of `items`, where the catalogue is large."""
 
     @property
     def n_items(self) -> int:
@@ -258,6 +261,7 @@ class Snapshot:
             arrays |= with_prefix(name, getattr(self, name).names.to_arrays())
         for name in (*_TABLES, *_ROWS):
             arrays |= with_prefix(name, getattr(self, name)._asdict())
+        arrays |= self.index.to_arrays() if self.index else {}
         return arrays | with_prefix("titles", self.titles.to_arrays())
 
     def to_meta(self) -> dict[str, Any]:
@@ -279,6 +283,7 @@ class Snapshot:
         for name in _ROWS:
             parts[name] = Rows(**without_prefix(name, arrays))  # type: ignore[arg-type]
         parts["titles"] = TextTable.from_arrays(without_prefix("titles", arrays))
+        parts["index"] = Index.from_arrays(arrays, meta)
         n_known, n_trained = arrays["counts"].tolist()
         return cls(**parts, n_known_items=n_known, n_trained_items=n_trained, meta=meta)
 

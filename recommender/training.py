@@ -16,6 +16,7 @@ from recommender.feedback import disliked, joining, liking, loss_weights
 from recommender.frame import SparseFrame
 from recommender.gate import Contestant, Verdict, compare, evaluate_snapshot, fault, newest_users, rejected
 from recommender.histories import histories
+from recommender.indexing import APPROXIMATE_ABOVE, indexed
 from recommender.model import Indicators, LFMRecommender
 from recommender.settling import Settling, settled
 from recommender.snapshot import Snapshot
@@ -123,6 +124,7 @@ def train_full(
     meta: Mapping[str, Any],
     serving: Snapshot | None = None,
     margin: float = 0.01,
+    approximate_above: int | None = APPROXIMATE_ABOVE,
     progress: Progress = lambda _: None,
 ) -> Trained:
     """Judge the settings on the newest interactions, then learn from all of them.
@@ -142,6 +144,8 @@ def train_full(
         is not accepted. Needs the ``offset`` of the interactions.
     margin
         As for `compare`.
+    approximate_above
+        Items from which on the snapshot gets an index; None for never.
     progress
         Told what begins.
 
@@ -164,6 +168,7 @@ def train_full(
     progress("fitting")
     about = {**meta, "trained_on": data.trained_on(), "metrics": metrics}
     model, snapshot = fit(data, settings, about)
+    snapshot = snapshot and indexed(model, snapshot, approximate_above)
     return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics)
 
 
