@@ -14,9 +14,6 @@ from recommender.ids import UNKNOWN
 from recommender.ranking import EVERYTHING, Best, Users, best_rows, merged
 from recommender.snapshot import Table, UserVector
 
-LISTED_BELOW = 1 / 8
-"""Share of the rows below which a filter's rows are scored from a list: jumping costs more than passing by."""
-
 
 class Wish(NamedTuple):
     """What one query may get."""
@@ -64,26 +61,42 @@ def choose(catalogue: Catalogue, wishes: Sequence[Wish]) -> list[Chosen]:
         together.setdefault(wish.company, []).append(number)
     chosen: dict[int, Chosen] = {}
     for numbers in together.values():
-        chosen |= zip(numbers, _choose_together(catalogue, [wishes[number] for number in numbers]), strict=True)
+        company = [wishes[number] for number in numbers]
+        blocks = _blocks(catalogue, popular=company[0].company[0])
+        chosen |= zip(numbers, _choose_together(catalogue, company, blocks), strict=True)
     return [chosen[number] for number in range(len(wishes))]
 
 
-def _choose_together(catalogue: Catalogue, wishes: Sequence[Wish]) -> list[Chosen]:
+def choose_by(
+    catalogue: Catalogue, wish: Wish, scores: NDArray[np.float32], fresh_scores: NDArray[np.float32]
+) -> Chosen:
+    """`choose` for one wish by scores made elsewhere, one a row of the snapshot and one a fresh row.
+
+    The user of the wish does not matter; a score of -inf is never chosen.
+    """
+    blocks = _width_zero(scores), _width_zero(fresh_scores)
+    return _choose_together(catalogue, [wish], blocks)[0]
+
+
+def _blocks(catalogue: Catalogue, *, popular: bool) -> tuple[Table, Table]:
+    if popular:
+        return _width_zero(catalogue.snapshot.popularity), _width_zero(catalogue.fresh.popularity)
+    return catalogue.snapshot.items, catalogue.fresh.items
+
+
+def _choose_together(catalogue: Catalogue, wishes: Sequence[Wish], blocks: tuple[Table, Table]) -> list[Chosen]:
     popular, filters, candidates = wishes[0].company
-    wanted = Filter.parse(filters) if filters else None
     users = _users([wish.user for wish in wishes], popular=popular)
     ks = [wish.k for wish in wishes]
-    part = _old_part(catalogue, wanted, candidates)
-    block = _width_zero(catalogue.snapshot.popularity) if popular else catalogue.snapshot.items
+    part = _old_part(catalogue, filters, candidates)
     excluded = [_old_rows(catalogue, wish) for wish in wishes]
-    old = best_rows(*block, users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
+    old = best_rows(*blocks[0], users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
     fresh = catalogue.fresh
     if not fresh.n:
         return [Chosen(best.rows.tolist(), best.scores) for best in old]
-    part = _fresh_part(catalogue, wanted, candidates)
-    block = _width_zero(fresh.popularity) if popular else fresh.items
+    part = _fresh_part(catalogue, filters, candidates)
     excluded = [_fresh_rows(catalogue, wish) for wish in wishes]
-    new = best_rows(*block, users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
+    new = best_rows(*blocks[1], users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
     return [_merged(catalogue, *each) for each in zip(old, new, ks, strict=True)]
 
 
@@ -106,24 +119,23 @@ def _merged(catalogue: Catalogue, old: Best, new: Best, k: int) -> Chosen:
     return Chosen(positions[order].tolist(), scores)
 
 
-def _old_part(catalogue: Catalogue, wanted: Filter | None, candidates: Sequence[str] | None) -> _Part:
-    snapshot, masked = catalogue.snapshot, catalogue.masked
-    rows = None if candidates is None else _known(snapshot.item_ids.indices_of(candidates))
-    if wanted is None:
+def _old_part(catalogue: Catalogue, filters: Sequence[str], candidates: Sequence[str] | None) -> _Part:
+    masked = catalogue.masked
+    rows = None if candidates is None else _known(catalogue.snapshot.item_ids.indices_of(candidates))
+    if not filters:
         return _Part(masked, rows)
-    kept = wanted.rows(snapshot)
+    kept = catalogue.filters.kept(filters)
     if rows is not None:
-        return _Part(masked, rows[kept[rows]])
-    if np.count_nonzero(kept) < LISTED_BELOW * len(kept):
-        return _Part(masked, np.flatnonzero(kept).astype(np.int32))
-    return _Part(masked | ~kept, None)
+        return _Part(masked, rows[kept.rows[rows]])
+    return _Part(masked, kept.listed) if kept.listed is not None else _Part(masked | ~kept.rows, None)
 
 
-def _fresh_part(catalogue: Catalogue, wanted: Filter | None, candidates: Sequence[str] | None) -> _Part:
+def _fresh_part(catalogue: Catalogue, filters: Sequence[str], candidates: Sequence[str] | None) -> _Part:
     fresh = catalogue.fresh
     rows = np.arange(fresh.n) if candidates is None else _positions(catalogue, candidates)
-    if wanted is not None:
-        rows = rows[[wanted.holds(fresh.tokens[row]) for row in rows]]
+    if filters:
+        kept = Filter.parse(filters).among(fresh.n, fresh.having)
+        rows = np.intersect1d(rows, np.fromiter(kept, np.int64, len(kept)))
     rows = rows[np.argsort(fresh.places[rows])]
     return _Part(~fresh.live, rows.astype(np.int32))
 

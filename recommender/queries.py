@@ -24,6 +24,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     filter: tuple[str, ...] = ()
     exclude_seen: bool = True
     explain: bool = False
+    diversity: float = 0.0
+    """0 to 1: how much less alike the items are to be, at the cost of relevance."""
     fallback: Literal["popular", "none"] = "popular"
 
 
@@ -65,7 +67,7 @@ class ScoredItem(msgspec.Struct, frozen=True):
 
 
 class Recommendations(msgspec.Struct, frozen=True):
-    """Answer to a `Query`, best first."""
+    """Answer to a `Query`, best first; with diversity in the order of choice, by scores that may rise again."""
 
     user_id: str | None
     strategy: str
@@ -104,6 +106,38 @@ class PopularItem(msgspec.Struct, frozen=True):
     item_id: str
     score: float
     title: str | None
+
+
+class SimilarItem(msgspec.Struct, frozen=True):
+    """A neighbour of an item; `score` is the cosine of the two representations."""
+
+    item_id: str
+    score: float
+    title: str | None
+
+
+class SimilarItems(msgspec.Struct, frozen=True):
+    """Neighbours of an item, most alike first."""
+
+    item_id: str
+    items: list[SimilarItem]
+    model_version: str
+
+
+class SimilarUser(msgspec.Struct, frozen=True):
+    """A neighbour of a user; `score` is the cosine of the two representations."""
+
+    user_id: str
+    score: float
+
+
+class SimilarUsers(msgspec.Struct, frozen=True):
+    """Neighbours of a user, most alike first."""
+
+    user_id: str
+    users: list[SimilarUser]
+    model_version: str
+    degraded: list[str]
 
 
 class Popular(msgspec.Struct, frozen=True):

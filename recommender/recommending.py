@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from recommender import cases
 from recommender.catalogue import Catalogue, CatalogueItem
-from recommender.choosing import Chosen, Wish, choose
+from recommender.choosing import Chosen, Wish, choose, choose_by
+from recommender.diversity import diversified, pool_size
 from recommender.features import Encoded
 from recommender.popularity import promised_popularity
 from recommender.queries import (
@@ -25,10 +27,15 @@ from recommender.queries import (
     RankQuery,
     Recommendations,
     ScoredItem,
+    SimilarItem,
+    SimilarItems,
+    SimilarUser,
+    SimilarUsers,
     UnscoredItem,
     UserState,
 )
-from recommender.ranking import EVERYTHING
+from recommender.ranking import EVERYTHING, Users, best_rows
+from recommender.similar import LearnedUsers
 from recommender.snapshot import UserVector
 
 WITHDRAWN = "the item is deleted or not available"
@@ -86,13 +93,14 @@ class Recommender:
         Returns
         -------
         One answer a query, in their order. Equal scores keep catalogue order; fewer than ``k`` items
-        come back only when no more are left. Where nothing is known of the user and the query forbids
-        a fallback, the strategy is ``none`` and there are no items.
+        come back only when no more are left. With ``diversity`` above 0 the items are those that `diversified`
+        chooses of the best, in its order, each with its true score. Where nothing is known of the user and the
+        query forbids a fallback, the strategy is ``none`` and there are no items.
         """
         people = [self._person(query, state) for query, state in zip(queries, states, strict=True)]
         chosen = choose(self.catalogue, [_wish(*each) for each in zip(queries, people, strict=True)])
         return [
-            self._answer(query, person, own, degraded)
+            self._answer(query, person, self._varied(query, own), degraded)
             for query, person, own in zip(queries, people, chosen, strict=True)
         ]
 
@@ -139,6 +147,59 @@ class Recommender:
         [chosen] = choose(self.catalogue, [Wish(NOBODY, k, filters=tuple(filters))])
         headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
         return Popular([PopularItem(item_id, score, title) for (item_id, title, _), score in headings], self.version)
+
+    def similar_items(self, item_id: str, k: int, filters: Sequence[str] = ()) -> SimilarItems | None:
+        """Items whose representations have the largest cosine with that of an item, which is not among them.
+
+        Equals keep catalogue order; none is unavailable, deleted or filtered. None for an item that has no
+        representation: nothing is known of it.
+        """
+        vectors = self.catalogue.representations([item_id])
+        if not len(vectors):
+            return None
+        wish = Wish(NOBODY, k, excluded=(item_id,), filters=tuple(filters))
+        chosen = choose_by(self.catalogue, wish, *self.catalogue.cosines(vectors[0]))
+        headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
+        found = [SimilarItem(other, score, title) for (other, title, _), score in headings]
+        return SimilarItems(item_id, found, self.version)
+
+    def similar_users(self, user_id: str, state: UserState, k: int) -> SimilarUsers | None:
+        """Users of the snapshot whose representations have the largest cosine with a user's, who is not among them.
+
+        A known user is represented by their features and indicator, anyone else by what they are scored by:
+        features and recent interactions. The others are as the snapshot learned them; equals keep its order.
+        None for a user of whom nothing is known.
+        """
+        person = self._person(Query(user_id=user_id), state)
+        if person.vector.strategy == "popular":
+            return None
+        if person.vector.case_row in cases.KNOWN_USERS:
+            person = self._person(Query(user_id=user_id), msgspec.structs.replace(state, recent=()))
+        scores = self._learned_users.cosines(person.vector.vector)
+        own = self.snapshot.user_ids.index_of(user_id)
+        [best] = best_rows(
+            np.zeros((len(scores), 0), np.float32),
+            scores,
+            Users(np.zeros((1, 0), np.float32), np.zeros(1, np.float32)),
+            [k],
+            masked=np.zeros(len(scores), np.bool_),
+            excluded=[np.array([own], np.int32)],
+        )
+        ids = self.snapshot.user_ids.ids_of(best.rows.tolist())
+        found = [SimilarUser(*each) for each in zip(ids, _short_all(best.scores), strict=True)]
+        return SimilarUsers(user_id, found, self.version, [])
+
+    @cached_property
+    def _learned_users(self) -> LearnedUsers:
+        return LearnedUsers(self.snapshot)
+
+    def _varied(self, query: Query, chosen: Chosen) -> Chosen:
+        """Of the best, those that differ as much as was asked for."""
+        if not query.diversity:
+            return chosen
+        vectors = self.catalogue.vectors(chosen.positions)
+        places = diversified(chosen.scores, vectors, query.k, query.diversity)
+        return Chosen([chosen.positions[place] for place in places.tolist()], chosen.scores[places])
 
     def _person(self, query: Query, state: UserState) -> Person:
         snapshot = self.snapshot
@@ -229,7 +290,7 @@ def _wish(query: Query, person: Person) -> Wish:
     nothing = user.strategy == "popular" and query.fallback == "none"
     return Wish(
         user,
-        0 if nothing else query.k,
+        0 if nothing else pool_size(query.k) if query.diversity else query.k,
         [*query.exclude, *person.recent] if query.exclude_seen else query.exclude,
         person.seen if query.exclude_seen else EVERYTHING,
         tuple(query.filter),

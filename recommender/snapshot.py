@@ -43,6 +43,10 @@ class Rows(NamedTuple):
         return self.weights[self.indptr[index] : self.indptr[index + 1]]
 
 
+NOBODYS = Rows(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+"""No rows at all."""
+
+
 class UserVector(NamedTuple):
     """A user as the snapshot scores them."""
 
@@ -91,6 +95,8 @@ class Snapshot:
     filter_rows: Rows
     fold_in_weights: NDArray[np.float32]
     meta: Mapping[str, Any]
+    user_rows: Rows = NOBODYS
+    """Features of the users, as they were at the training; a version from before this has none."""
 
     @property
     def n_items(self) -> int:
@@ -213,7 +219,7 @@ class Snapshot:
             arrays |= with_prefix(name, getattr(self, name).to_arrays())
         for name in _SPACES:
             arrays |= with_prefix(name, getattr(self, name).names.to_arrays())
-        for name in (*_TABLES, *_ROWS):
+        for name in (*_TABLES, *_ROWS, "user_rows"):
             arrays |= with_prefix(name, getattr(self, name)._asdict())
         return arrays | with_prefix("titles", self.titles.to_arrays())
 
@@ -234,6 +240,8 @@ class Snapshot:
             parts[name] = Table(**without_prefix(name, arrays))  # type: ignore[arg-type]
         for name in _ROWS:
             parts[name] = Rows(**without_prefix(name, arrays))  # type: ignore[arg-type]
+        if rows := without_prefix("user_rows", arrays):
+            parts["user_rows"] = Rows(**rows)  # type: ignore[arg-type]
         parts["titles"] = TextTable.from_arrays(without_prefix("titles", arrays))
         n_known, n_trained = arrays["counts"].tolist()
         return cls(**parts, n_known_items=n_known, n_trained_items=n_trained, meta=meta)
