@@ -177,11 +177,17 @@ class Catalogue:
         """Details by position: rows of the snapshot first, then fresh ones."""
         if index >= self.snapshot.n_items:
             return self.fresh.details[index - self.snapshot.n_items]
-        rows = self.snapshot.item_rows
-        features = Encoded(rows.row(index), rows.row_weights(index), [])
+        features = self.features(index)
         known = index < self.snapshot.n_known_items
         title = self.snapshot.titles[index] or None
         return CatalogueItem(self.snapshot.item_ids[index], title, _block(known, features), features)
+
+    def features(self, index: int) -> Encoded:
+        """Learned features by position as for `item`."""
+        if index >= self.snapshot.n_items:
+            return self.fresh.details[index - self.snapshot.n_items].features
+        rows = self.snapshot.item_rows
+        return Encoded(rows.row(index), rows.row_weights(index), [])
 
     def headings(self, indices: Sequence[int]) -> list[tuple[str, str | None, int]]:
         """Item id, title and block of the table of cases, by position as for `item`."""

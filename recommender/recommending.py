@@ -254,15 +254,17 @@ class Recommender:
         if not explain:
             return items
         return [
-            msgspec.structs.replace(item, explanation=self._explanation(user, self.catalogue.item(index), score))
-            for item, index, score in zip(items, chosen.positions, chosen.scores.tolist(), strict=True)
+            ScoredItem(item.item_id, item.score, item.case, item.title, why)
+            for item, why in zip(items, self._explanations(user, chosen), strict=True)
         ]
 
-    def _explanation(self, user: UserVector, item: CatalogueItem, score: float) -> list[Contribution]:
+    def _explanations(self, user: UserVector, chosen: Chosen) -> list[list[Contribution]]:
         if user.strategy == "popular":
-            return [Contribution("popularity", _short(score))]
-        parts = self.snapshot.explain(user, item.features, score)
-        return [Contribution(name, _short(amount)) for name, amount in parts]
+            return [[Contribution("popularity", score)] for score in _short_all(chosen.scores)]
+        features = [self.catalogue.features(position) for position in chosen.positions]
+        explained = self.snapshot.explain(user, features, chosen.scores.tolist())
+        amounts = iter(_short_all([amount for parts in explained for _, amount in parts]))
+        return [[Contribution(name, next(amounts)) for name, _ in parts] for parts in explained]
 
     def _score_one(self, user: UserVector, item_id: str, features: FeatureMap | None) -> tuple[CatalogueItem, float]:
         snapshot = self.snapshot
@@ -303,9 +305,9 @@ def _short(number: float) -> float:
     return float(f"{number:.7g}")
 
 
-def _short_all(numbers: NDArray[np.float32]) -> list[float]:
+def _short_all(numbers: NDArray[np.float32] | Sequence[float]) -> list[float]:
     """`_short` of each, written in one go."""
-    return [float(text) for text in ("%.7g " * len(numbers) % tuple(numbers.tolist())).split()]
+    return [float(text) for text in ("%.7g " * len(numbers) % tuple(map(float, numbers))).split()]
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -186,25 +186,31 @@ class Snapshot:
         vector = self.items.vectors[item_index] - weights @ self.item_features.vectors[columns]
         return vector, float(self.items.biases[item_index] - weights @ self.item_features.biases[columns])
 
-    def explain(self, user: UserVector, features: Encoded, score: float) -> list[tuple[str, float]]:
-        """Contributions of an item's features, its identity and the user's bias; they add up to `score`.
+    def explain(
+        self, user: UserVector, items: Sequence[Encoded], scores: Sequence[float]
+    ) -> list[list[tuple[str, float]]]:
+        """Contributions of items' features, their identity and the user's bias; they add up to the scores.
 
         Returns
         -------
-        Name and contribution, the largest amount first. ``item_id`` is the item's own indicator, there
-        only where it is more than float32 rounding, and ``user_bias`` what every item gets from this user.
+        For each item name and contribution, the largest amount first. ``item_id`` is the item's own indicator,
+        there only where it is more than float32 rounding, and ``user_bias`` what every item gets from this user.
         """
-        vectors, biases = (
-            self.item_features.vectors[features.columns],
-            self.item_features.biases[features.columns],
-        )
-        amounts = features.weights * (vectors @ user.vector + biases)
-        parts = list(zip(self.item_space.names.ids_of(features.columns), amounts.tolist(), strict=True))
-        parts.append(("user_bias", user.bias))
-        rest = score - sum(amount for _, amount in parts)
-        if abs(rest) > _ROUNDING * (abs(score) + sum(abs(amount) for _, amount in parts)):
-            parts.append(("item_id", rest))
-        return sorted((part for part in parts if part[1]), key=lambda part: -abs(part[1]))
+        if not items:
+            return []
+        columns = np.concatenate([item.columns for item in items])
+        # embeddings are multiplied once a feature, however many of the items have it
+        distinct, places = np.unique(columns, return_inverse=True)
+        worth = self.item_features.vectors[distinct] @ user.vector + self.item_features.biases[distinct]
+        amounts = (np.concatenate([item.weights for item in items]) * worth[places]).tolist()
+        names = self.item_space.names.ids_of(distinct.tolist())
+        labels = [names[place] for place in places.tolist()]
+        explained, start = [], 0
+        for item, score in zip(items, scores, strict=True):
+            end = start + len(item.columns)
+            explained.append(_explained(labels[start:end], amounts[start:end], user.bias, score))
+            start = end
+        return explained
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Arrays that `from_arrays` takes; with `meta`, the whole snapshot."""
@@ -245,6 +251,14 @@ class Snapshot:
         parts["titles"] = TextTable.from_arrays(without_prefix("titles", arrays))
         n_known, n_trained = arrays["counts"].tolist()
         return cls(**parts, n_known_items=n_known, n_trained_items=n_trained, meta=meta)
+
+
+def _explained(names: list[str], amounts: list[float], user_bias: float, score: float) -> list[tuple[str, float]]:
+    parts = [*zip(names, amounts, strict=True), ("user_bias", user_bias)]
+    rest = score - sum(amounts) - user_bias
+    if abs(rest) > _ROUNDING * (abs(score) + sum(map(abs, amounts)) + abs(user_bias)):
+        parts.append(("item_id", rest))
+    return sorted((part for part in parts if part[1]), key=lambda part: -abs(part[1]))
 
 
 _ROUNDING = 1e-6
