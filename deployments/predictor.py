@@ -15,6 +15,7 @@ from deployments.model_store import Published, model_store
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import catch_up
 from recommender.errors import NotFittedError, StoreError
+from recommender.neighbours import items_like, users_like
 from recommender.recommending import Recommender
 from recommender.snapshot import Snapshot
 from recommender.stores import open_store
@@ -67,6 +68,19 @@ class Predictor:
         """JSON of the baseline."""
         recommender, _ = await self._up_to(unpack_fetched(fetched))
         return answer(recommender.popular(k, filters))
+
+    async def similar_items(self, item_id: str, k: int, filters: list[str], fetched: bytes) -> bytes | None:
+        """JSON of an item's neighbours; None where nothing is known of it."""
+        recommender, _ = await self._up_to(unpack_fetched(fetched))
+        found = await items_like(recommender, self._store, item_id, k, filters)
+        return None if found is None else answer(found)
+
+    async def similar_users(self, user_id: str, k: int, fetched: bytes) -> bytes | None:
+        """JSON of a user's neighbours; None where nothing is known of them."""
+        known = unpack_fetched(fetched)
+        recommender, degraded = await self._up_to(known)
+        found = await users_like(recommender, self._store, user_id, known.states[0], k, degraded)
+        return None if found is None else answer(found)
 
     async def status(self) -> dict[str, Any]:
         """Who this is and what it serves."""

@@ -25,6 +25,7 @@ Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Value = str | bool | Integer | float | list[str]
 FeatureMap = Annotated[dict[str, Value], Meta(description="name to string, number, boolean or list of strings")]
 K = Annotated[int, Meta(ge=1, le=1000)]
+Diversity = Annotated[float, Meta(ge=0, le=1, description="maximal marginal relevance; items come in order of choice")]
 Fallback = Literal["popular", "none"]
 
 
@@ -64,15 +65,13 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     filter: Annotated[list[str], Meta(max_length=100)] = []
     exclude_seen: bool = True
     explain: bool = False
-    diversity: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    diversity: Diversity = 0.0
     fallback: Fallback = "popular"
 
     def __post_init__(self) -> None:
         _check_ids([self.user_id, *self.recent, *self.exclude, *(self.candidates or ())])
         _check_features(self.features)
         Filter.parse(self.filter)
-        if self.diversity:
-            raise ValueError("diversity above 0 is not supported yet")
 
     def query(self) -> Query:
         """What the library takes."""
@@ -86,6 +85,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
             filter=tuple(self.filter),
             exclude_seen=self.exclude_seen,
             explain=self.explain,
+            diversity=self.diversity,
             fallback=self.fallback,
         )
 

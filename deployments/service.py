@@ -83,6 +83,18 @@ class Service:
         popular: bytes = await call_idempotent(self._predictor.popular, k, filters, fetched)
         return popular
 
+    async def similar_items(self, item_id: str, k: int, filters: list[str]) -> bytes | None:
+        """JSON of an item's neighbours; None where nothing is known of it."""
+        fetched = await self._fetch([])
+        found: bytes | None = await call_idempotent(self._predictor.similar_items, item_id, k, filters, fetched)
+        return found
+
+    async def similar_users(self, user_id: str, k: int) -> bytes | None:
+        """JSON of a user's neighbours; None where nothing is known of them."""
+        fetched = await self._fetch([user_id])
+        found: bytes | None = await call_idempotent(self._predictor.similar_users, user_id, k, fetched)
+        return found
+
     async def train(self, mode: str) -> None:
         """Begin a training, or answer 409."""
         if not await self._trainer.train.remote(mode):
