@@ -1,0 +1,46 @@
+"""Freshness: how old what serves is and how good, told every few seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import datetime
+from typing import Any
+
+from deployments import metrics
+from recommender.stores.base import Store
+
+EVERY_S = 5.0
+
+logger = logging.getLogger("recommender.trainer")
+
+
+async def tell_freshness(models: Any, store: Store) -> None:
+    """Tell for ever; a part that does not answer leaves its numbers as they were.
+
+    Parameters
+    ----------
+    models
+        The ModelStore.
+    store
+        Where interactions wait.
+    """
+    while True:
+        try:
+            active = await models.active.remote()
+            if active is not None:
+                _tell(active, (await store.state()).last_offset)
+        except Exception as error:  # noqa: BLE001 (numbers are told again; nothing may end this)
+            logger.warning("cannot tell how fresh the model is: %s", error)
+        await asyncio.sleep(EVERY_S)
+
+
+def _tell(active: dict[str, Any], last_offset: int) -> None:
+    now = time.time()
+    metrics.show(metrics.MODEL_AGE_SECONDS, now - datetime.fromisoformat(active["created_at"]).timestamp())
+    metrics.show(metrics.INTERACTIONS_WAITING, max(0, last_offset - active["log_offset"]))
+    metrics.show(metrics.SINCE_LEARNED_SECONDS, now - active["newest_timestamp"])
+    for name, value in active["metrics"].items():
+        if isinstance(value, int | float):
+            metrics.show(metrics.HELD_OUT, value, metric=name)
