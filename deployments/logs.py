@@ -16,7 +16,8 @@ def configure() -> None:
     """Show our own lines from INFO on; Ray carries a process's standard error to the console of `serve run`."""
     logger = logging.getLogger(ROOT)
     if not logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
+        # not sys.stderr: in a replica that is Serve's own log, which keeps lines back until there are many
+        handler = logging.StreamHandler(sys.__stderr__)
         handler.setFormatter(Lines("%(levelname)s %(asctime)s %(name)s -- %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)

@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from recommender.boosts import checked_boosts
 from recommender.filters import Filter
+from recommender.paging import shown_before
 from recommender.queries import Query, RankQuery
 from recommender.stores.base import Interaction, Item, User
 
@@ -26,6 +28,7 @@ Value = str | bool | Integer | float | list[str]
 FeatureMap = Annotated[dict[str, Value], Meta(description="name to string, number, boolean or list of strings")]
 K = Annotated[int, Meta(ge=1, le=1000)]
 Diversity = Annotated[float, Meta(ge=0, le=1, description="maximal marginal relevance; items come in order of choice")]
+Boost = Annotated[dict[str, float], Meta(max_length=100, description="name:value to what is added to the score")]
 Fallback = Literal["popular", "none"]
 
 
@@ -66,12 +69,16 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     exclude_seen: bool = True
     explain: bool = False
     diversity: Diversity = 0.0
+    boost: Boost = {}
+    cursor: str | None = None
     fallback: Fallback = "popular"
 
     def __post_init__(self) -> None:
         _check_ids([self.user_id, *self.recent, *self.exclude, *(self.candidates or ())])
         _check_features(self.features)
         Filter.parse(self.filter)
+        checked_boosts(self.boost)
+        shown_before(self.cursor or "")
 
     def query(self) -> Query:
         """What the library takes."""
@@ -86,6 +93,8 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
             exclude_seen=self.exclude_seen,
             explain=self.explain,
             diversity=self.diversity,
+            boost=checked_boosts(self.boost),
+            shown=shown_before(self.cursor or ""),
             fallback=self.fallback,
         )
 

@@ -189,6 +189,15 @@ class Catalogue:
         rows = self.snapshot.item_rows
         return Encoded(rows.row(index), rows.row_weights(index), [])
 
+    def has(self, index: int, token: str) -> bool:
+        """Whether an item has a token, by position as for `item`."""
+        n_items = self.snapshot.n_items
+        if index >= n_items:
+            return index - n_items in self.fresh.having(token)
+        rows = self.filters.having(token)
+        place = int(np.searchsorted(rows, index))
+        return place < len(rows) and bool(rows[place] == index)
+
     def headings(self, indices: Sequence[int]) -> list[tuple[str, str | None, int]]:
         """Item id, title and block of the table of cases, by position as for `item`."""
         n_items, kept = self.snapshot.n_items, self._headings

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.boosts import Boosts, added
 from recommender.catalogue import Catalogue
 from recommender.filters import Filter
 from recommender.ids import UNKNOWN
@@ -26,11 +27,12 @@ class Wish(NamedTuple):
     """Rows of the snapshot, in any order."""
     filters: tuple[str, ...] = ()
     candidates: tuple[str, ...] | None = None
+    boosts: Boosts = ()
 
     @property
-    def company(self) -> tuple[bool, tuple[str, ...], tuple[str, ...] | None]:
+    def company(self) -> tuple[bool, tuple[str, ...], tuple[str, ...] | None, Boosts]:
         """What wishes must have in common to be chosen for in one pass."""
-        return self.user.strategy == "popular", self.filters, self.candidates
+        return self.user.strategy == "popular", self.filters, self.candidates, self.boosts
 
 
 class Chosen(NamedTuple):
@@ -62,7 +64,7 @@ def choose(catalogue: Catalogue, wishes: Sequence[Wish]) -> list[Chosen]:
     chosen: dict[int, Chosen] = {}
     for numbers in together.values():
         company = [wishes[number] for number in numbers]
-        blocks = _blocks(catalogue, popular=company[0].company[0])
+        blocks = _blocks(catalogue, company[0])
         chosen |= zip(numbers, _choose_together(catalogue, company, blocks), strict=True)
     return [chosen[number] for number in range(len(wishes))]
 
@@ -78,14 +80,21 @@ def choose_by(
     return _choose_together(catalogue, [wish], blocks)[0]
 
 
-def _blocks(catalogue: Catalogue, *, popular: bool) -> tuple[Table, Table]:
-    if popular:
-        return _width_zero(catalogue.snapshot.popularity), _width_zero(catalogue.fresh.popularity)
-    return catalogue.snapshot.items, catalogue.fresh.items
+def _blocks(catalogue: Catalogue, wish: Wish) -> tuple[Table, Table]:
+    """What is scored for a wish: rows of the snapshot, and fresh ones."""
+    old, fresh = catalogue.snapshot.items, catalogue.fresh.items
+    if wish.user.strategy == "popular":
+        old, fresh = _width_zero(catalogue.snapshot.popularity), _width_zero(catalogue.fresh.popularity)
+    if not wish.boosts:
+        return old, fresh
+    return (
+        Table(old.vectors, added(wish.boosts, old.biases, catalogue.filters.having)),
+        Table(fresh.vectors, added(wish.boosts, fresh.biases, catalogue.fresh.having)),
+    )
 
 
 def _choose_together(catalogue: Catalogue, wishes: Sequence[Wish], blocks: tuple[Table, Table]) -> list[Chosen]:
-    popular, filters, candidates = wishes[0].company
+    popular, filters, candidates, _ = wishes[0].company
     users = _users([wish.user for wish in wishes], popular=popular)
     ks = [wish.k for wish in wishes]
     part = _old_part(catalogue, filters, candidates)

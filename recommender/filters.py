@@ -96,6 +96,11 @@ class FilterCache:
         self._snapshot = snapshot
         self._kept: LRUCache[frozenset[str], Kept] = LRUCache(max(KEPT_BYTES, _size_of_one(snapshot)), _size)
 
+    def having(self, token: str) -> NDArray[np.int32]:
+        """Rows of the items that have a token, each once."""
+        column = self._snapshot.filter_tokens.index_of(token)
+        return np.zeros(0, np.int32) if column == UNKNOWN else np.unique(self._snapshot.filter_rows.row(column))
+
     def kept(self, clauses: Sequence[str]) -> Kept:
         """Rows that `Filter.parse` of these lets through."""
         key = frozenset(clauses)

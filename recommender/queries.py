@@ -26,6 +26,10 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     explain: bool = False
     diversity: float = 0.0
     """0 to 1: how much less alike the items are to be, at the cost of relevance."""
+    boost: tuple[tuple[str, float], ...] = ()
+    """What is added to the scores of items with a token, as a filter writes it."""
+    shown: tuple[str, ...] = ()
+    """Items of earlier pages, never to be shown again."""
     fallback: Literal["popular", "none"] = "popular"
 
 
@@ -77,6 +81,8 @@ class Recommendations(msgspec.Struct, frozen=True):
     recommendation_id: str
     ignored_features: list[str]
     degraded: list[str]
+    next_cursor: str | None = None
+    """For the page behind this one; None at the end, and where a cursor cannot hold what was shown."""
 
 
 class UnscoredItem(msgspec.Struct, frozen=True):

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
+from recommender.boosts import Boosts
 from recommender.catalogue import Catalogue, CatalogueItem
 from recommender.choosing import Chosen, Wish, choose, choose_by
 from recommender.diversity import diversified, pool_size
 from recommender.features import Encoded
+from recommender.paging import cursor_of
 from recommender.popularity import promised_popularity
 from recommender.queries import (
     Contribution,
@@ -236,35 +238,47 @@ class Recommender:
     def _answer(self, query: Query, person: Person, chosen: Chosen, degraded: Sequence[str]) -> Recommendations:
         user = person.vector
         nothing = user.strategy == "popular" and query.fallback == "none"
+        items = self._listed(query, user, chosen)
         return Recommendations(
             query.user_id,
             "none" if nothing else user.strategy,
             cases.NUMERALS[user.case_row],
-            self._listed(user, chosen, explain=query.explain),
+            items,
             self.version,
             secrets.token_hex(16),
             _distinct(person.ignored),
             list(degraded),
+            cursor_of([*query.shown, *(item.item_id for item in items)]) if len(items) == query.k else None,
         )
 
-    def _listed(self, user: UserVector, chosen: Chosen, *, explain: bool) -> list[ScoredItem]:
+    def _listed(self, query: Query, user: UserVector, chosen: Chosen) -> list[ScoredItem]:
         numerals = [cases.numeral(user.case_row, block) for block in range(4)]
         headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
         items = [ScoredItem(item_id, score, numerals[block], title) for (item_id, title, block), score in headings]
-        if not explain:
+        if not query.explain:
             return items
         return [
             ScoredItem(item.item_id, item.score, item.case, item.title, why)
-            for item, why in zip(items, self._explanations(user, chosen), strict=True)
+            for item, why in zip(items, self._explanations(user, chosen, query.boost), strict=True)
         ]
 
-    def _explanations(self, user: UserVector, chosen: Chosen) -> list[list[Contribution]]:
+    def _explanations(self, user: UserVector, chosen: Chosen, boosts: Boosts) -> list[list[Contribution]]:
+        boosted = [self._boosted(position, boosts) for position in chosen.positions]
+        scores = [
+            score - sum(amount for _, amount in own) for score, own in zip(chosen.scores.tolist(), boosted, strict=True)
+        ]
         if user.strategy == "popular":
-            return [[Contribution("popularity", score)] for score in _short_all(chosen.scores)]
-        features = [self.catalogue.features(position) for position in chosen.positions]
-        explained = self.snapshot.explain(user, features, chosen.scores.tolist())
-        amounts = iter(_short_all([amount for parts in explained for _, amount in parts]))
-        return [[Contribution(name, next(amounts)) for name, _ in parts] for parts in explained]
+            explained = [[("popularity", score)] for score in scores]
+        else:
+            features = [self.catalogue.features(position) for position in chosen.positions]
+            explained = self.snapshot.explain(user, features, scores)
+        whole = [[*own, *parts] for own, parts in zip(boosted, explained, strict=True)]
+        amounts = iter(_short_all([amount for parts in whole for _, amount in parts]))
+        return [[Contribution(name, next(amounts)) for name, _ in parts] for parts in whole]
+
+    def _boosted(self, position: int, boosts: Boosts) -> list[tuple[str, float]]:
+        """What boosts add to the score of an item."""
+        return [(f"boost {token}", amount) for token, amount in boosts if self.catalogue.has(position, token)]
 
     def _score_one(self, user: UserVector, item_id: str, features: FeatureMap | None) -> tuple[CatalogueItem, float]:
         snapshot = self.snapshot
@@ -293,10 +307,11 @@ def _wish(query: Query, person: Person) -> Wish:
     return Wish(
         user,
         0 if nothing else pool_size(query.k) if query.diversity else query.k,
-        [*query.exclude, *person.recent] if query.exclude_seen else query.exclude,
+        [*query.exclude, *query.shown, *(person.recent if query.exclude_seen else ())],
         person.seen if query.exclude_seen else EVERYTHING,
         tuple(query.filter),
         None if query.candidates is None else tuple(query.candidates),
+        query.boost,
     )
 
 

@@ -1,15 +1,19 @@
 """Chapter 3 of the contract: recommending."""
 
+from typing import Annotated
+
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from deployments.bodies import read
 from deployments.openapi import documented
-from deployments.routes.parameters import Diversity, Fallback, Filters, ItemId, K, UserId, not_found, raw_answer
+from deployments.routes.parameters import Boosts, Diversity, Fallback, Filters, ItemId, K, UserId, not_found, raw_answer
 from deployments.schemas import RankRequest, RecommendationRequests
 from deployments.service import current
 from recommender import queries
+from recommender.boosts import parse_boosts
 from recommender.filters import Filter
+from recommender.paging import LONGEST_CURSOR, shown_before
 
 router = APIRouter(tags=["recommending"])
 
@@ -33,12 +37,16 @@ async def recommend(
     exclude_seen: bool = True,
     explain: bool = False,
     diversity: Diversity = 0.0,
+    boosts: Boosts = [],  # noqa: B006
+    cursor: Annotated[str | None, Query(max_length=LONGEST_CURSOR)] = None,
     fallback: Fallback = "popular",
 ) -> Response:
     """Recommend items to a user, best first, by whatever is known of them.
 
     With `diversity` above 0 the items are chosen by maximal marginal relevance from the best 100, or 4 k where that
-    is more, and come in the order of choice: the first is the best, and each keeps its true `score`.
+    is more, and come in the order of choice: the first is the best, and each keeps its true `score`. A `boost` adds to
+    the scores of all items that have a feature, and stands in the explanation. `next_cursor` asks for the next page:
+    the best of what no page before has shown.
     """
     Filter.parse(filters)
     query = queries.Query(
@@ -48,6 +56,8 @@ async def recommend(
         exclude_seen=exclude_seen,
         explain=explain,
         diversity=diversity,
+        boost=parse_boosts(boosts),
+        shown=shown_before(cursor or ""),
         fallback=fallback,
     )
     body = await current().recommend(query)

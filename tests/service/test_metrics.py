@@ -54,13 +54,15 @@ def told(service: RunningService) -> Samples:
     """Samples after a bit of everything."""
     with service.client() as client:
         answer = client.get("/v1/users/196/recommendations").json()
+        assert answer["items"]
         client.get("/v1/users/nobody-at-all/recommendations")
         client.get("/v1/users/x/nowhere")
         client.get("/v1/users/196/recommendations?k=0")
         event = {"user_id": "196", "item_id": answer["items"][0]["item_id"], "event_id": uuid.uuid4().hex}
         for _ in range(12):  # until one reaches the replica that gave an answer
             client.get("/v1/users/196/recommendations?exclude_seen=false&k=1000")
-            client.post("/v1/interactions", json={"interactions": [event, {"user_id": "196", "item_id": "no-such"}]})
+            events = [event, {"user_id": "196", "item_id": "no-such"}]
+            assert client.post("/v1/interactions", json={"interactions": events}).status_code == 202
         with without_store(service):
             assert client.get("/v1/users/196/recommendations").json()["degraded"] == ["features"]
     wanted = {f"ray_{metric.name}" for metric in ALL}

@@ -164,6 +164,8 @@ def test_a_ranking_scores_as_a_recommendation_does(client):
         ("/v1/users/%FF/recommendations", 422),
         (f"/v1/users/{'x' * 257}/recommendations", 422),
         ("/v1/users/196/recommendations?diversity=1.1", 422),
+        ("/v1/users/196/recommendations?cursor=nonsense", 422),
+        ("/v1/users/196/recommendations?boost=Western", 422),
         ("/v1/users/196/recommendations?diversity=nan", 422),
         ("/v1/users/196/similar?k=0", 422),
         ("/v1/items/50/similar?k=1001", 422),
@@ -269,3 +271,36 @@ def test_neighbours_of_what_nobody_knows_are_not_found(client, path):
 
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_pages_follow_each_other_without_repeats_over_both_ways(client):
+    whole = [item["item_id"] for item in recommend(client, KNOWN, k=60)["items"]]
+    found, cursor = [], ""
+    for turn in range(3):
+        if turn % 2:
+            (page,) = ask(client, {"user_id": KNOWN, "k": 20, "cursor": cursor})
+        else:
+            page = recommend(client, KNOWN, k=20, cursor=cursor)
+        found += [item["item_id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+
+    assert found == whole
+    assert cursor
+
+
+def test_a_boost_lifts_what_has_the_feature_and_is_explained(client):
+    plain = recommend(client, KNOWN, k=10)["items"]
+    boosted = recommend(client, KNOWN, k=10, boost="genres:Western:100", explain=True)["items"]
+    (posted,) = ask(client, {"user_id": KNOWN, "k": 10, "boost": {"genres:Western": 100}})
+
+    assert [item["item_id"] for item in posted["items"]] == [item["item_id"] for item in boosted] != plain
+    assert "Western" in client.get(f"/v1/items/{boosted[0]['item_id']}").json()["features"]["genres"]
+    assert {"feature": "boost genres:Western", "contribution": 100} in boosted[0]["explanation"]
+
+
+@pytest.mark.parametrize("wrong", [{"cursor": "nonsense"}, {"boost": {"Western": 1}}, {"boost": {"a:b": "much"}}])
+def test_a_wrong_cursor_or_boost_names_its_place(client, wrong):
+    answer = client.post("/v1/recommendations", json={"requests": [{"user_id": KNOWN, **wrong}]})
+
+    assert answer.status_code == 422
+    assert "requests[0]" in answer.json()["errors"][0]["loc"]

@@ -1,8 +1,10 @@
 """The id of a request: in, out, and in what is logged of it."""
 
 import re
+import time
 
 import pytest
+from running_service import RunningService
 from test_metrics import without_store
 
 
@@ -34,10 +36,18 @@ def test_an_id_that_is_none_is_refused(client, bad):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def logged(service: RunningService, words: str, within_s: float = 10) -> list[str]:
+    """Lines of the console with these words, as soon as there are any."""
+    end = time.monotonic() + within_s
+    while not (found := [line for line in service.log.read_text().splitlines() if words in line]):
+        assert time.monotonic() < end, service.log.read_text()[-2000:]
+        time.sleep(0.1)
+    return found
+
+
 def test_the_log_of_another_hop_names_the_request(service, client):
     with without_store(service):
         client.get("/v1/users/196/recommendations", headers={"x-request-id": "mine-3"})
-    lines = [line for line in service.log.read_text().splitlines() if "request_id=mine-3" in line]
+    lines = logged(service, "request_id=mine-3")
 
-    assert lines
-    assert "FeatureFetcher" in lines[0] or "feature_fetcher" in lines[0]
+    assert any("recommender.feature_fetcher" in line for line in lines)
