@@ -17,7 +17,7 @@ logger = logging.getLogger("recommender.trainer")
 
 
 async def tell_freshness(models: Any, store: Store) -> None:
-    """Tell for ever; a part that does not answer leaves its numbers as they were.
+    """Tell for ever; Ray drops the numbers of a part that does not answer for a while.
 
     Parameters
     ----------
@@ -30,16 +30,17 @@ async def tell_freshness(models: Any, store: Store) -> None:
         try:
             active = await models.active.remote()
             if active is not None:
-                _tell(active, (await store.state()).last_offset)
+                _tell_model(active)
+                waiting = (await store.state()).last_offset - active["log_offset"]
+                metrics.show(metrics.INTERACTIONS_WAITING, max(0, waiting))
         except Exception as error:  # noqa: BLE001 (numbers are told again; nothing may end this)
             logger.warning("cannot tell how fresh the model is: %s", error)
         await asyncio.sleep(EVERY_S)
 
 
-def _tell(active: dict[str, Any], last_offset: int) -> None:
+def _tell_model(active: dict[str, Any]) -> None:
     now = time.time()
     metrics.show(metrics.MODEL_AGE_SECONDS, now - datetime.fromisoformat(active["created_at"]).timestamp())
-    metrics.show(metrics.INTERACTIONS_WAITING, max(0, last_offset - active["log_offset"]))
     metrics.show(metrics.SINCE_LEARNED_SECONDS, now - active["newest_timestamp"])
     for name, value in active["metrics"].items():
         if isinstance(value, int | float):

@@ -138,7 +138,6 @@ class Predictor:
             metrics.show(metrics.MODEL_INFO, 0, model_version=self._recommender.version)
         # one assignment: a request in flight keeps the recommender it began with
         self._recommender = recommender
-        metrics.show(metrics.MODEL_INFO, 1, model_version=recommender.version)
         logger.info("serving model %s", published.version)
 
     async def _follow_models(self) -> None:
@@ -155,6 +154,8 @@ class Predictor:
         while True:
             await asyncio.sleep(CATCH_UP_EVERY_S)
             if self._recommender is not None:
+                # again and again: Ray drops a gauge that is not told for a while
+                metrics.show(metrics.MODEL_INFO, 1, model_version=self._recommender.version)
                 try:
                     await self._catch_up(self._recommender)
                 except StoreError as error:
