@@ -114,6 +114,20 @@ class PopularItem(msgspec.Struct, frozen=True):
     title: str | None
 
 
+class LatestItem(msgspec.Struct, frozen=True):
+    """An item of the catalogue; `updated_at` in seconds since the epoch."""
+
+    item_id: str
+    title: str | None
+    updated_at: float
+
+
+class Latest(msgspec.Struct, frozen=True):
+    """Items that were put last, newest first."""
+
+    items: list[LatestItem]
+
+
 class SimilarItem(msgspec.Struct, frozen=True):
     """A neighbour of an item; `score` is the cosine of the two representations."""
 

@@ -7,12 +7,24 @@ from fastapi import APIRouter, Query, Request, Response
 
 from deployments.bodies import read
 from deployments.openapi import documented
-from deployments.routes.parameters import Boosts, Diversity, Fallback, Filters, ItemId, K, UserId, not_found, raw_answer
+from deployments.routes.parameters import (
+    Boosts,
+    Diversity,
+    Fallback,
+    Filters,
+    ItemId,
+    K,
+    UserId,
+    answer,
+    not_found,
+    raw_answer,
+)
 from deployments.schemas import RankRequest, RecommendationRequests
 from deployments.service import current
 from recommender import queries
 from recommender.boosts import parse_boosts
 from recommender.filters import Filter
+from recommender.latest import latest
 from recommender.paging import LONGEST_CURSOR, shown_before
 
 router = APIRouter(tags=["recommending"])
@@ -103,6 +115,13 @@ async def similar_users(user_id: UserId, k: K = 10) -> Response:
     if body is None:
         raise not_found("user, or nothing is known of them: no interaction and no learned feature")
     return raw_answer(body)
+
+
+@router.get("/v1/latest", **documented(queries.Latest))
+async def latest_items(filters: Filters = [], k: K = 10) -> Response:  # noqa: B006 (FastAPI copies it)
+    """Available items by the time of their last change, newest first; filters look at the newest 10,000."""
+    Filter.parse(filters)
+    return answer(await latest(current().store, k, filters))
 
 
 @router.get("/v1/popular", **documented(queries.Popular))

@@ -304,3 +304,12 @@ def test_a_wrong_cursor_or_boost_names_its_place(client, wrong):
 
     assert answer.status_code == 422
     assert "requests[0]" in answer.json()["errors"][0]["loc"]
+
+
+def test_the_latest_item_is_the_one_that_was_put_last(client):
+    assert client.put("/v1/items/latest-1", json={"title": "Last", "features": {"genres": ["Western"]}}).is_success
+    first = client.get("/v1/latest", params={"k": 1, "filter": "genres:Western"}).json()["items"]
+
+    assert [(item["item_id"], item["title"]) for item in first] == [("latest-1", "Last")]
+    assert client.delete("/v1/items/latest-1").status_code == 204
+    assert "latest-1" not in {item["item_id"] for item in client.get("/v1/latest").json()["items"]}
