@@ -46,8 +46,8 @@ class LearnedUsers:
     """Representations of the users of a snapshot, without a row of memory for each.
 
     A representation is the sum of the embeddings of a user's features, as they were at the training, and of their
-    indicator; its inner product with a vector is a sum of numbers that are computed once a feature. Four bytes a
-    user are kept: the lengths.
+    indicator; its inner product with a vector is a sum of numbers that are computed once a feature. Eight bytes a
+    user are kept: lengths, and where features begin.
 
     Parameters
     ----------
