@@ -1,9 +1,9 @@
-"""Run every benchmark, one after the other, each in a process of its own."""
+"""Run every benchmark, one after the other, each in a process of its own, and draw the plots."""
 
 import subprocess
 import sys
 
-NAMES = ("scoring", "overhead", "memory")
+NAMES = ("scoring", "overhead", "whole", "memory", "broadcast", "fresh_items", "fold_in", "incremental", "plots")
 
 for name in NAMES:
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -38,11 +38,11 @@ class World:
         self.model._initialize(NO_COMPONENTS, N_TAGS + n_items, 4 + N_USERS)
         self.item_csr = sparse.hstack([self.tags, self.item_indicator], "csr").astype(np.float32)
 
-    def original(self, user: int) -> pd.Series:
+    def original(self, user: int, top: int = TOP) -> pd.Series:
         """What the post's class does for one request; its item matrix is cached, as there."""
         user_csr = sparse.hstack([self.user_features, self.indicator[user]], "csr")
         scores = self.model.predict(0, np.arange(self.n_items, dtype=np.int32), self.item_csr, user_csr)
-        return pd.Series(scores, index=self.item_ids).sort_values(ascending=False).head(TOP)
+        return pd.Series(scores, index=self.item_ids).sort_values(ascending=False).head(top)
 
     def recommender(self) -> Recommender:
         """The same weights as a snapshot."""
@@ -62,11 +62,15 @@ class World:
             titles=TextTable.from_texts(self.item_ids),
             item_space=tags,
             item_features=Table(model.item_embeddings[:N_TAGS], model.item_biases[:N_TAGS]),
+            newcomer_features=Table(
+                np.zeros((N_TAGS + 1, NO_COMPONENTS), np.float32), np.zeros(N_TAGS + 1, np.float32)
+            ),
             item_rows=Rows(self.tags.indptr.astype(np.int64), self.tags.indices, self.tags.data),
             items=Table(self.item_csr @ model.item_embeddings, self.item_csr @ model.item_biases),
             popularity=np.ones(self.n_items, np.float32),
             popularity_weights=np.zeros(N_TAGS + 1, np.float32),
             seen=empty,
+            disliked=empty,
             filter_tokens=IdTable.from_ids(),
             filter_rows=Rows(np.zeros(1, np.int64), np.zeros(0, np.int32), none),
             fold_in_weights=np.zeros((2 * (NO_COMPONENTS + 1), NO_COMPONENTS), np.float32),

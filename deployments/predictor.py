@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -40,13 +41,17 @@ class Predictor:
         Folder of the registry.
     store_url
         Where the store is; changes of the catalogue are read from there.
+    explore
+        Share of the positions for items that nobody has interacted with.
     """
 
-    async def __init__(self, models: str, store_url: str) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(self, models: str, store_url: str, explore: float = 0.0) -> None:  # type: ignore[misc]  # Serve awaits it
         logs.configure()
+        self._explore = explore
         self._models = model_store(models)
         self._store = open_store(store_url)
         self._recommender: Recommender | None = None
+        self._serving_since: float | None = None
         self._catching_up = asyncio.Lock()
         # a new replica joins with a model, if there is one
         await self._take(await self._models.current.remote())
@@ -99,6 +104,7 @@ class Predictor:
             "replica": serve.get_replica_context().replica_tag,
             "pid": os.getpid(),
             "model_version": recommender and recommender.version,
+            "serving_since": self._serving_since,
             "items_sequence": recommender and recommender.catalogue.sequence,
         }
 
@@ -129,7 +135,7 @@ class Predictor:
         if published is None:
             return
         arrays, meta = await published.boxed[0]
-        recommender = Recommender(Catalogue(Snapshot.from_arrays(arrays, meta)))
+        recommender = Recommender(Catalogue(Snapshot.from_arrays(arrays, meta)), self._explore)
         try:
             await catch_up(recommender.catalogue, self._store)
         except StoreError as error:
@@ -137,7 +143,7 @@ class Predictor:
         if self._recommender is not None:
             metrics.show(metrics.MODEL_INFO, 0, model_version=self._recommender.version)
         # one assignment: a request in flight keeps the recommender it began with
-        self._recommender = recommender
+        self._recommender, self._serving_since = recommender, time.time()
         logger.info("serving model %s", published.version)
 
     async def _follow_models(self) -> None:

@@ -24,6 +24,9 @@ NUMERALS = (
     "XVI",
 )
 
+KNOWN_WITH_FEATURES, KNOWN_ALONE = 0, 2
+"""Item blocks of those with an indicator."""
+
 NOTHING_KNOWN = 3
 """User row and item block of those who are neither known nor have features."""
 

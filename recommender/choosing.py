@@ -40,6 +40,8 @@ class Chosen(NamedTuple):
 
     positions: list[int]
     scores: NDArray[np.float32]
+    explored: frozenset[int] = frozenset()
+    """Those of `positions` that are there so that somebody finds them."""
 
 
 class _Part(NamedTuple):

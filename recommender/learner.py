@@ -15,6 +15,7 @@ from recommender.archive import Archive, Segment
 from recommender.catalogue_copy import CatalogueCopy
 from recommender.consuming import NOTHING, Consumed, consume
 from recommender.dataset import Dataset, feature_records
+from recommender.feedback import Feedback
 from recommender.gate import Verdict
 from recommender.ids import UNKNOWN
 from recommender.incremental import IncrementSettings, News, train_increment
@@ -69,6 +70,8 @@ class Learner:
         Of the model.
     increment
         How a version goes on from another.
+    feedback
+        How interactions are read; all are likings when absent.
     holdout
         Share of the newest interactions that judge a version.
     margin
@@ -85,6 +88,7 @@ class Learner:
         settings: ModelSettings,
         *,
         increment: IncrementSettings | None = None,
+        feedback: Feedback | None = None,
         holdout: float = 0.1,
         margin: float = 0.01,
         keep_versions: int = 5,
@@ -94,6 +98,7 @@ class Learner:
         self._store = store
         self._settings = settings
         self._increment = increment or IncrementSettings()
+        self._feedback = feedback or Feedback()
         self._holdout = holdout
         self._margin = margin
         self._keep_versions = keep_versions
@@ -227,7 +232,8 @@ class Learner:
         interactions = await asyncio.to_thread(self._archive.read, segments)
         users = {user.user_id: user.features or {} async for user in _all_users(self._store)}
         await self._catalogue.follow(self._store)
-        data = TrainingData(interactions, users, list(self._catalogue.entries.values()), self._catalogue.deleted)
+        said = self._feedback.weighed(interactions)
+        data = TrainingData(said, users, list(self._catalogue.entries.values()), self._catalogue.deleted)
         meta = {"log_offset": consumed.last_offset, "items_sequence": self._catalogue.sequence}
         serving = (await self._loaded(base)).snapshot if base else None
         trained = await asyncio.to_thread(
@@ -258,7 +264,7 @@ class Learner:
         rows = consumed.remaining()
         users = await self._features_of(rows["user_id"].drop_duplicates().tolist())
         forgotten = list(consumed.deleted)
-        news = News(rows, users, self._catalogue.entries, self._catalogue.deleted, forgotten)
+        news = News(self._feedback.weighed(rows), users, self._catalogue.entries, self._catalogue.deleted, forgotten)
         meta = {"log_offset": consumed.last_offset, "items_sequence": self._catalogue.sequence}
         about = {
             **meta,

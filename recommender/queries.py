@@ -68,6 +68,8 @@ class ScoredItem(msgspec.Struct, frozen=True):
     case: str
     title: str | msgspec.UnsetType | None = msgspec.UNSET
     explanation: list[Contribution] | msgspec.UnsetType = msgspec.UNSET
+    explored: bool | msgspec.UnsetType = msgspec.UNSET
+    """True for a newcomer that is there to be found, whatever its score."""
 
 
 class Recommendations(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,6 +17,7 @@ from recommender.boosts import Boosts
 from recommender.catalogue import Catalogue, CatalogueItem
 from recommender.choosing import Chosen, Wish, choose, choose_by
 from recommender.diversity import diversified, pool_size
+from recommender.exploring import explore
 from recommender.features import Encoded
 from recommender.paging import cursor_of
 from recommender.popularity import promised_popularity
@@ -63,10 +65,14 @@ class Recommender:
     ----------
     catalogue
         What can be recommended now. It may be changed between calls, never during one.
+    explore_share
+        Share of the positions for items that nobody has interacted with, see `recommender.exploring`.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, explore_share: float = 0.0) -> None:
         self.catalogue = catalogue
+        self.explore_share = explore_share
+        self._chance = random.Random()  # noqa: S311 - who is shown what is no secret
         self.snapshot = catalogue.snapshot
 
     @property
@@ -100,9 +106,14 @@ class Recommender:
         query forbids a fallback, the strategy is ``none`` and there are no items.
         """
         people = [self._person(query, state) for query, state in zip(queries, states, strict=True)]
-        chosen = choose(self.catalogue, [_wish(*each) for each in zip(queries, people, strict=True)])
+        wishes = [_wish(*each) for each in zip(queries, people, strict=True)]
+        best = choose(self.catalogue, wishes)
+        chosen = [self._varied(query, own) for query, own in zip(queries, best, strict=True)]
+        if self.explore_share:
+            asked = zip(wishes, chosen, strict=True)
+            chosen = [explore(self.catalogue, *each, self.explore_share, self._chance) for each in asked]
         return [
-            self._answer(query, person, self._varied(query, own), degraded)
+            self._answer(query, person, own, degraded)
             for query, person, own in zip(queries, people, chosen, strict=True)
         ]
 
@@ -255,10 +266,15 @@ class Recommender:
         numerals = [cases.numeral(user.case_row, block) for block in range(4)]
         headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
         items = [ScoredItem(item_id, score, numerals[block], title) for (item_id, title, block), score in headings]
+        if chosen.explored:
+            items = [
+                msgspec.structs.replace(item, explored=True) if index in chosen.explored else item
+                for item, index in zip(items, chosen.positions, strict=True)
+            ]
         if not query.explain:
             return items
         return [
-            ScoredItem(item.item_id, item.score, item.case, item.title, why)
+            msgspec.structs.replace(item, explanation=why)
             for item, why in zip(items, self._explanations(user, chosen, query.boost), strict=True)
         ]
 
@@ -271,7 +287,9 @@ class Recommender:
             explained = [[("popularity", score)] for score in scores]
         else:
             features = [self.catalogue.features(position) for position in chosen.positions]
-            explained = self.snapshot.explain(user, features, scores)
+            blocks = [block for _, _, block in self.catalogue.headings(chosen.positions)]
+            known = np.isin(blocks, (cases.KNOWN_WITH_FEATURES, cases.KNOWN_ALONE))
+            explained = self.snapshot.explain(user, features, scores, known)
         whole = [[*own, *parts] for own, parts in zip(boosted, explained, strict=True)]
         amounts = iter(_short_all([amount for parts in whole for _, amount in parts]))
         return [[Contribution(name, next(amounts)) for name, _ in parts] for parts in whole]

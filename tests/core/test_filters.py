@@ -38,7 +38,7 @@ def having(features):
     return lambda token: {row for row, each in enumerate(features) if token in tokens(each)}
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(clauses)
 def test_names_are_and_values_are_or_and_a_minus_is_none(mixed, asked):
     snapshot, features = mixed
@@ -52,7 +52,7 @@ def test_names_are_and_values_are_or_and_a_minus_is_none(mixed, asked):
 changes = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(list(THINGS.values()))), max_size=8)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(clauses, changes)
 def test_fresh_items_are_filtered_by_what_was_last_said_of_them(asked, said):
     catalogue = Catalogue(shared_snapshot())

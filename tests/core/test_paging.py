@@ -1,7 +1,7 @@
 """Pages of a recommendation: together they are the whole, and none repeats another."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_worlds import COLD, ITEMS, item_features, shared_snapshot, user_features
 
@@ -14,6 +14,7 @@ from recommender.recommending import Recommender
 ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 
 
+@settings(deadline=None)
 @given(st.lists(ids, max_size=60))
 def test_a_cursor_names_what_it_was_made_of(item_ids):
     assert shown_before(cursor_of(item_ids)) == tuple(item_ids)
