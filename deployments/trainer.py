@@ -11,8 +11,10 @@ from typing import Any
 
 from ray import serve
 
-from deployments import logs
+from deployments import logs, metrics
 from deployments.args import AppArgs
+from deployments.calls import answering
+from deployments.freshness import tell_freshness
 from deployments.model_store import model_store
 from recommender.archive import Archive
 from recommender.errors import RecommenderError
@@ -64,7 +66,9 @@ class Trainer:
         self._last: dict[str, Any] | None = None
         self._running: asyncio.Task[None] | None = None
         self._watch = asyncio.create_task(self._watch_schedule())
+        self._freshness = asyncio.create_task(tell_freshness(self._models, open_store(store_url)))
 
+    @answering
     async def train(self, mode: Mode) -> bool:
         """Begin a training; False when one is running already."""
         if self._lock.locked():
@@ -77,6 +81,7 @@ class Trainer:
         """What it does and how the last training went."""
         return {"doing": self._doing, "last_training": self._last, "pid": os.getpid()}
 
+    @answering
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
         """Learned interactions of a user with an offset above `after_offset`, newest first."""
         return await self._learner.history(user_id, after_offset)
@@ -122,6 +127,8 @@ class Trainer:
                 outcome |= {"outcome": "failed", "reason": str(error)}
             outcome["seconds"] = round(time.time() - started, 3)
             self._last, self._doing = outcome, "idle"
+            metrics.count(metrics.TRAININGS, mode=outcome["mode"], outcome=outcome["outcome"])
+            metrics.observe(metrics.TRAINING_SECONDS, outcome["seconds"], mode=outcome["mode"])
 
     async def _learn(self, mode: Mode) -> Learned:
         if self._learner.base() is None and self._args.dataset != "none":

@@ -44,6 +44,10 @@ class Rows(NamedTuple):
         return self.weights[self.indptr[index] : self.indptr[index + 1]]
 
 
+NOBODYS = Rows(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+"""No rows at all."""
+
+
 def without(rows: Rows, others: Rows) -> Rows:
     """Rows without the entries that others have too.
 
@@ -116,6 +120,8 @@ class Snapshot:
     meta: Mapping[str, Any]
     index: Index | None = None
     """Of `items`, where the catalogue is large."""
+    user_rows: Rows = NOBODYS
+    """Features of the users, as they were at the training; a version from before this has none."""
 
     @property
     def n_items(self) -> int:
@@ -214,32 +220,45 @@ class Snapshot:
         return vector, float(self.items.biases[item_index] - weights @ self.item_features.biases[columns])
 
     def explain(
-        self, user: UserVector, features: Encoded, score: float, *, known: bool = True
-    ) -> list[tuple[str, float]]:
-        """Contributions of an item's features, its identity and the user's bias; they add up to `score`.
+        self,
+        user: UserVector,
+        items: Sequence[Encoded],
+        scores: Sequence[float],
+        known: Sequence[bool] | NDArray[np.bool_],
+    ) -> list[list[tuple[str, float]]]:
+        """Contributions of items' features, their identity and the user's bias; they add up to the scores.
 
         Parameters
         ----------
-        user, features, score
+        user, items, scores
             Of what was scored.
         known
-            Whether the item has an indicator.
+            Whether each item has an indicator.
 
         Returns
         -------
-        Name and contribution, the largest amount first. ``item_id`` is the item's own indicator and
+        For each item name and contribution, the largest amount first. ``item_id`` is the item's own indicator and
         ``new_item`` what every item without one has in its place, there only where they are more than float32
         rounding; ``user_bias`` is what every item gets from this user.
         """
-        table = self.item_features if known else self.newcomer_features
-        vectors, biases = table.vectors[features.columns], table.biases[features.columns]
-        amounts = features.weights * (vectors @ user.vector + biases)
-        parts = list(zip(self.item_space.names.ids_of(features.columns), amounts.tolist(), strict=True))
-        parts.append(("user_bias", user.bias))
-        rest = score - sum(amount for _, amount in parts)
-        if abs(rest) > _ROUNDING * (abs(score) + sum(abs(amount) for _, amount in parts)):
-            parts.append(("item_id" if known else "new_item", rest))
-        return sorted((part for part in parts if part[1]), key=lambda part: -abs(part[1]))
+        if not items:
+            return []
+        columns = np.concatenate([item.columns for item in items])
+        lengths = [len(item.columns) for item in items]
+        # embeddings are multiplied once a feature, however many of the items have it
+        distinct, places = np.unique(columns, return_inverse=True)
+        tables = self.newcomer_features, self.item_features
+        worth = np.stack([table.vectors[distinct] @ user.vector + table.biases[distinct] for table in tables])
+        sides = np.repeat(np.asarray(known, np.int64), lengths)
+        amounts = (np.concatenate([item.weights for item in items]) * worth[sides, places]).tolist()
+        names = self.item_space.names.ids_of(distinct.tolist())
+        labels = [names[place] for place in places.tolist()]
+        explained, start = [], 0
+        for length, score, is_known in zip(lengths, scores, known, strict=True):
+            own = slice(start, start + length)
+            explained.append(_explained(labels[own], amounts[own], user.bias, score, known=bool(is_known)))
+            start += length
+        return explained
 
     @staticmethod
     def _summed(table: Table, features: Encoded) -> tuple[NDArray[np.float32], float]:
@@ -259,7 +278,7 @@ class Snapshot:
             arrays |= with_prefix(name, getattr(self, name).to_arrays())
         for name in _SPACES:
             arrays |= with_prefix(name, getattr(self, name).names.to_arrays())
-        for name in (*_TABLES, *_ROWS):
+        for name in (*_TABLES, *_ROWS, "user_rows"):
             arrays |= with_prefix(name, getattr(self, name)._asdict())
         arrays |= self.index.to_arrays() if self.index else {}
         return arrays | with_prefix("titles", self.titles.to_arrays())
@@ -282,10 +301,22 @@ class Snapshot:
             parts[name] = Table(**without_prefix(name, arrays))  # type: ignore[arg-type]
         for name in _ROWS:
             parts[name] = Rows(**without_prefix(name, arrays))  # type: ignore[arg-type]
+        if rows := without_prefix("user_rows", arrays):
+            parts["user_rows"] = Rows(**rows)  # type: ignore[arg-type]
         parts["titles"] = TextTable.from_arrays(without_prefix("titles", arrays))
         parts["index"] = Index.from_arrays(arrays, meta)
         n_known, n_trained = arrays["counts"].tolist()
         return cls(**parts, n_known_items=n_known, n_trained_items=n_trained, meta=meta)
+
+
+def _explained(
+    names: list[str], amounts: list[float], user_bias: float, score: float, *, known: bool
+) -> list[tuple[str, float]]:
+    parts = [*zip(names, amounts, strict=True), ("user_bias", user_bias)]
+    rest = score - sum(amounts) - user_bias
+    if abs(rest) > _ROUNDING * (abs(score) + sum(map(abs, amounts)) + abs(user_bias)):
+        parts.append(("item_id" if known else "new_item", rest))
+    return sorted((part for part in parts if part[1]), key=lambda part: -abs(part[1]))
 
 
 def with_last(features: Table) -> Table:

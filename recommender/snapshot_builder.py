@@ -92,7 +92,7 @@ def build_snapshot(
         item_space=item_space,
         item_features=item_features,
         newcomer_features=with_last(item_features),
-        item_rows=Rows(rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data),
+        item_rows=_csr_rows(rows),
         items=items,
         popularity=_popularity(model, rows, popularity_weights),
         popularity_weights=popularity_weights,
@@ -102,7 +102,12 @@ def build_snapshot(
         filter_rows=filter_rows,
         fold_in_weights=fold_in_weights,
         meta=meta,
+        user_rows=_csr_rows(model.users.features[:, _places(model.users, user_space)]),
     )
+
+
+def _csr_rows(matrix: sparse.csr_matrix) -> Rows:
+    return Rows(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32))
 
 
 def _gather(embeddings: Any, biases: Any, columns: NDArray[np.int32]) -> Table:

@@ -36,6 +36,8 @@ UserId = Annotated[str, Depends(_user_id)]
 ItemId = Annotated[str, Depends(_item_id)]
 K = Annotated[int, Query(ge=1, le=1000)]
 Filters = Annotated[list[str], Query(alias="filter", max_length=100, description="genres:Comedy or -genres:Horror")]
+Diversity = Annotated[float, Query(ge=0, le=1, description="0: the best; 1: the least alike behind the best one")]
+Boosts = Annotated[list[str], Query(alias="boost", max_length=100, description="genres:Comedy:0.5, added to the score")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=512)]
 Fallback = Literal["popular", "none"]
@@ -57,7 +59,9 @@ def not_found(what: str) -> Problem:
 
 
 __all__ = [
+    "Boosts",
     "Cursor",
+    "Diversity",
     "Fallback",
     "Filters",
     "ItemId",
