@@ -81,7 +81,7 @@ def calibration(fold: Fold, score: Score, judged: Judged, n_groups: int = 10, n_
         wanted = np.isin(order, fold.test[user].indices)
         hits += np.bincount(group, wanted, n_groups)
         totals += np.bincount(group, minlength=n_groups)
-    labels = [f"{100 * (each + 1) // n_groups} %" for each in range(n_groups)]
+    labels = [f"{100 * (each + 1) // n_groups}" for each in range(n_groups)]
     return {name: float(hit / n) for name, hit, n in zip(labels, hits, totals, strict=True) if n}
 
 

@@ -88,7 +88,9 @@ def _row(contest: Contest, candidates: str, metric: str, names: list[str]) -> di
         {
             "mean": mean(each),
             "best": best is not None and each.mean == best,
-            "apart": "" if name == OURS else difference(contest.difference(candidates, name, metric)),
+            "apart": ""
+            if name == OURS or metric == "coverage"
+            else difference(contest.difference(candidates, name, metric)),
         }
         for name, each in values.items()
     ]
@@ -133,7 +135,7 @@ def _figures(contest: Contest, fold: Fold, ours: Contender) -> list[dict[str, st
         _figure(
             "Score calibration",
             "All items by our score, in tenths of each user's; a score that says something rises to the right.",
-            plots.bars(calibrated, "quantile of the score", "share that was found"),
+            plots.bars(calibrated, "quantile of the score in %", "share to find"),
         ),
         _figure(
             "Learning curve",

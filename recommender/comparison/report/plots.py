@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib import rc_context
@@ -23,7 +23,7 @@ STYLE = {
     "svg.fonttype": "none",  # text stays text: sharp, small, and found by a search in the page
     "svg.hashsalt": "recommender",  # the same contest gives the same bytes
     "font.family": "sans-serif",
-    "font.size": 11,
+    "font.size": 10.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
@@ -31,7 +31,7 @@ STYLE = {
 
 
 def intervals(rows: Mapping[str, tuple[float, float, float]], label: str) -> str:
-    """Mean, low and high of each contender; the best on top."""
+    """Mean, low and high of each contender, ours on top."""
     with rc_context(STYLE):
         figure, axes = _empty(0.5 + 0.36 * len(rows))
         for place, (name, (mean, low, high)) in enumerate(rows.items()):
@@ -50,7 +50,9 @@ def lines(series: Mapping[str, Groups], x_label: str, y_label: str) -> str:
     with rc_context(STYLE):
         figure, axes = _empty(3.4)
         for place, (name, groups) in enumerate(series.items()):
-            axes.plot(list(groups), list(groups.values()), "o-", color=COLOURS[place], markersize=4, label=name)
+            axes.plot(
+                list(groups), list(groups.values()), "o-", color=COLOURS[place % len(COLOURS)], markersize=4, label=name
+            )
         _finish(axes, x_label, y_label, len(series))
         axes.tick_params(axis="x", rotation=35)
         return _svg(figure, f"{y_label} by {x_label}")
@@ -65,7 +67,7 @@ def bars(series: Mapping[str, Groups], x_label: str, y_label: str) -> str:
         for place, (name, groups) in enumerate(series.items()):
             at = [index + (place - (len(series) - 1) / 2) * width for index in range(len(names))]
             heights = [groups.get(group, 0.0) for group in names]
-            axes.bar(at, heights, width * 0.92, color=COLOURS[place], label=name)
+            axes.bar(at, heights, width * 0.92, color=COLOURS[place % len(COLOURS)], label=name)
         axes.set_xticks(range(len(names)), names)
         if len(names) == 1:
             axes.set_xlim(-1, 1)
@@ -86,7 +88,7 @@ def curve(points: Mapping[float, float], x_label: str, y_label: str) -> str:
 
 def _empty(height: float) -> tuple[Figure, Any]:
     # narrow, so that text is still readable when a phone shrinks it
-    figure = Figure(figsize=(5.6, height), layout="constrained")
+    figure = Figure(figsize=(4.7, height), layout="constrained")
     FigureCanvasSVG(figure)
     return figure, figure.subplots()
 
@@ -118,8 +120,3 @@ def _own_ids(svg: str, title: str) -> str:
     svg = re.sub(r'\bid="', f'id="{own}-', svg)
     svg = re.sub(r'href="#', f'href="#{own}-', svg)
     return re.sub(r"url\(#", f"url(#{own}-", svg)
-
-
-def in_order(names: Sequence[str]) -> dict[str, str]:
-    """Colour of each contender."""
-    return {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)}
