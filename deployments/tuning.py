@@ -15,6 +15,7 @@ from tqdm import tqdm
 from recommender.comparison.contenders import Settings
 from recommender.comparison.folds import Fold
 from recommender.comparison.search import RUNGS, Notebook, Trial, defaults, judged_at_rungs
+from recommender.errors import TrainingError
 
 VALUE = "ndcg"
 TIME = "training_iteration"
@@ -46,7 +47,7 @@ def search(fold: Fold, notebook: Notebook, points: Sequence[Settings], seconds: 
     if started:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
-        tune.Tuner(
+        results = tune.Tuner(
             # one copy in the object store, however many trials read it
             tune.with_resources(tune.with_parameters(_trial, fold=fold, k=k), {"cpu": 1}),
             param_space={"settings": tune.grid_search(list(points))},
@@ -57,6 +58,8 @@ def search(fold: Fold, notebook: Notebook, points: Sequence[Settings], seconds: 
                 storage_path=str(out.absolute() / "ray"), verbose=0, callbacks=[_Writer(notebook, len(points))]
             ),
         ).fit()
+        if results.num_errors and notebook.best() is None:
+            raise TrainingError(f"{results.num_errors} trials failed, as in: {str(results.errors[0])[-500:]}")
     finally:
         if started:
             ray.shutdown()
@@ -85,6 +88,10 @@ class _Writer(tune.Callback):
     def __init__(self, notebook: Notebook, total: int) -> None:
         self.notebook = notebook
         self.bar = tqdm(total=total, desc="tuning", unit="trial", disable=not sys.stderr.isatty(), leave=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the bar, which holds the terminal: Ray pickles callbacks, and never uses the copy."""
+        return {"notebook": self.notebook}
 
     def on_trial_complete(self, *_: Any, trial: Any, **_rest: Any) -> None:
         result = trial.last_result
