@@ -129,9 +129,12 @@ def fold_in_rows(
     ages = np.repeat(rows[1:], lengths) - 1 - np.arange(rows[-1])
     decayed = DECAY ** ages.astype(np.float32)
     chosen = sparse.csr_matrix((decayed, indices[ends - 1 - ages], rows), (len(lengths), len(representations)))
-    means = (chosen @ representations) / np.maximum(np.asarray(chosen.sum(axis=1)), np.finfo(np.float32).tiny)
-    inputs = _inputs(means, np.maximum(lengths, 1)[:, None])
-    folded: NDArray[np.float32] = (inputs @ weights).astype(np.float32, copy=False)
+    d, counts = mapped_width(weights), np.maximum(lengths, 1)[:, None]
+    sums = chosen @ representations[:, :d]
+    means = sums / np.maximum(np.asarray(chosen.sum(axis=1)), np.finfo(np.float32).tiny)
+    folded: NDArray[np.float32] = (_inputs(means, counts) @ weights).astype(np.float32, copy=False)
+    chosen.data[:] = 1
+    folded[:, d:] += (chosen @ representations[:, d:]) / np.sqrt(counts).astype(np.float32)
     return folded
 
 

@@ -129,6 +129,8 @@ def _served(model: LFMRecommender, snapshot: Snapshot, seed: int = 0) -> Sample:
     if model.users.has_indicators:
         features -= embeddings[model.users.indicator_columns[users]]
         own = snapshot.user_indicators.vectors[users]
+    # features say nothing of the components of histories, which stand behind the model's
+    features = np.pad(features, ((0, 0), (0, snapshot.no_components - features.shape[1])))
     heads = [seen.row(user)[:3] for user in users]
     indptr = np.concatenate([[0], np.cumsum([len(head) for head in heads])])
     new = fold_in_rows(snapshot.fold_in_weights, snapshot.items.vectors, indptr, np.concatenate(heads))
