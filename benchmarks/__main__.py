@@ -1,9 +1,22 @@
-"""Run every benchmark, one after the other, each in a process of its own."""
+"""Run every benchmark, one after the other, each in a process of its own, and draw the plots."""
 
 import subprocess
 import sys
 
-NAMES = ("scoring", "overhead", "memory")
+NAMES = (
+    "scoring",
+    "kernel",
+    "approximate",
+    "overhead",
+    "whole",
+    "memory",
+    "broadcast",
+    "fresh_items",
+    "fold_in",
+    "incremental",
+    "training",
+    "plots",
+)
 
 for name in NAMES:
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

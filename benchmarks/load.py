@@ -1,4 +1,4 @@
-"""Closed-loop load over keep-alive connections, light enough to leave the processor to the service."""
+"""Load over keep-alive connections, light enough to leave the processor to the service."""
 
 from __future__ import annotations
 
@@ -18,22 +18,32 @@ class Load(NamedTuple):
     failed: int
 
 
-def measure(port: int, path: Callable[[int], str], connections: int, seconds: float) -> Load:
-    """Ask for `path(n)`, n counting up, over some connections for some time."""
-    return asyncio.run(_measure(port, path, connections, seconds))
+def measure(
+    port: int, path: Callable[[int], str], connections: int, seconds: float, per_s: float | None = None
+) -> Load:
+    """Ask for `path(n)`, n counting up, over some connections for some time.
+
+    With `per_s` at that rate, and a time counts from when its request was due; without as fast as answers come.
+    """
+    return asyncio.run(_measure(port, path, connections, seconds, per_s))
 
 
-async def _measure(port: int, path: Callable[[int], str], connections: int, seconds: float) -> Load:
+async def _measure(
+    port: int, path: Callable[[int], str], connections: int, seconds: float, per_s: float | None
+) -> Load:
     times: list[float] = []
     failed = 0
-    end = time.perf_counter() + seconds
+    start = time.perf_counter()
+    end = start + seconds
 
     async def client(number: int) -> None:
         nonlocal failed
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         turn = number
-        while time.perf_counter() < end:
-            begin = time.perf_counter()
+        while (begin := time.perf_counter()) < end:
+            if per_s:
+                begin = start + (turn + 1) / per_s
+                await asyncio.sleep(max(0.0, begin - time.perf_counter()))
             writer.write(f"GET {path(turn)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             status = await _answer(reader)
             times.append(time.perf_counter() - begin)
@@ -41,10 +51,9 @@ async def _measure(port: int, path: Callable[[int], str], connections: int, seco
             turn += connections
         writer.close()
 
-    begin = time.perf_counter()
     await asyncio.gather(*(client(number) for number in range(connections)))
     cuts = statistics.quantiles(times, n=100)
-    return Load(len(times) / (time.perf_counter() - begin), cuts[49] * 1e3, cuts[98] * 1e3, failed)
+    return Load(len(times) / (time.perf_counter() - start), cuts[49] * 1e3, cuts[98] * 1e3, failed)
 
 
 async def _answer(reader: asyncio.StreamReader) -> int:

@@ -17,6 +17,8 @@ import yaml
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 PORT = 8000
+SETTLING_S = 3.0
+"""Until HAProxy has been told of the last replica; at each that joins it closes idle connections."""
 
 
 class Service:
@@ -55,6 +57,7 @@ class Service:
             command = [str(BIN / "serve"), "run", str(self._config)]
             self._process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=log, stderr=log)
         self._wait("/readyz")
+        time.sleep(SETTLING_S)
         return self
 
     def __exit__(self, *_: object) -> None:

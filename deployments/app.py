@@ -40,7 +40,8 @@ def build(args: AppArgs) -> serve.Application:
     models = str(state / "models")
     model_store(models)  # starts beside the store, not after it
     store_url = embedded_store_url(state / "store") if args.redis_url == "embedded" else args.redis_url
-    predictor = Predictor.bind(models, store_url)  # type: ignore[attr-defined]  # Serve's decorator is untyped
+    # Serve's decorator is untyped
+    predictor = Predictor.bind(models, store_url, args.explore)  # type: ignore[attr-defined]
     trainer = Trainer.bind(args, store_url)  # type: ignore[attr-defined]
     fetcher = FeatureFetcher.bind(store_url)  # type: ignore[attr-defined]
     return Ingress.bind(fetcher, predictor, trainer, models, store_url)  # type: ignore[attr-defined]

@@ -1,18 +1,22 @@
 """The arguments of serve_config.yaml."""
 
 import os
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.secrets import secret
+from recommender.feedback import Feedback
 from recommender.incremental import IncrementSettings
+from recommender.indexing import APPROXIMATE_ABOVE
 from recommender.schedule import Schedule
 from recommender.training import ModelSettings
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(allow_inf_nan=False)]
 
 _DEFAULTS, _INCREMENT, _SCHEDULE = ModelSettings(), IncrementSettings(), Schedule()
 
@@ -38,6 +42,14 @@ class ModelArgs(_Strict):
     normalise: bool = _DEFAULTS.normalise
     seed: int = _DEFAULTS.seed
     num_threads: Positive = _DEFAULTS.num_threads
+    use_weights: bool = _DEFAULTS.use_weights
+    """Interactions count in training by their weight; so they do where `TrainingArgs.event_weights` are given."""
+    history_components: Annotated[int, Field(ge=0)] = _DEFAULTS.history_components
+    """Components of whole histories that stand behind LightFM's; 0 for none."""
+    history_weight: Annotated[float, Field(ge=0)] = _DEFAULTS.history_weight
+    """How far these spread the scores of a user, as a share of LightFM's."""
+    newcomer_quantile: Annotated[float, Field(ge=0, le=1)] = _DEFAULTS.newcomer_quantile
+    """Advance of items that nobody has interacted with; 0.5 is none to speak of."""
 
     def settings(self) -> ModelSettings:
         """These, as the library takes them."""
@@ -63,10 +75,21 @@ class TrainingArgs(_Strict):
     """Share of the newest interactions that judge a model."""
     keep_versions: Positive = 5
     """Versions kept on disk for a rollback."""
+    event_weights: dict[str, Weight] = {}
+    """By event, what the weight of an interaction is multiplied by: ``{view: 0.3, purchase: 1.0, hide: -1}``; 1 for
+    events that are not named. 0 says nothing of liking, less speaks against it."""
+    negative_below: float | None = None
+    """Ratings (interactions without an event, or with the event ``rating``) below this speak against an item."""
+    approximate_above: Positive | None = APPROXIMATE_ABOVE
+    """Items from which on search is approximate, at a measured recall of 0.99 or more; None: always exact."""
 
     def schedule(self) -> Schedule:
         """The clocks, as the library takes them."""
         return Schedule(self.incremental_every_s, self.full_every_s, self.min_interactions)
+
+    def feedback(self) -> Feedback:
+        """How interactions are read, as the library takes it."""
+        return Feedback(self.event_weights, self.negative_below)
 
 
 class AppArgs(_Strict):
@@ -82,12 +105,25 @@ class AppArgs(_Strict):
     """``embedded``, ``redis://…``, ``rediss://…`` or ``unix://…``; one with a password belongs in a file."""
     state_dir: str = ".recommender"
     """Interaction log, archive and model registry."""
+    explore: Share = 0.0
+    """Share of the positions of each list for items that nobody has interacted with; answers mark them."""
     model: ModelArgs = ModelArgs()
     training: TrainingArgs = TrainingArgs()
 
     def increment(self) -> IncrementSettings:
         """How a model goes on, as the library takes it."""
-        return IncrementSettings(self.training.incremental_epochs, self.training.replay, self.model.num_threads)
+        return IncrementSettings(
+            self.training.incremental_epochs,
+            self.training.replay,
+            self.model.num_threads,
+            self.settings().use_weights,
+            self.model.settings().settling,
+        )
+
+    def settings(self) -> ModelSettings:
+        """How the model is built, as the library takes it."""
+        settings = self.model.settings()
+        return replace(settings, use_weights=settings.use_weights or bool(self.training.event_weights))
 
     def with_environment(self) -> "AppArgs":
         """These, with what the environment overrides."""

@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments import security
 from deployments.exposure import is_open_to_others
+from deployments.observed import routed
 from deployments.problems import problem_of
 from deployments.rates import Rates
 
@@ -40,6 +41,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         scope = _undecoded(scope)
+        routed(scope)
         started = False
 
         async def watched(message: Message) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from ray import serve
 
-from deployments import logs
+from deployments import logs, metrics
+from deployments.calls import answering
 from deployments.messages import Fetched, pack
 from recommender.errors import StoreError
 from recommender.queries import UserState
@@ -29,15 +31,19 @@ class FeatureFetcher:
         logs.configure()
         self._store = open_store(store_url)
 
+    @answering
     async def fetch_many(self, user_ids: list[str | None]) -> bytes:
         """States of users, None for an anonymous one; msgpack of `Fetched`.
 
         A store that does not answer is said in ``degraded``, it is no error.
         """
         named = [user_id for user_id in user_ids if user_id is not None]
+        begin = time.perf_counter()
         try:
             found = await self._store.fetch(named)
+            metrics.observe(metrics.STORE_SECONDS, time.perf_counter() - begin, call="fetch")
         except StoreError as error:
+            metrics.count(metrics.STORE_ERRORS, call="fetch")
             logger.warning("answering without stored features: %s", error)
             return pack(Fetched([UserState() for _ in user_ids], 0, ["features"]))
         states = iter(found.users)

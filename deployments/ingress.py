@@ -12,6 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments import logs, openapi, problems
 from deployments.edge import Edge
 from deployments.model_store import model_store
+from deployments.observed import Observed
 from deployments.routes import models, operating, recommending, writing
 from deployments.service import Service
 from recommender.stores import open_store
@@ -30,6 +31,7 @@ def build_api() -> FastAPI:
     for chapter in (recommending, writing, models, operating):
         api.include_router(chapter.router)
     api.add_middleware(Edge)
+    api.add_middleware(Observed)  # the last one is the outermost
     return api
 
 

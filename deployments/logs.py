@@ -4,16 +4,40 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
+from contextvars import ContextVar
 
 ROOT = "recommender"
+
+_request_ids: ContextVar[tuple[str, ...]] = ContextVar("request_ids", default=())
 
 
 def configure() -> None:
     """Show our own lines from INFO on; Ray carries a process's standard error to the console of `serve run`."""
     logger = logging.getLogger(ROOT)
     if not logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(levelname)s %(asctime)s %(name)s -- %(message)s"))
+        # not sys.stderr: in a replica that is Serve's own log, which keeps lines back until there are many
+        handler = logging.StreamHandler(sys.__stderr__)
+        handler.setFormatter(Lines("%(levelname)s %(asctime)s %(name)s -- %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
+
+
+def about(request_ids: Sequence[str]) -> None:
+    """Say what requests this task works for from here on."""
+    _request_ids.set(tuple(request_ids))
+
+
+def request_ids() -> tuple[str, ...]:
+    """Requests that this task works for: several for a micro-batch."""
+    return _request_ids.get()
+
+
+class Lines(logging.Formatter):
+    """Lines that name the requests which a warning or an error is about, as ``[request_id=a,b]``."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name that logging calls)
+        """First line of a record."""
+        line, named = super().formatMessage(record), request_ids()
+        return f"{line} [request_id={','.join(named)}]" if named and record.levelno >= logging.WARNING else line

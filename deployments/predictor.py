@@ -5,16 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from ray import serve
 
-from deployments import logs
+from deployments import logs, metrics
+from deployments.calls import answering
 from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries, unpack_rank_query
 from deployments.model_store import Published, model_store
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import catch_up
 from recommender.errors import NotFittedError, StoreError
+from recommender.neighbours import items_like, users_like
+from recommender.queries import Recommendations
+from recommender.ranking import warm_up
 from recommender.recommending import Recommender
 from recommender.snapshot import Snapshot
 from recommender.stores import open_store
@@ -35,13 +42,17 @@ class Predictor:
         Folder of the registry.
     store_url
         Where the store is; changes of the catalogue are read from there.
+    explore
+        Share of the positions for items that nobody has interacted with.
     """
 
-    async def __init__(self, models: str, store_url: str) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(self, models: str, store_url: str, explore: float = 0.0) -> None:  # type: ignore[misc]  # Serve awaits it
         logs.configure()
+        self._explore = explore
         self._models = model_store(models)
         self._store = open_store(store_url)
         self._recommender: Recommender | None = None
+        self._serving_since: float | None = None
         self._catching_up = asyncio.Lock()
         # a new replica joins with a model, if there is one
         await self._take(await self._models.current.remote())
@@ -50,23 +61,42 @@ class Predictor:
             asyncio.create_task(self._follow_catalogue()),
         ]
 
+    @answering
     async def recommend_many(self, queries: bytes, fetched: bytes) -> list[bytes]:
         """One JSON answer a query."""
         known = unpack_fetched(fetched)
         recommender, degraded = await self._up_to(known)
         answers = recommender.recommend_many(unpack_queries(queries), known.states, degraded)
+        _count(answers, degraded)
         return [answer(each) for each in answers]
 
+    @answering
     async def rank(self, query: bytes, fetched: bytes) -> bytes:
         """JSON of a ranking."""
         known = unpack_fetched(fetched)
         recommender, degraded = await self._up_to(known)
         return answer(recommender.rank(unpack_rank_query(query), known.states[0], degraded))
 
+    @answering
     async def popular(self, k: int, filters: list[str], fetched: bytes) -> bytes:
         """JSON of the baseline."""
         recommender, _ = await self._up_to(unpack_fetched(fetched))
         return answer(recommender.popular(k, filters))
+
+    @answering
+    async def similar_items(self, item_id: str, k: int, filters: list[str], fetched: bytes) -> bytes | None:
+        """JSON of an item's neighbours; None where nothing is known of it."""
+        recommender, _ = await self._up_to(unpack_fetched(fetched))
+        found = await items_like(recommender, self._store, item_id, k, filters)
+        return None if found is None else answer(found)
+
+    @answering
+    async def similar_users(self, user_id: str, k: int, fetched: bytes) -> bytes | None:
+        """JSON of a user's neighbours; None where nothing is known of them."""
+        known = unpack_fetched(fetched)
+        recommender, degraded = await self._up_to(known)
+        found = await users_like(recommender, self._store, user_id, known.states[0], k, degraded)
+        return None if found is None else answer(found)
 
     async def status(self) -> dict[str, Any]:
         """Who this is and what it serves."""
@@ -75,6 +105,7 @@ class Predictor:
             "replica": serve.get_replica_context().replica_tag,
             "pid": os.getpid(),
             "model_version": recommender and recommender.version,
+            "serving_since": self._serving_since,
             "items_sequence": recommender and recommender.catalogue.sequence,
         }
 
@@ -92,6 +123,7 @@ class Predictor:
             try:
                 await self._catch_up(self._recommender)
             except StoreError as error:
+                metrics.count(metrics.STORE_ERRORS, call="item_changes")
                 logger.warning("answering with an older catalogue: %s", error)
                 return self._recommender, [*known.degraded, "catalogue"]
         return self._recommender, known.degraded
@@ -104,13 +136,16 @@ class Predictor:
         if published is None:
             return
         arrays, meta = await published.boxed[0]
-        recommender = Recommender(Catalogue(Snapshot.from_arrays(arrays, meta)))
+        recommender = Recommender(Catalogue(Snapshot.from_arrays(arrays, meta)), self._explore)
+        await asyncio.to_thread(warm_up, recommender.snapshot.no_components)
         try:
             await catch_up(recommender.catalogue, self._store)
         except StoreError as error:
             logger.warning("starting with the catalogue of the snapshot: %s", error)
+        if self._recommender is not None:
+            metrics.show(metrics.MODEL_INFO, 0, model_version=self._recommender.version)
         # one assignment: a request in flight keeps the recommender it began with
-        self._recommender = recommender
+        self._recommender, self._serving_since = recommender, time.time()
         logger.info("serving model %s", published.version)
 
     async def _follow_models(self) -> None:
@@ -127,8 +162,19 @@ class Predictor:
         while True:
             await asyncio.sleep(CATCH_UP_EVERY_S)
             if self._recommender is not None:
+                # again and again: Ray drops a gauge that is not told for a while
+                metrics.show(metrics.MODEL_INFO, 1, model_version=self._recommender.version)
                 try:
                     await self._catch_up(self._recommender)
                 except StoreError as error:
+                    metrics.count(metrics.STORE_ERRORS, call="item_changes")
                     logger.warning("cannot follow the catalogue: %s", error)
                     await asyncio.sleep(1)
+
+
+def _count(answers: Sequence[Recommendations], degraded: Sequence[str]) -> None:
+    """Count a micro-batch: once a kind of answer, not once an answer."""
+    for (strategy, case), amount in Counter((each.strategy, each.case) for each in answers).items():
+        metrics.count(metrics.ANSWERS, amount, strategy=strategy, case=case)
+    for part in degraded:
+        metrics.count(metrics.DEGRADED, len(answers), part=part)

@@ -12,7 +12,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from deployments import patterns
+from recommender.boosts import checked_boosts
 from recommender.filters import Filter
+from recommender.paging import shown_before
 from recommender.queries import Query, RankQuery
 from recommender.stores.base import Interaction, Item, User
 
@@ -48,6 +50,8 @@ Timestamp = (
     Annotated[float, Meta(ge=0, le=LATEST_TIMESTAMP, description="seconds since the epoch")]
     | Annotated[str, Meta(description="RFC 3339", extra_json_schema={"pattern": patterns.TIMESTAMP})]
 )
+Diversity = Annotated[float, Meta(ge=0, le=1, description="maximal marginal relevance; items come in order of choice")]
+Boost = Annotated[dict[str, float], Meta(max_length=100, description="name:value to what is added to the score")]
 Fallback = Literal["popular", "none"]
 
 
@@ -87,15 +91,17 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     filter: Annotated[list[FilterClause], Meta(max_length=100)] = []
     exclude_seen: bool = True
     explain: bool = False
-    diversity: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    diversity: Diversity = 0.0
+    boost: Boost = {}
+    cursor: str | None = None
     fallback: Fallback = "popular"
 
     def __post_init__(self) -> None:
         _check_ids([self.user_id, *self.recent, *self.exclude, *(self.candidates or ())])
         _check_features(self.features)
         Filter.parse(self.filter)
-        if self.diversity:
-            raise ValueError("diversity above 0 is not supported yet")
+        checked_boosts(self.boost)
+        shown_before(self.cursor or "")
 
     def query(self) -> Query:
         """What the library takes."""
@@ -109,6 +115,9 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
             filter=tuple(self.filter),
             exclude_seen=self.exclude_seen,
             explain=self.explain,
+            diversity=self.diversity,
+            boost=checked_boosts(self.boost),
+            shown=shown_before(self.cursor or ""),
             fallback=self.fallback,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,14 @@ import msgspec
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from deployments import logs, metrics
 from deployments.calls import call_idempotent
 from deployments.messages import pack
 from deployments.problems import Problem, unavailable
 from recommender.errors import StoreError
 from recommender.queries import Query, RankQuery
+from recommender.shown import Shown
+from recommender.stores.base import Appended, Interaction
 
 if TYPE_CHECKING:
     from recommender.learner import HistoryRow  # with it comes all of training
@@ -55,21 +59,45 @@ class Service:
         self._fetcher, self._predictor, self._trainer = fetcher, predictor, trainer
         self._models = models
         self.store = store
+        self._shown = Shown()
 
     async def recommend(self, query: Query) -> bytes:
         """JSON of one answer; concurrent queries travel as one micro-batch."""
-        answer: bytes = await self._batched(query)
+        answer: bytes = await self._batched((query, logs.request_ids()))
         return answer
 
     @serve.batch(max_batch_size=MAX_BATCH_SIZE, batch_wait_timeout_s=BATCH_WAIT_S, max_concurrent_batches=8)
-    async def _batched(self, queries: list[Query]) -> list[bytes]:
-        return await self.recommend_many(queries)
+    async def _batched(self, asked: list[tuple[Query, tuple[str, ...]]]) -> list[bytes]:
+        # a task of its own, that works for all of them
+        logs.about([request_id for _, request_ids in asked for request_id in request_ids])
+        return await self.recommend_many([query for query, _ in asked])
 
     async def recommend_many(self, queries: Sequence[Query]) -> list[bytes]:
         """JSON of each answer, in order."""
         fetched = await self._fetch([query.user_id for query in queries])
         answers: list[bytes] = await call_idempotent(self._predictor.recommend_many, pack(queries), fetched)
+        for query, answer in zip(queries, answers, strict=True):
+            self._shown.remember(query.user_id, answer)
         return answers
+
+    async def append(self, interactions: Sequence[Interaction]) -> Appended:
+        """Put interactions into the log, all or none; they are durable when this returns."""
+        begin = time.perf_counter()
+        try:
+            appended: Appended = await self.store.append(interactions)
+        except StoreError:
+            metrics.count(metrics.STORE_ERRORS, call="append")
+            raise
+        metrics.observe(metrics.STORE_SECONDS, time.perf_counter() - begin, call="append")
+        metrics.count(metrics.EVENTS, appended.accepted, outcome="accepted")
+        metrics.count(metrics.EVENTS, appended.duplicates, outcome="duplicate")
+        self._count_taken(interactions)
+        return appended
+
+    async def delete_user(self, user_id: str) -> bool:
+        """Erase a user; False when nobody knew them."""
+        self._shown.forget(user_id)
+        return await self.store.delete_user(user_id) or bool(await self.history(user_id, 0))
 
     async def rank(self, query: RankQuery) -> bytes:
         """JSON of a ranking."""
@@ -83,9 +111,21 @@ class Service:
         popular: bytes = await call_idempotent(self._predictor.popular, k, filters, fetched)
         return popular
 
+    async def similar_items(self, item_id: str, k: int, filters: list[str]) -> bytes | None:
+        """JSON of an item's neighbours; None where nothing is known of it."""
+        fetched = await self._fetch([])
+        found: bytes | None = await call_idempotent(self._predictor.similar_items, item_id, k, filters, fetched)
+        return found
+
+    async def similar_users(self, user_id: str, k: int) -> bytes | None:
+        """JSON of a user's neighbours; None where nothing is known of them."""
+        fetched = await self._fetch([user_id])
+        found: bytes | None = await call_idempotent(self._predictor.similar_users, user_id, k, fetched)
+        return found
+
     async def train(self, mode: str) -> None:
         """Begin a training, or answer 409."""
-        if not await self._trainer.train.remote(mode):
+        if not await self._trainer.train.remote(logs.request_ids(), mode):
             raise Problem(409, "a training is running; see /v1/status")
 
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
@@ -137,6 +177,13 @@ class Service:
     async def is_ready(self) -> bool:
         """Whether a predictor has a model."""
         return any(replica["model_version"] for replica in await self.replicas())
+
+    def _count_taken(self, interactions: Sequence[Interaction]) -> None:
+        """Count interactions of users whose last answer went through here."""
+        taken = (self._shown.taken(each.user_id, each.item_id) for each in interactions)
+        for (version, hit), amount in Counter(each for each in taken if each is not None).items():
+            metrics.count(metrics.ONLINE_INTERACTIONS, amount, model_version=version)
+            metrics.count(metrics.ONLINE_HITS, amount if hit else 0, model_version=version)
 
     async def _fetch(self, user_ids: list[str | None]) -> bytes:
         fetched: bytes = await call_idempotent(self._fetcher.fetch_many, user_ids)

@@ -11,8 +11,10 @@ from typing import Any
 
 from ray import serve
 
-from deployments import logs
+from deployments import logs, metrics
 from deployments.args import AppArgs
+from deployments.calls import answering
+from deployments.freshness import tell_freshness
 from deployments.model_store import model_store
 from recommender import files, poisoned
 from recommender.archive import Archive
@@ -51,11 +53,13 @@ class Trainer:
             self._registry,
             Archive(state / "archive"),
             open_store(store_url),
-            args.model.settings(),
+            args.settings(),
             increment=args.increment(),
+            feedback=args.training.feedback(),
             holdout=args.training.holdout,
             margin=args.training.margin,
             keep_versions=args.training.keep_versions,
+            approximate_above=args.training.approximate_above,
         )
         self._models = model_store(str(state / "models"))
         self._lock = asyncio.Lock()
@@ -63,7 +67,9 @@ class Trainer:
         self._last: dict[str, Any] | None = None
         self._running: asyncio.Task[None] | None = None
         self._watch = asyncio.create_task(self._watch_schedule())
+        self._freshness = asyncio.create_task(tell_freshness(self._models, open_store(store_url)))
 
+    @answering
     async def train(self, mode: Mode) -> bool:
         """Begin a training; False when one is running already."""
         if self._lock.locked():
@@ -77,6 +83,7 @@ class Trainer:
         health = poisoned.health(await asyncio.to_thread(self._registry.versions))
         return {"doing": self._doing, "last_training": self._last, "pid": os.getpid(), "health": health}
 
+    @answering
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
         """Learned interactions of a user with an offset above `after_offset`, newest first."""
         return await self._learner.history(user_id, after_offset)
@@ -122,6 +129,8 @@ class Trainer:
                 outcome |= {"outcome": "failed", "reason": str(error)}
             outcome["seconds"] = round(time.time() - started, 3)
             self._last, self._doing = outcome, "idle"
+            metrics.count(metrics.TRAININGS, mode=outcome["mode"], outcome=outcome["outcome"])
+            metrics.observe(metrics.TRAINING_SECONDS, outcome["seconds"], mode=outcome["mode"])
 
     async def _learn(self, mode: Mode) -> Learned:
         try:

@@ -249,9 +249,9 @@ def _table(frame: pd.DataFrame) -> pa.Table:
 
 def _array(columns: Mapping[str, Any], field: pa.Field) -> pa.Array:
     try:
-        # a missing text is null, a missing timestamp stays the NaN that it is
+        # a missing text is null, a missing timestamp stays the NaN that it is; texts are not made Python's
         column, is_text = columns[field.name], pa.types.is_large_string(field.type)
-        array = pa.array(column.to_numpy(), field.type, from_pandas=is_text)
+        array = pa.array(column if is_text else column.to_numpy(), field.type, from_pandas=is_text)
     except KeyError as error:
         raise InvalidDataError(f"interactions have no column {field.name!r}") from error
     except pa.ArrowException as error:
@@ -263,10 +263,11 @@ def _array(columns: Mapping[str, Any], field: pa.Field) -> pa.Array:
 
 def _numbered(rows: pa.Table) -> pa.Table:
     """Rows with their position by offset, laid out by user, so that one user's stand together."""
-    rows = rows.take(pa.array(np.argsort(rows["offset"].to_numpy(), kind="stable")))
-    rows = rows.append_column("position", pa.array(np.arange(len(rows))))
+    by_offset = np.argsort(rows["offset"].to_numpy(), kind="stable")
     codes, _ = pd.factorize(rows["user_id"].to_pandas(), sort=True)
-    return rows.take(pa.array(np.argsort(codes, kind="stable")))
+    position = np.argsort(codes[by_offset], kind="stable")
+    # texts are moved once
+    return rows.take(pa.array(by_offset[position])).append_column("position", pa.array(position))
 
 
 def _write_parquet(rows: pa.Table, file: _Hashing) -> None:
@@ -279,12 +280,19 @@ def _plain(rows: pa.Table) -> pa.Table:
 
 
 def _in_order(tables: Iterator[pa.Table]) -> pa.Table:
-    ordered = [rows.sort_by("position").drop_columns("position") for rows in tables]
+    ordered = [rows.take(_by_position(rows["position"].to_numpy())).drop_columns("position") for rows in tables]
     rows = pa.concat_tables([COLUMNS.empty_table(), *ordered])
     offsets = rows["offset"].to_numpy()
     if (offsets[1:] >= offsets[:-1]).all():
         return rows
     return rows.take(pa.array(np.argsort(offsets, kind="stable")))
+
+
+def _by_position(positions: NDArray[np.int64]) -> pa.Array:
+    """What sorts distinct positions, in one pass; erased rows leave gaps."""
+    rows = np.full(int(positions.max(initial=-1)) + 1, -1)
+    rows[positions] = np.arange(len(positions))
+    return pa.array(rows[rows >= 0])
 
 
 def _frame(tables: Iterator[pa.Table]) -> pd.DataFrame:

@@ -24,8 +24,14 @@ NUMERALS = (
     "XVI",
 )
 
+KNOWN_WITH_FEATURES, KNOWN_ALONE = 0, 2
+"""Item blocks of those with an indicator."""
+
 NOTHING_KNOWN = 3
 """User row and item block of those who are neither known nor have features."""
+
+KNOWN_USERS = (0, 2)
+"""Rows of the users who were seen in training."""
 
 UNSCORED = "the item was not seen in training and has no feature that the model has learned"
 """Why an item of the cases XIII to XVI has no score."""

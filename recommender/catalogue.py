@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from recommender import cases
 from recommender.features import Encoded, Features, tokens
+from recommender.filters import FilterCache
 from recommender.ids import UNKNOWN
 from recommender.popularity import promised_popularity
+from recommender.similar import cosines, lengths_of
 from recommender.snapshot import Snapshot, Table
 
 HEADINGS_KEPT = 16_384
@@ -45,6 +48,7 @@ class FreshBlock:
         self.rows: dict[str, int] = {}
         self.details: list[CatalogueItem] = []
         self.tokens: list[frozenset[str]] = []
+        self._postings: dict[str, set[int]] = {}
         self._vectors = np.zeros((8, no_components), np.float32)
         self._biases = np.zeros(8, np.float32)
         self._popularity = np.zeros(8, np.float32)
@@ -83,6 +87,7 @@ class FreshBlock:
         row = self.rows.get(item.item_id)
         if row is None:
             row = self._append(item, words)
+        self._post(row, words)
         self.details[row], self.tokens[row] = item, words
         self._vectors[row], self._biases[row] = represented
         self._popularity[row], self._places[row] = popularity, place
@@ -93,6 +98,18 @@ class FreshBlock:
         row = self.rows.get(item_id)
         if row is not None:
             self._live[row] = False
+
+    def having(self, token: str) -> Set[int]:
+        """Rows of the items that have a token, live or not."""
+        return self._postings.get(token, frozenset())
+
+    def _post(self, row: int, words: frozenset[str]) -> None:
+        for token in self.tokens[row] - words:
+            self._postings[token].discard(row)
+            if not self._postings[token]:
+                del self._postings[token]
+        for token in words:
+            self._postings.setdefault(token, set()).add(row)
 
     def _append(self, item: CatalogueItem, words: frozenset[str]) -> int:
         row = self.rows[item.item_id] = self.n
@@ -121,6 +138,8 @@ class Catalogue:
         replaced by a fresh row.
     fresh : FreshBlock
         Rows of items that changed since.
+    filters : FilterCache
+        What filters let through of the snapshot.
     withdrawn : set of str
         Items that a change made unavailable or deleted.
     sequence : int
@@ -130,6 +149,7 @@ class Catalogue:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.fresh = FreshBlock(snapshot.no_components)
+        self.filters = FilterCache(snapshot)
         self.withdrawn: set[str] = set()
         self.sequence = int(snapshot.meta["items_sequence"])
         known = np.arange(snapshot.n_items) < snapshot.n_known_items
@@ -157,11 +177,26 @@ class Catalogue:
         """Details by position: rows of the snapshot first, then fresh ones."""
         if index >= self.snapshot.n_items:
             return self.fresh.details[index - self.snapshot.n_items]
-        rows = self.snapshot.item_rows
-        features = Encoded(rows.row(index), rows.row_weights(index), [])
+        features = self.features(index)
         known = index < self.snapshot.n_known_items
         title = self.snapshot.titles[index] or None
         return CatalogueItem(self.snapshot.item_ids[index], title, _block(known, features), features)
+
+    def features(self, index: int) -> Encoded:
+        """Learned features by position as for `item`."""
+        if index >= self.snapshot.n_items:
+            return self.fresh.details[index - self.snapshot.n_items].features
+        rows = self.snapshot.item_rows
+        return Encoded(rows.row(index), rows.row_weights(index), [])
+
+    def has(self, index: int, token: str) -> bool:
+        """Whether an item has a token, by position as for `item`."""
+        n_items = self.snapshot.n_items
+        if index >= n_items:
+            return index - n_items in self.fresh.having(token)
+        rows = self.filters.having(token)
+        place = int(np.searchsorted(rows, index))
+        return place < len(rows) and bool(rows[place] == index)
 
     def headings(self, indices: Sequence[int]) -> list[tuple[str, str | None, int]]:
         """Item id, title and block of the table of cases, by position as for `item`."""
@@ -180,6 +215,25 @@ class Catalogue:
             return self.fresh.details[row]
         index = self.snapshot.item_ids.index_of(item_id)
         return None if index == UNKNOWN else self.item(index)
+
+    def vectors(self, positions: Sequence[int]) -> NDArray[np.float32]:
+        """Representations by position as for `item`, shape (n, d)."""
+        places = np.array(positions, np.int64)
+        old, n_items = places < self.snapshot.n_items, self.snapshot.n_items
+        vectors = np.empty((len(places), self.snapshot.no_components), np.float32)
+        vectors[old] = self.snapshot.items.vectors[places[old]]
+        vectors[~old] = self.fresh.items.vectors[places[~old] - n_items]
+        return vectors
+
+    def cosines(self, vector: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Cosine of each row of the snapshot and of each fresh one with a vector; -inf where there is none."""
+        fresh = self.fresh.items.vectors
+        return cosines(self.snapshot.items.vectors, self._lengths, vector), cosines(fresh, lengths_of(fresh), vector)
+
+    @cached_property
+    def _lengths(self) -> NDArray[np.float32]:
+        # four bytes an item, taken when the first neighbours are asked for
+        return lengths_of(self.snapshot.items.vectors)
 
     def representations(self, item_ids: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of those of `item_ids` that have one, in their order, shape (at most n, d)."""

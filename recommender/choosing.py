@@ -8,14 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.boosts import Boosts, added
 from recommender.catalogue import Catalogue
 from recommender.filters import Filter
 from recommender.ids import UNKNOWN
+from recommender.index import nearest_rows
 from recommender.ranking import EVERYTHING, Best, Users, best_rows, merged
 from recommender.snapshot import Table, UserVector
-
-LISTED_BELOW = 1 / 8
-"""Share of the rows below which a filter's rows are scored from a list: jumping costs more than passing by."""
 
 
 class Wish(NamedTuple):
@@ -29,11 +28,12 @@ class Wish(NamedTuple):
     """Rows of the snapshot, in any order."""
     filters: tuple[str, ...] = ()
     candidates: tuple[str, ...] | None = None
+    boosts: Boosts = ()
 
     @property
-    def company(self) -> tuple[bool, tuple[str, ...], tuple[str, ...] | None]:
+    def company(self) -> tuple[bool, tuple[str, ...], tuple[str, ...] | None, Boosts]:
         """What wishes must have in common to be chosen for in one pass."""
-        return self.user.strategy == "popular", self.filters, self.candidates
+        return self.user.strategy == "popular", self.filters, self.candidates, self.boosts
 
 
 class Chosen(NamedTuple):
@@ -41,6 +41,8 @@ class Chosen(NamedTuple):
 
     positions: list[int]
     scores: NDArray[np.float32]
+    explored: frozenset[int] = frozenset()
+    """Those of `positions` that are there so that somebody finds them."""
 
 
 class _Part(NamedTuple):
@@ -64,26 +66,53 @@ def choose(catalogue: Catalogue, wishes: Sequence[Wish]) -> list[Chosen]:
         together.setdefault(wish.company, []).append(number)
     chosen: dict[int, Chosen] = {}
     for numbers in together.values():
-        chosen |= zip(numbers, _choose_together(catalogue, [wishes[number] for number in numbers]), strict=True)
+        company = [wishes[number] for number in numbers]
+        blocks = _blocks(catalogue, company[0])
+        chosen |= zip(numbers, _choose_together(catalogue, company, blocks), strict=True)
     return [chosen[number] for number in range(len(wishes))]
 
 
-def _choose_together(catalogue: Catalogue, wishes: Sequence[Wish]) -> list[Chosen]:
-    popular, filters, candidates = wishes[0].company
-    wanted = Filter.parse(filters) if filters else None
+def choose_by(
+    catalogue: Catalogue, wish: Wish, scores: NDArray[np.float32], fresh_scores: NDArray[np.float32]
+) -> Chosen:
+    """`choose` for one wish by scores made elsewhere, one a row of the snapshot and one a fresh row.
+
+    The user of the wish does not matter; a score of -inf is never chosen.
+    """
+    blocks = _width_zero(scores), _width_zero(fresh_scores)
+    return _choose_together(catalogue, [wish], blocks)[0]
+
+
+def _blocks(catalogue: Catalogue, wish: Wish) -> tuple[Table, Table]:
+    """What is scored for a wish: rows of the snapshot, and fresh ones."""
+    old, fresh = catalogue.snapshot.items, catalogue.fresh.items
+    if wish.user.strategy == "popular":
+        old, fresh = _width_zero(catalogue.snapshot.popularity), _width_zero(catalogue.fresh.popularity)
+    if not wish.boosts:
+        return old, fresh
+    return (
+        Table(old.vectors, added(wish.boosts, old.biases, catalogue.filters.having)),
+        Table(fresh.vectors, added(wish.boosts, fresh.biases, catalogue.fresh.having)),
+    )
+
+
+def _choose_together(catalogue: Catalogue, wishes: Sequence[Wish], blocks: tuple[Table, Table]) -> list[Chosen]:
+    popular, filters, candidates, _ = wishes[0].company
     users = _users([wish.user for wish in wishes], popular=popular)
     ks = [wish.k for wish in wishes]
-    part = _old_part(catalogue, wanted, candidates)
-    block = _width_zero(catalogue.snapshot.popularity) if popular else catalogue.snapshot.items
+    part, snapshot = _old_part(catalogue, filters, candidates), catalogue.snapshot
     excluded = [_old_rows(catalogue, wish) for wish in wishes]
-    old = best_rows(*block, users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
+    if blocks[0] is snapshot.items and part.rows is None:
+        # the index is of these scores and no others
+        old = nearest_rows(snapshot.index, *snapshot.items, users, ks, masked=part.masked, excluded=excluded)
+    else:
+        old = best_rows(*blocks[0], users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
     fresh = catalogue.fresh
     if not fresh.n:
         return [Chosen(best.rows.tolist(), best.scores) for best in old]
-    part = _fresh_part(catalogue, wanted, candidates)
-    block = _width_zero(fresh.popularity) if popular else fresh.items
+    part = _fresh_part(catalogue, filters, candidates)
     excluded = [_fresh_rows(catalogue, wish) for wish in wishes]
-    new = best_rows(*block, users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
+    new = best_rows(*blocks[1], users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
     return [_merged(catalogue, *each) for each in zip(old, new, ks, strict=True)]
 
 
@@ -106,24 +135,23 @@ def _merged(catalogue: Catalogue, old: Best, new: Best, k: int) -> Chosen:
     return Chosen(positions[order].tolist(), scores)
 
 
-def _old_part(catalogue: Catalogue, wanted: Filter | None, candidates: Sequence[str] | None) -> _Part:
-    snapshot, masked = catalogue.snapshot, catalogue.masked
-    rows = None if candidates is None else _known(snapshot.item_ids.indices_of(candidates))
-    if wanted is None:
+def _old_part(catalogue: Catalogue, filters: Sequence[str], candidates: Sequence[str] | None) -> _Part:
+    masked = catalogue.masked
+    rows = None if candidates is None else _known(catalogue.snapshot.item_ids.indices_of(candidates))
+    if not filters:
         return _Part(masked, rows)
-    kept = wanted.rows(snapshot)
+    kept = catalogue.filters.kept(filters)
     if rows is not None:
-        return _Part(masked, rows[kept[rows]])
-    if np.count_nonzero(kept) < LISTED_BELOW * len(kept):
-        return _Part(masked, np.flatnonzero(kept).astype(np.int32))
-    return _Part(masked | ~kept, None)
+        return _Part(masked, rows[kept.rows[rows]])
+    return _Part(masked, kept.listed) if kept.listed is not None else _Part(masked | ~kept.rows, None)
 
 
-def _fresh_part(catalogue: Catalogue, wanted: Filter | None, candidates: Sequence[str] | None) -> _Part:
+def _fresh_part(catalogue: Catalogue, filters: Sequence[str], candidates: Sequence[str] | None) -> _Part:
     fresh = catalogue.fresh
     rows = np.arange(fresh.n) if candidates is None else _positions(catalogue, candidates)
-    if wanted is not None:
-        rows = rows[[wanted.holds(fresh.tokens[row]) for row in rows]]
+    if filters:
+        kept = Filter.parse(filters).among(fresh.n, fresh.having)
+        rows = np.intersect1d(rows, np.fromiter(kept, np.int64, len(kept)))
     rows = rows[np.argsort(fresh.places[rows])]
     return _Part(~fresh.live, rows.astype(np.int32))
 

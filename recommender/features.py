@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,10 +69,13 @@ class FeatureSpace:
         """
         numbers: dict[str, list[float]] = {}
         labels: dict[str, None] = {}
+        met: set[Hashable] = set()
         for record in records:
             for name, value in record.items():
                 if not _is_number(value):
-                    labels.update(dict.fromkeys(_categories(name, value)))
+                    if (key := _key((name, value))) not in met:
+                        met.add(key)
+                        labels.update(dict.fromkeys(_categories(name, value)))
                 elif name not in self.edges:
                     numbers.setdefault(name, []).append(_finite(name, value))
         edges = {name: _quantiles(values) for name, values in numbers.items()}
@@ -103,12 +107,18 @@ class FeatureSpace:
 
     def encode_many(self, records: Iterable[Features]) -> sparse.csr_matrix:
         """CSR of one row a record and one column a learned feature."""
-        rows = [self.encode(record) for record in records]
-        indptr = np.zeros(len(rows) + 1, np.int32)
-        np.cumsum([len(row.columns) for row in rows], out=indptr[1:])
-        columns = np.concatenate([row.columns for row in rows]) if rows else np.zeros(0, np.int32)
-        weights = np.concatenate([row.weights for row in rows]) if rows else np.zeros(0, np.float32)
-        return sparse.csr_matrix((weights, columns, indptr), (len(rows), len(self)))
+        # values repeat over the records: each is looked up once
+        known: dict[Hashable, list[int]] = {}
+        rows = [[column for named in record.items() for column in self._found(named, known)] for record in records]
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        columns = np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum()))
+        width = max(len(self), 1)
+        places = np.unique(np.repeat(np.arange(len(rows)) * width, lengths) + columns)
+        counts = np.bincount(places // width, minlength=len(rows))
+        indptr = np.append(0, np.cumsum(counts)).astype(np.int32)
+        shares = 1.0 / np.maximum(counts, 1) if self.normalise else np.ones(len(rows))
+        weights = np.repeat(shares.astype(np.float32), counts)
+        return sparse.csr_matrix((weights, (places % width).astype(np.int32), indptr), (len(rows), len(self)))
 
     def to_meta(self) -> dict[str, Any]:
         """What is not an array, for JSON; the names are arrays of their own."""
@@ -125,6 +135,15 @@ class FeatureSpace:
         number, bounds = _finite(name, value), self.edges.get(name)
         return [] if bounds is None else [_bucket(name, bounds, number)]
 
+    def _found(self, named: tuple[str, FeatureValue], known: dict[Hashable, list[int]]) -> list[int]:
+        """Learned columns of one feature."""
+        key = _key(named)
+        columns = known.get(key)
+        if columns is None:
+            places = map(self.names.index_of, self._labels(*named))
+            columns = known[key] = [column for column in places if column != UNKNOWN]
+        return columns
+
     def _column(self, label: str) -> int:
         column = self._columns.get(label)
         if column is None:
@@ -135,6 +154,12 @@ class FeatureSpace:
 def tokens(features: Features) -> list[str]:
     """``name:value`` of every value, as a filter writes it; numbers in their shortest form."""
     return [f"{name}:{text}" for name, value in features.items() for text in _texts(value)]
+
+
+def _key(named: tuple[str, FeatureValue]) -> Hashable:
+    # 1, 1.0 and True are equal, and not the same feature
+    name, value = named
+    return (name, *value) if isinstance(value, list) else (name, type(value), value)
 
 
 def _texts(value: FeatureValue) -> list[str]:

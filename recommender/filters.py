@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from recommender.errors import InvalidRequestError
 from recommender.ids import UNKNOWN
 from recommender.snapshot import Snapshot
+
+LISTED_BELOW = 1 / 8
+"""Share of the rows below which a filter's rows are scored from a list: jumping costs more than passing by."""
+KEPT_BYTES = 32 * 2**20
+"""What a catalogue remembers of the filters it was asked for."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +67,61 @@ class Filter:
             kept &= ~_any_of(snapshot, self.forbidden)
         return kept
 
-    def holds(self, tokens: Set[str]) -> bool:
-        """Whether it lets an item with these tokens through."""
-        wanted = all(any(token in tokens for token in either) for either in self.required.values())
-        return wanted and not any(token in tokens for token in self.forbidden)
+    def among(self, n: int, having: Callable[[str], Set[int]]) -> set[int]:
+        """Which of the first `n` rows of a block it lets through, when it is known which have a token."""
+        wanted = [set().union(*map(having, clauses)) for clauses in self.required.values()]
+        kept = set.intersection(*wanted) if wanted else set(range(n))
+        return kept.difference(*map(having, self.forbidden))
+
+
+class Kept(NamedTuple):
+    """Rows of a snapshot that a filter lets through, worked out once."""
+
+    rows: NDArray[np.bool_]
+    """Shape (n_items,)."""
+    listed: NDArray[np.int32] | None
+    """The same, rising, where they are few; None where they are many."""
+
+
+class FilterCache:
+    """Filters of a snapshot and what they let through, those that were asked for lately.
+
+    Parameters
+    ----------
+    snapshot
+        Never changes, and so what is remembered is never wrong.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._kept: LRUCache[frozenset[str], Kept] = LRUCache(max(KEPT_BYTES, _size_of_one(snapshot)), _size)
+
+    def having(self, token: str) -> NDArray[np.int32]:
+        """Rows of the items that have a token, each once."""
+        column = self._snapshot.filter_tokens.index_of(token)
+        return np.zeros(0, np.int32) if column == UNKNOWN else np.unique(self._snapshot.filter_rows.row(column))
+
+    def kept(self, clauses: Sequence[str]) -> Kept:
+        """Rows that `Filter.parse` of these lets through."""
+        key = frozenset(clauses)
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = _kept(Filter.parse(clauses).rows(self._snapshot))
+        return found
+
+
+def _kept(rows: NDArray[np.bool_]) -> Kept:
+    rows.flags.writeable = False  # many requests share it
+    few = np.count_nonzero(rows) < LISTED_BELOW * len(rows)
+    return Kept(rows, np.flatnonzero(rows).astype(np.int32) if few else None)
+
+
+def _size(kept: Kept) -> int:
+    return kept.rows.nbytes + (0 if kept.listed is None else kept.listed.nbytes)
+
+
+def _size_of_one(snapshot: Snapshot) -> int:
+    return 2 * snapshot.n_items  # a byte a row, and a list of at most an eighth of them at four
 
 
 def _any_of(snapshot: Snapshot, tokens: Sequence[str]) -> NDArray[np.bool_]:

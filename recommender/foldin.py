@@ -3,7 +3,7 @@
 The decayed mean of the representations of k items is mapped to a user vector by ridge regression. The map is
 learned on the first k interactions in time of users whose vectors were trained, as new users arrive,
 and it knows k: with one click it stays near the mean user, with twenty it trusts the clicks. Decay and shares
-are those of ``benchmarks/fold_in.py``.
+were chosen on MovieLens-100k.
 """
 
 from __future__ import annotations
@@ -60,7 +60,12 @@ def learn_fold_in(
         if not len(users):
             continue
         items = indices[indptr[users][:, None] + np.arange(length)]  # (n_users, length)
-        means = np.einsum("k,ukd->ud", _shares(length), representations[items])
+        # a sparse product, because the representations of all these items would be hundreds of MB
+        ends = np.arange(0, items.size + 1, length)
+        shares = sparse.csr_matrix(
+            (np.tile(_shares(length), len(users)), items.ravel(), ends), (len(users), len(representations))
+        )
+        means = shares @ representations
         inputs = _inputs(means, length).astype(np.float64)
         gram += inputs.T @ inputs
         moment += inputs.T @ targets[users]
@@ -73,18 +78,32 @@ def fold_in(weights: NDArray[np.float32], representations: NDArray[np.float32]) 
     Parameters
     ----------
     weights
-        What `learn_fold_in` gave.
+        What `learn_fold_in` gave; with n history components, n more columns.
     representations
-        Of the items, oldest first, shape (k, d) with k >= 1; the newest `LONGEST` count.
+        Of the items, oldest first, shape (k, d + n) with k >= 1; the newest `LONGEST` count.
 
     Returns
     -------
-    float32 of shape (d,).
+    float32 of shape (d + n,). History components are not mapped: they are summed, and divided by sqrt(k).
     """
     newest = representations[-LONGEST:]
-    mean = _shares(len(newest)) @ newest
+    d = mapped_width(weights)
+    mean = _shares(len(newest)) @ newest[:, :d]
     folded: NDArray[np.float32] = _inputs(mean[None, :], len(newest))[0] @ weights
+    folded[d:] += newest[:, d:].sum(axis=0) / np.sqrt(np.float32(len(newest)))
     return folded
+
+
+def mapped_width(weights: NDArray[np.float32]) -> int:
+    """How many components of a representation a map takes, those of LightFM."""
+    return len(weights) // 2 - 1
+
+
+def with_history_components(weights: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Map that also takes history components, and has them less their mean over the users."""
+    more = np.zeros((len(weights), len(mean)), np.float32)
+    more[0] = -mean
+    return np.concatenate([weights, more], axis=1)
 
 
 def fold_in_rows(
@@ -106,23 +125,26 @@ def fold_in_rows(
     """
     lengths = np.minimum(np.diff(indptr), LONGEST)
     ends = np.repeat(indptr[1:], lengths)
-    ages = np.concatenate([np.arange(length - 1, -1, -1) for length in lengths.tolist()] or [np.zeros(0, np.int64)])
-    decayed = DECAY ** ages.astype(np.float32)
     rows = np.concatenate([[0], np.cumsum(lengths)])
+    ages = np.repeat(rows[1:], lengths) - 1 - np.arange(rows[-1])
+    decayed = DECAY ** ages.astype(np.float32)
     chosen = sparse.csr_matrix((decayed, indices[ends - 1 - ages], rows), (len(lengths), len(representations)))
-    means = (chosen @ representations) / np.maximum(np.asarray(chosen.sum(axis=1)), np.finfo(np.float32).tiny)
-    inputs = _inputs(means, np.maximum(lengths, 1)[:, None])
-    folded: NDArray[np.float32] = (inputs @ weights).astype(np.float32, copy=False)
+    d, counts = mapped_width(weights), np.maximum(lengths, 1)[:, None]
+    sums = chosen @ representations[:, :d]
+    means = sums / np.maximum(np.asarray(chosen.sum(axis=1)), np.finfo(np.float32).tiny)
+    folded: NDArray[np.float32] = (_inputs(means, counts) @ weights).astype(np.float32, copy=False)
+    chosen.data[:] = 1
+    folded[:, d:] += (chosen @ representations[:, d:]) / np.sqrt(counts).astype(np.float32)
     return folded
 
 
 def history_share(n_learned: NDArray[np.int64]) -> NDArray[np.float32]:
     """Share of the folded history in the vector of a user with a trained row.
 
-    A row that was trained on few interactions says little: the share goes from 1 for none down to 1/2 for
-    very many, at `LEARNED_COUNT` it is halfway.
+    A row that was trained on few interactions says little: the share goes from 1 for none down to
+    `LEAST_SHARE` for very many, at `LEARNED_COUNT` it is halfway.
     """
-    return (1 - 0.5 * n_learned / (n_learned + LEARNED_COUNT)).astype(np.float32)
+    return (1 - (1 - LEAST_SHARE) * n_learned / (n_learned + LEARNED_COUNT)).astype(np.float32)
 
 
 def recent_share(n_recent: int, *, known: bool, has_features: bool) -> float:
@@ -131,7 +153,9 @@ def recent_share(n_recent: int, *, known: bool, has_features: bool) -> float:
     return n_recent / (n_recent + others)
 
 
-LEARNED_COUNT = 20
+LEARNED_COUNT = 10
+LEAST_SHARE = 0.4
+"""What is newest says more of what comes next than of what else a user likes: both have to be served."""
 KNOWN_COUNT = 2
 """How many recent interactions a known user's vector is worth: what is new says most."""
 FEATURES_COUNT = 0.5

@@ -53,7 +53,10 @@ class SparseFrame:
 
     @classmethod
     def from_interactions(
-        cls, user_ids: Sequence[str], item_ids: Sequence[str], weights: Sequence[float] | None = None
+        cls,
+        user_ids: Sequence[str] | pd.Series[str],
+        item_ids: Sequence[str] | pd.Series[str],
+        weights: Sequence[float] | pd.Series[float] | None = None,
     ) -> SparseFrame:
         """Frame of users by items; one row and column for each that occurs, in order of first occurrence.
 
@@ -64,10 +67,9 @@ class SparseFrame:
         weights
             One an interaction, 1 when absent; those of a repeated pair are summed.
         """
-        rows, columns = IdTable.from_ids(user_ids), IdTable.from_ids(item_ids)
-        values = np.ones(len(user_ids), np.float32) if weights is None else np.asarray(weights, np.float32)
-        places = (rows.indices_of(user_ids), columns.indices_of(item_ids))
-        return cls(rows, columns, sparse.csr_matrix((values, places), (len(rows), len(columns))))
+        (rows, users), (columns, items) = IdTable.coded(user_ids), IdTable.coded(item_ids)
+        values = np.ones(len(users), np.float32) if weights is None else np.asarray(weights, np.float32)
+        return cls(rows, columns, sparse.csr_matrix((values, (users, items)), (len(rows), len(columns))))
 
     @property
     def shape(self) -> tuple[int, int]:

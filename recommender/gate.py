@@ -76,7 +76,7 @@ def compare(
         Absolute difference that is tolerated.
     """
     both = [each.snapshot.item_ids for each in (candidate, serving)]
-    item_ids = judging["item_id"].tolist()
+    item_ids = judging["item_id"]
     shared = np.all([ids.indices_of(item_ids) >= 0 for ids in both], axis=0)
     judged = newest_users(judging[shared])
     new, old = (_by_user(evaluate_snapshot(each, judged, users), judged) for each in (candidate, serving))
@@ -148,7 +148,7 @@ def _seen(snapshot: Snapshot, user_ids: Sequence[str], clicked: Mapping[str, Seq
 def _pairs(interactions: pd.DataFrame, user_ids: Sequence[str], snapshot: Snapshot) -> sparse.csr_matrix:
     """User rows by catalogue items; items outside the catalogue cannot be returned and are left out."""
     rows = pd.Index(user_ids).get_indexer(interactions["user_id"])
-    columns = snapshot.item_ids.indices_of(interactions["item_id"].tolist())
+    columns = snapshot.item_ids.indices_of(interactions["item_id"])
     return _binary(rows, columns, (len(user_ids), snapshot.n_items))
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 UNKNOWN = -1
@@ -130,8 +131,22 @@ class IdTable:
         wanted = _hash(encoded)
         return self._find(encoded, wanted, int(np.searchsorted(self.hashes, np.uint64(wanted))))
 
-    def indices_of(self, ids: Sequence[str]) -> NDArray[np.int32]:
-        """Indices of `ids`, in that order; int32, -1 for those that are not here."""
+    @classmethod
+    def coded(cls, ids: Sequence[str] | pd.Series[str]) -> tuple[IdTable, NDArray[np.int32]]:
+        """`from_ids`, and the index of each of `ids`, int32, in their order: no id is looked up twice."""
+        codes, distinct = pd.factorize(ids if isinstance(ids, pd.Series) else np.array(ids, object))
+        return cls.from_ids(distinct.tolist()), codes.astype(np.int32)
+
+    def indices_of(self, ids: Sequence[str] | pd.Series[str]) -> NDArray[np.int32]:
+        """Indices of `ids`, in that order; int32, -1 for those that are not here.
+
+        A column repeats its ids: of a series, each distinct one is looked up once, and there is never a
+        Python string for each row.
+        """
+        if isinstance(ids, pd.Series):
+            codes, distinct = pd.factorize(ids)
+            indices: NDArray[np.int32] = self.indices_of(distinct.tolist())[codes]
+            return indices
         encoded = [an_id.encode() for an_id in ids]
         wanted = np.fromiter((_hash(each) for each in encoded), np.uint64, len(encoded))
         positions = np.searchsorted(self.hashes, wanted).tolist()

@@ -18,13 +18,15 @@ from scipy import sparse
 
 from recommender.errors import TrainingError
 from recommender.features import Features, FeatureSpace
+from recommender.feedback import disliked, joining, liking, loss_weights
 from recommender.frame import SparseFrame
 from recommender.gate import Contestant, Verdict, compare, evaluate_snapshot, fault, rejected
-from recommender.histories import extended, pairs_of, sampled
+from recommender.histories import extended, histories, pairs_of, sampled
 from recommender.ids import UNKNOWN
+from recommender.indexing import APPROXIMATE_ABOVE, indexed
 from recommender.model import LFMRecommender
-from recommender.settling import settled
-from recommender.snapshot import Snapshot
+from recommender.settling import Settling, settled
+from recommender.snapshot import Snapshot, without
 from recommender.snapshot_builder import CatalogueEntry, build_snapshot
 from recommender.training import Progress, Trained, frame_of
 
@@ -42,13 +44,15 @@ class IncrementSettings:
         Passes over what is new.
     replay
         Interactions of the past that are trained again, as a share of the new ones.
-    num_threads
+    num_threads, use_weights, settling
         As for a full training.
     """
 
     epochs: int = 10
     replay: float = 1.0
     num_threads: int = 1
+    use_weights: bool = False
+    settling: Settling = field(default_factory=Settling)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ class News:
     Parameters
     ----------
     interactions
-        ``user_id``, ``item_id``, ``weight``, ``timestamp``, in the order of the log.
+        ``user_id``, ``item_id``, ``weight``, ``timestamp``, in the order of the log; a weight of 0 or less
+        is no liking.
     users
         Features of their users.
     catalogue
@@ -84,6 +89,7 @@ def train_increment(
     holdout: float = 0.1,
     margin: float = 0.01,
     meta: Mapping[str, Any],
+    approximate_above: int | None = APPROXIMATE_ABOVE,
     progress: Progress = lambda _: None,
 ) -> Trained:
     """Go on with what is new; the newest of it judges what the rest has taught, and is then learned too.
@@ -102,6 +108,8 @@ def train_increment(
         As for `compare`.
     meta
         As for `train_full`, with ``trained_on``.
+    approximate_above
+        As for `train_full`; the lists of the parent's index are kept.
     progress
         Told what begins.
 
@@ -123,12 +131,14 @@ def train_increment(
         snapshot = step.learn(older, {**meta, "version": "candidate"})
         if snapshot is None:
             return Trained(model, None, rejected(fault(model)))
-        metrics = evaluate_snapshot(Contestant(snapshot), newer, news.users).means
-        verdict = compare(Contestant(snapshot), Contestant(serving, older), newer, news.users, margin=margin)
+        judging, recent = liking(newer), liking(older)
+        metrics = evaluate_snapshot(Contestant(snapshot), judging, news.users).means
+        verdict = compare(Contestant(snapshot), Contestant(serving, recent), judging, news.users, margin=margin)
         if not verdict.accepted:
             return Trained(model, snapshot, verdict, metrics)
     progress("fitting")
     snapshot = step.learn(newer if n_judging else news.interactions, {**meta, "metrics": metrics})
+    snapshot = snapshot and indexed(model, snapshot, approximate_above, serving.index)
     return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics)
 
 
@@ -140,26 +150,33 @@ class _Step:
         self._news = news
         self._settings = settings
         self._user_space, self._item_space = serving.user_space, serving.item_space
-        self._fold_in_weights = serving.fold_in_weights
-        self._learned = extended(serving.seen, model, news.interactions[:0], news.forgotten)
+        self._fold_in_weights = serving.fold_in_weights[:, : model.no_components]
+        nothing = news.interactions[:0]
+        self._learned = extended(serving.seen, model, nothing, news.forgotten)
+        self._disliked = extended(serving.disliked, model, nothing, news.forgotten)
 
     def learn(self, interactions: pd.DataFrame, meta: Mapping[str, Any]) -> Snapshot | None:
+        interactions = joining(interactions, self._model.users.ids, self._model.items.ids)
         if len(interactions):
             self._fit(interactions)
         if fault(self._model):
             return None
         self._learned = extended(self._learned, self._model, interactions)
+        # the last word counts: what is liked now was not disliked before
+        changed = without(self._disliked, histories(self._model, liking(interactions)))
+        self._disliked = extended(changed, self._model, disliked(interactions))
         snapshot = build_snapshot(
             self._model,
             self._user_space,
             self._item_space,
             self._learned,
             list(self._news.catalogue.values()),
+            disliked=self._disliked,
             fold_in_weights=self._fold_in_weights,
             deleted=self._news.deleted,
             meta=meta,
         )
-        return settled(self._model, snapshot)
+        return settled(self._model, snapshot, self._settings.settling)
 
     def _fit(self, interactions: pd.DataFrame) -> None:
         new = frame_of(interactions)
@@ -168,13 +185,14 @@ class _Step:
         self._item_space, columns = _encoded(self._item_space, list(new.columns), items)
         replay = self._replay(new)
         epochs, num_threads = self._settings.epochs, self._settings.num_threads
+        weights = loss_weights(new) if self._settings.use_weights else None
         with suppress(TrainingError):  # `fault` says it
-            self._model.fit_partial(new, users, columns, epochs=epochs, num_threads=num_threads, replay=replay)
+            self._model.fit_partial(new, users, columns, weights, epochs, num_threads, replay=replay)
 
     def _replay(self, new: SparseFrame) -> SparseFrame:
         """Sampled pairs of the past as 1; as 0 whatever else those users and the new ones have done."""
         wanted = round(self._settings.replay * new.matrix.nnz)
-        users, items = sampled(self._learned, wanted, seed=len(self._learned.indices))
+        users, items = sampled(without(self._learned, self._disliked), wanted, seed=len(self._learned.indices))
         known = self._model.users.ids.indices_of(list(new.rows))
         involved = np.union1d(known[known != UNKNOWN], users).astype(np.int64)
         all_users, all_items = pairs_of(self._learned, involved[involved < len(self._learned.indptr) - 1])

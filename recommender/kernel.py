@@ -22,6 +22,8 @@ _TILE_FLOATS = 8192
 """Rows of this many floats stay in the first cache (32 KiB) while every user of a batch passes over them."""
 _AHEAD_FLOATS = 2048
 """How far ahead of the pass memory is asked for: 8 KiB hide its latency and do not yet crowd the cache."""
+_AHEAD_ROWS = 24
+"""The same, in rows of a list, which the processor cannot foresee."""
 _LINE_FLOATS = 16
 """Floats of a cache line."""
 SPARE = 64
@@ -150,6 +152,20 @@ def _fetch(_context, array, offset):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return types.void(array, offset), generate
+
+
+@compiled
+def _fetch_ahead(vectors, rows, first, n):  # type: ignore[no-untyped-def]
+    """Ask for the eight rows that come some way behind `first`."""
+    width = vectors.shape[1]
+    if len(rows) == 0:
+        ahead = first * width + _AHEAD_FLOATS
+        for offset in range(ahead, ahead + LANES * width, _LINE_FLOATS):
+            _fetch(vectors, offset)
+        return
+    for place in range(first + _AHEAD_ROWS, min(first + _AHEAD_ROWS + LANES, n)):
+        for offset in range(rows[place] * width, (rows[place] + 1) * width, _LINE_FLOATS):
+            _fetch(vectors, offset)
 
 
 @compiled
@@ -285,11 +301,9 @@ def scan(vectors, biases, rows, users, user_biases, masked, starts, excluded, wa
             mine, size, bias, k = keys[user], sizes[user], user_biases[user], wanted[user]
             full = 2 * k + SPARE - LANES
             for first in range(begin, min(begin + tile, n), LANES):
-                if user == 0 and len(rows) == 0:
+                if user == 0:
                     # the first user brings the tile into the cache
-                    ahead = first * width + _AHEAD_FLOATS
-                    for offset in range(ahead, ahead + LANES * width, _LINE_FLOATS):
-                        _fetch(vectors, offset)
+                    _fetch_ahead(vectors, rows, first, n)
                 if len(rows) or first + LANES > n:
                     eight = _eight(rows, first, n - 1)
                     above = _score_eight(vectors, biases, eight, users, user, bias, bounds[user], scores)

@@ -15,9 +15,11 @@ from recommender.archive import Archive, Segment
 from recommender.catalogue_copy import CatalogueCopy
 from recommender.consuming import NOTHING, Consumed, consume
 from recommender.dataset import Dataset, feature_records
+from recommender.feedback import Feedback
 from recommender.gate import Verdict
 from recommender.ids import UNKNOWN
 from recommender.incremental import IncrementSettings, News, train_increment
+from recommender.indexing import APPROXIMATE_ABOVE
 from recommender.model import LFMRecommender
 from recommender.model_state import model_from_arrays, model_to_arrays, model_to_meta
 from recommender.registry import Artifact, Registry, VersionInfo
@@ -69,12 +71,16 @@ class Learner:
         Of the model.
     increment
         How a version goes on from another.
+    feedback
+        How interactions are read; all are likings when absent.
     holdout
         Share of the newest interactions that judge a version.
     margin
         How much worse than the version that serves a new one may be, in ndcg@10.
     keep_versions
         How many to keep for a rollback.
+    approximate_above
+        Items from which on a version has an index; None for never.
     """
 
     def __init__(
@@ -85,18 +91,22 @@ class Learner:
         settings: ModelSettings,
         *,
         increment: IncrementSettings | None = None,
+        feedback: Feedback | None = None,
         holdout: float = 0.1,
         margin: float = 0.01,
         keep_versions: int = 5,
+        approximate_above: int | None = APPROXIMATE_ABOVE,
     ) -> None:
         self._registry = registry
         self._archive = archive
         self._store = store
         self._settings = settings
         self._increment = increment or IncrementSettings()
+        self._feedback = feedback or Feedback()
         self._holdout = holdout
         self._margin = margin
         self._keep_versions = keep_versions
+        self._approximate_above = approximate_above
         self._catalogue = CatalogueCopy()
         self._parent: tuple[str, Trained] | None = None
 
@@ -227,7 +237,8 @@ class Learner:
         interactions = await asyncio.to_thread(self._archive.read, segments)
         users = {user.user_id: user.features or {} async for user in _all_users(self._store)}
         await self._catalogue.follow(self._store)
-        data = TrainingData(interactions, users, list(self._catalogue.entries.values()), self._catalogue.deleted)
+        said = self._feedback.weighed(interactions)
+        data = TrainingData(said, users, list(self._catalogue.entries.values()), self._catalogue.deleted)
         meta = {"log_offset": consumed.last_offset, "items_sequence": self._catalogue.sequence}
         serving = (await self._loaded(base)).snapshot if base else None
         trained = await asyncio.to_thread(
@@ -238,6 +249,7 @@ class Learner:
             meta=meta,
             serving=serving,
             margin=self._margin,
+            approximate_above=self._approximate_above,
             progress=progress,
         )
         about = {
@@ -258,7 +270,7 @@ class Learner:
         rows = consumed.remaining()
         users = await self._features_of(rows["user_id"].drop_duplicates().tolist())
         forgotten = list(consumed.deleted)
-        news = News(rows, users, self._catalogue.entries, self._catalogue.deleted, forgotten)
+        news = News(self._feedback.weighed(rows), users, self._catalogue.entries, self._catalogue.deleted, forgotten)
         meta = {"log_offset": consumed.last_offset, "items_sequence": self._catalogue.sequence}
         about = {
             **meta,
@@ -275,6 +287,7 @@ class Learner:
             self._increment,
             holdout=self._holdout,
             margin=self._margin,
+            approximate_above=self._approximate_above,
             meta={**meta, "trained_on": about["trained_on"]},
             progress=progress,
         )

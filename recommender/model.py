@@ -118,7 +118,7 @@ class LFMRecommender(LightFM):
         ----------
         interactions
             Users by items; a stored value > 0 is an interaction. A value of 0 or less is none, but is
-            never drawn as a counter-example either.
+            never drawn as a counter-example either; with the logistic loss, one below 0 is a counter-example.
         user_features, item_features
             Rows by features. A row replaces what was said of that id before; ids without a row keep
             what they had.
@@ -157,6 +157,7 @@ class LFMRecommender(LightFM):
             old, _ = self._placed(replay)
             weighted = None if weighted is None else _stacked(weighted, _like(old, np.ones(old.nnz, np.float32)))
             new = _stacked(new, old)
+        new, weighted = _examples(self.loss, new, weighted)
         try:
             # weights that explode are an error of ours, below, not a warning of numpy's
             with np.errstate(invalid="ignore", over="ignore"):
@@ -345,6 +346,18 @@ def _aligned_weights(interactions: SparseFrame, sample_weight: SparseFrame | Non
     if not stored.nnz:
         return np.zeros(0, np.float32)
     return np.asarray(sample_weight.matrix[stored.row, stored.col], np.float32).ravel()
+
+
+def _examples(
+    loss: str, matrix: sparse.coo_matrix, weights: sparse.coo_matrix | None
+) -> tuple[sparse.coo_matrix, sparse.coo_matrix | None]:
+    """What LightFM is to see: some losses would take what is no interaction for one, or for its contrary."""
+    if loss not in ("logistic", "warp-kos"):
+        return matrix, weights
+    kept = matrix.data != 0 if loss == "logistic" else matrix.data > 0
+    places = (matrix.row[kept], matrix.col[kept])
+    seen = sparse.coo_matrix((matrix.data[kept], places), matrix.shape)
+    return seen, None if weights is None else sparse.coo_matrix((weights.data[kept], places), matrix.shape)
 
 
 def _like(matrix: sparse.coo_matrix, values: NDArray[np.float32]) -> sparse.coo_matrix:

@@ -24,6 +24,12 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     filter: tuple[str, ...] = ()
     exclude_seen: bool = True
     explain: bool = False
+    diversity: float = 0.0
+    """0 to 1: how much less alike the items are to be, at the cost of relevance."""
+    boost: tuple[tuple[str, float], ...] = ()
+    """What is added to the scores of items with a token, as a filter writes it."""
+    shown: tuple[str, ...] = ()
+    """Items of earlier pages, never to be shown again."""
     fallback: Literal["popular", "none"] = "popular"
 
 
@@ -62,10 +68,12 @@ class ScoredItem(msgspec.Struct, frozen=True):
     case: str
     title: str | msgspec.UnsetType | None = msgspec.UNSET
     explanation: list[Contribution] | msgspec.UnsetType = msgspec.UNSET
+    explored: bool | msgspec.UnsetType = msgspec.UNSET
+    """True for a newcomer that is there to be found, whatever its score."""
 
 
 class Recommendations(msgspec.Struct, frozen=True):
-    """Answer to a `Query`, best first."""
+    """Answer to a `Query`, best first; with diversity in the order of choice, by scores that may rise again."""
 
     user_id: str | None
     strategy: str
@@ -75,6 +83,8 @@ class Recommendations(msgspec.Struct, frozen=True):
     recommendation_id: str
     ignored_features: list[str]
     degraded: list[str]
+    next_cursor: str | None = None
+    """For the page behind this one; None at the end, and where a cursor cannot hold what was shown."""
 
 
 class UnscoredItem(msgspec.Struct, frozen=True):
@@ -104,6 +114,52 @@ class PopularItem(msgspec.Struct, frozen=True):
     item_id: str
     score: float
     title: str | None
+
+
+class LatestItem(msgspec.Struct, frozen=True):
+    """An item of the catalogue; `updated_at` in seconds since the epoch."""
+
+    item_id: str
+    title: str | None
+    updated_at: float
+
+
+class Latest(msgspec.Struct, frozen=True):
+    """Items that were put last, newest first."""
+
+    items: list[LatestItem]
+
+
+class SimilarItem(msgspec.Struct, frozen=True):
+    """A neighbour of an item; `score` is the cosine of the two representations."""
+
+    item_id: str
+    score: float
+    title: str | None
+
+
+class SimilarItems(msgspec.Struct, frozen=True):
+    """Neighbours of an item, most alike first."""
+
+    item_id: str
+    items: list[SimilarItem]
+    model_version: str
+
+
+class SimilarUser(msgspec.Struct, frozen=True):
+    """A neighbour of a user; `score` is the cosine of the two representations."""
+
+    user_id: str
+    score: float
+
+
+class SimilarUsers(msgspec.Struct, frozen=True):
+    """Neighbours of a user, most alike first."""
+
+    user_id: str
+    users: list[SimilarUser]
+    model_version: str
+    degraded: list[str]
 
 
 class Popular(msgspec.Struct, frozen=True):

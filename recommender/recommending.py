@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -11,9 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
+from recommender.boosts import Boosts
 from recommender.catalogue import Catalogue, CatalogueItem
-from recommender.choosing import Chosen, Wish, choose
+from recommender.choosing import Chosen, Wish, choose, choose_by
+from recommender.diversity import diversified, pool_size
+from recommender.exploring import explore
 from recommender.features import Encoded
+from recommender.paging import cursor_of
 from recommender.popularity import promised_popularity
 from recommender.queries import (
     Contribution,
@@ -25,10 +31,15 @@ from recommender.queries import (
     RankQuery,
     Recommendations,
     ScoredItem,
+    SimilarItem,
+    SimilarItems,
+    SimilarUser,
+    SimilarUsers,
     UnscoredItem,
     UserState,
 )
-from recommender.ranking import EVERYTHING
+from recommender.ranking import EVERYTHING, Users, best_rows
+from recommender.similar import LearnedUsers
 from recommender.snapshot import UserVector
 
 WITHDRAWN = "the item is deleted or not available"
@@ -54,10 +65,14 @@ class Recommender:
     ----------
     catalogue
         What can be recommended now. It may be changed between calls, never during one.
+    explore_share
+        Share of the positions for items that nobody has interacted with, see `recommender.exploring`.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, explore_share: float = 0.0) -> None:
         self.catalogue = catalogue
+        self.explore_share = explore_share
+        self._chance = random.Random()  # noqa: S311 - who is shown what is no secret
         self.snapshot = catalogue.snapshot
 
     @property
@@ -86,11 +101,17 @@ class Recommender:
         Returns
         -------
         One answer a query, in their order. Equal scores keep catalogue order; fewer than ``k`` items
-        come back only when no more are left. Where nothing is known of the user and the query forbids
-        a fallback, the strategy is ``none`` and there are no items.
+        come back only when no more are left. With ``diversity`` above 0 the items are those that `diversified`
+        chooses of the best, in its order, each with its true score. Where nothing is known of the user and the
+        query forbids a fallback, the strategy is ``none`` and there are no items.
         """
         people = [self._person(query, state) for query, state in zip(queries, states, strict=True)]
-        chosen = choose(self.catalogue, [_wish(*each) for each in zip(queries, people, strict=True)])
+        wishes = [_wish(*each) for each in zip(queries, people, strict=True)]
+        best = choose(self.catalogue, wishes)
+        chosen = [self._varied(query, own) for query, own in zip(queries, best, strict=True)]
+        if self.explore_share:
+            asked = zip(wishes, chosen, strict=True)
+            chosen = [explore(self.catalogue, *each, self.explore_share, self._chance) for each in asked]
         return [
             self._answer(query, person, own, degraded)
             for query, person, own in zip(queries, people, chosen, strict=True)
@@ -140,6 +161,59 @@ class Recommender:
         headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
         return Popular([PopularItem(item_id, score, title) for (item_id, title, _), score in headings], self.version)
 
+    def similar_items(self, item_id: str, k: int, filters: Sequence[str] = ()) -> SimilarItems | None:
+        """Items whose representations have the largest cosine with that of an item, which is not among them.
+
+        Equals keep catalogue order; none is unavailable, deleted or filtered. None for an item that has no
+        representation: nothing is known of it.
+        """
+        vectors = self.catalogue.representations([item_id])
+        if not len(vectors):
+            return None
+        wish = Wish(NOBODY, k, excluded=(item_id,), filters=tuple(filters))
+        chosen = choose_by(self.catalogue, wish, *self.catalogue.cosines(vectors[0]))
+        headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
+        found = [SimilarItem(other, score, title) for (other, title, _), score in headings]
+        return SimilarItems(item_id, found, self.version)
+
+    def similar_users(self, user_id: str, state: UserState, k: int) -> SimilarUsers | None:
+        """Users of the snapshot whose representations have the largest cosine with a user's, who is not among them.
+
+        A known user is represented by their features and indicator, anyone else by what they are scored by:
+        features and recent interactions. The others are as the snapshot learned them; equals keep its order.
+        None for a user of whom nothing is known.
+        """
+        person = self._person(Query(user_id=user_id), state)
+        if person.vector.strategy == "popular":
+            return None
+        if person.vector.case_row in cases.KNOWN_USERS:
+            person = self._person(Query(user_id=user_id), msgspec.structs.replace(state, recent=()))
+        scores = self._learned_users.cosines(person.vector.vector)
+        own = self.snapshot.user_ids.index_of(user_id)
+        [best] = best_rows(
+            np.zeros((len(scores), 0), np.float32),
+            scores,
+            Users(np.zeros((1, 0), np.float32), np.zeros(1, np.float32)),
+            [k],
+            masked=np.zeros(len(scores), np.bool_),
+            excluded=[np.array([own], np.int32)],
+        )
+        ids = self.snapshot.user_ids.ids_of(best.rows.tolist())
+        found = [SimilarUser(*each) for each in zip(ids, _short_all(best.scores), strict=True)]
+        return SimilarUsers(user_id, found, self.version, [])
+
+    @cached_property
+    def _learned_users(self) -> LearnedUsers:
+        return LearnedUsers(self.snapshot)
+
+    def _varied(self, query: Query, chosen: Chosen) -> Chosen:
+        """Of the best, those that differ as much as was asked for."""
+        if not query.diversity:
+            return chosen
+        vectors = self.catalogue.vectors(chosen.positions)
+        places = diversified(chosen.scores, vectors, query.k, query.diversity)
+        return Chosen([chosen.positions[place] for place in places.tolist()], chosen.scores[places])
+
     def _person(self, query: Query, state: UserState) -> Person:
         snapshot = self.snapshot
         erased = state.deleted_at > snapshot.log_offset
@@ -175,33 +249,54 @@ class Recommender:
     def _answer(self, query: Query, person: Person, chosen: Chosen, degraded: Sequence[str]) -> Recommendations:
         user = person.vector
         nothing = user.strategy == "popular" and query.fallback == "none"
+        items = self._listed(query, user, chosen)
         return Recommendations(
             query.user_id,
             "none" if nothing else user.strategy,
             cases.NUMERALS[user.case_row],
-            self._listed(user, chosen, explain=query.explain),
+            items,
             self.version,
             secrets.token_hex(16),
             _distinct(person.ignored),
             list(degraded),
+            cursor_of([*query.shown, *(item.item_id for item in items)]) if len(items) == query.k else None,
         )
 
-    def _listed(self, user: UserVector, chosen: Chosen, *, explain: bool) -> list[ScoredItem]:
+    def _listed(self, query: Query, user: UserVector, chosen: Chosen) -> list[ScoredItem]:
         numerals = [cases.numeral(user.case_row, block) for block in range(4)]
         headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
         items = [ScoredItem(item_id, score, numerals[block], title) for (item_id, title, block), score in headings]
-        if not explain:
+        if chosen.explored:
+            items = [
+                msgspec.structs.replace(item, explored=True) if index in chosen.explored else item
+                for item, index in zip(items, chosen.positions, strict=True)
+            ]
+        if not query.explain:
             return items
         return [
-            msgspec.structs.replace(item, explanation=self._explanation(user, self.catalogue.item(index), score))
-            for item, index, score in zip(items, chosen.positions, chosen.scores.tolist(), strict=True)
+            msgspec.structs.replace(item, explanation=why)
+            for item, why in zip(items, self._explanations(user, chosen, query.boost), strict=True)
         ]
 
-    def _explanation(self, user: UserVector, item: CatalogueItem, score: float) -> list[Contribution]:
+    def _explanations(self, user: UserVector, chosen: Chosen, boosts: Boosts) -> list[list[Contribution]]:
+        boosted = [self._boosted(position, boosts) for position in chosen.positions]
+        scores = [
+            score - sum(amount for _, amount in own) for score, own in zip(chosen.scores.tolist(), boosted, strict=True)
+        ]
         if user.strategy == "popular":
-            return [Contribution("popularity", _short(score))]
-        parts = self.snapshot.explain(user, item.features, score)
-        return [Contribution(name, _short(amount)) for name, amount in parts]
+            explained = [[("popularity", score)] for score in scores]
+        else:
+            features = [self.catalogue.features(position) for position in chosen.positions]
+            blocks = [block for _, _, block in self.catalogue.headings(chosen.positions)]
+            known = np.isin(blocks, (cases.KNOWN_WITH_FEATURES, cases.KNOWN_ALONE))
+            explained = self.snapshot.explain(user, features, scores, known)
+        whole = [[*own, *parts] for own, parts in zip(boosted, explained, strict=True)]
+        amounts = iter(_short_all([amount for parts in whole for _, amount in parts]))
+        return [[Contribution(name, next(amounts)) for name, _ in parts] for parts in whole]
+
+    def _boosted(self, position: int, boosts: Boosts) -> list[tuple[str, float]]:
+        """What boosts add to the score of an item."""
+        return [(f"boost {token}", amount) for token, amount in boosts if self.catalogue.has(position, token)]
 
     def _score_one(self, user: UserVector, item_id: str, features: FeatureMap | None) -> tuple[CatalogueItem, float]:
         snapshot = self.snapshot
@@ -229,11 +324,12 @@ def _wish(query: Query, person: Person) -> Wish:
     nothing = user.strategy == "popular" and query.fallback == "none"
     return Wish(
         user,
-        0 if nothing else query.k,
-        [*query.exclude, *person.recent] if query.exclude_seen else query.exclude,
+        0 if nothing else pool_size(query.k) if query.diversity else query.k,
+        [*query.exclude, *query.shown, *(person.recent if query.exclude_seen else ())],
         person.seen if query.exclude_seen else EVERYTHING,
         tuple(query.filter),
         None if query.candidates is None else tuple(query.candidates),
+        query.boost,
     )
 
 
@@ -242,9 +338,12 @@ def _short(number: float) -> float:
     return float(f"{number:.7g}")
 
 
-def _short_all(numbers: NDArray[np.float32]) -> list[float]:
-    """`_short` of each, written in one go."""
-    return [float(text) for text in ("%.7g " * len(numbers) % tuple(numbers.tolist())).split()]
+def _short_all(numbers: NDArray[np.float32] | Sequence[float]) -> list[float]:
+    """`_short` of each, by arithmetic: a whole number over a power of ten is the float that its digits mean."""
+    exact = np.asarray(numbers, np.float64)
+    scale = 10.0 ** np.clip(6 - np.floor(np.log10(np.maximum(np.abs(exact), 1e-15))), 0, 22)
+    short: list[float] = (np.rint(exact * scale) / scale).tolist()
+    return short
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

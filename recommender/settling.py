@@ -1,36 +1,108 @@
-"""Settling: trained user rows moved towards what their histories say, before they serve.
+"""Settling: what was trained is laid out as it serves best, and what is trained on keeps its own.
 
-A row that was trained on few interactions says less than these folded in, and even a well trained one is
-better with the newest interactions beside it (``benchmarks/fold_in.py``). What is trained on keeps
-its own rows; only the snapshot's are moved.
+* Trained user rows move towards what their histories say: a row that was trained on few interactions says
+  less than these folded in, and even a well trained one is better with the newest beside it.
+* History components join the factors (`recommender.history_components`).
+* Items without an indicator get what their features predict (`recommender.newcomers`).
+
+``recommender evaluate`` measures what comes of it, ``history_components: 0`` and ``newcomer_quantile`` what of each.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from recommender.foldin import fold_in_rows, history_share
+from recommender.foldin import fold_in_rows, history_share, with_history_components
+from recommender.history_components import of_histories, scaled_components
 from recommender.model import LFMRecommender
-from recommender.snapshot import Snapshot, Table
+from recommender.newcomers import with_newcomers
+from recommender.snapshot import Rows, Snapshot, Table
 
 
-def settled(model: LFMRecommender, snapshot: Snapshot) -> Snapshot:
-    """Snapshot whose user rows are mixed with their folded-in histories.
+@dataclass(frozen=True)
+class Settling:
+    """How a trained model becomes what serves.
+
+    Parameters
+    ----------
+    history_components
+        Components of a user's whole history beside those of LightFM; 0 for none. They need the indicators of
+        both sides.
+    history_weight
+        How far they spread the scores of a user, as a share of LightFM's.
+    newcomer_quantile
+        Advance of items that nobody has interacted with, see `recommender.newcomers`: at 0.5 they wait
+        until somebody finds them, near 1 they come first.
+    """
+
+    history_components: int = 32
+    history_weight: float = 0.5
+    newcomer_quantile: float = 0.9
+
+
+def settled(model: LFMRecommender, snapshot: Snapshot, settling: Settling) -> Snapshot:
+    """Snapshot as it is to serve.
 
     Parameters
     ----------
     model
         What the snapshot was built from.
     snapshot
-        With rows as they were trained.
+        As `build_snapshot` gave it: with rows as they were trained.
+    settling
+        How.
     """
-    if not model.users.has_indicators:
-        return snapshot
-    seen = snapshot.seen
-    folded = fold_in_rows(snapshot.fold_in_weights, snapshot.items.vectors, seen.indptr, seen.indices)
-    trained = model.users.rows() @ model.user_embeddings
-    shares = np.where(np.diff(seen.indptr) > 0, history_share(np.diff(seen.indptr)), 0)[:, None]
-    moved = snapshot.user_indicators.vectors + shares * (folded - trained)
-    return replace(snapshot, user_indicators=Table(moved.astype(np.float32), snapshot.user_indicators.biases))
+    users = model.users.rows() @ model.user_embeddings
+    if model.users.has_indicators:
+        liked = snapshot.liked()
+        snapshot, users = _mixed(snapshot, users, liked)
+        if snapshot.n_known_items and settling.history_components:
+            snapshot, users = _widened(snapshot, users, liked, settling)
+    return with_newcomers(snapshot, users, settling.newcomer_quantile)
+
+
+def _mixed(snapshot: Snapshot, users: NDArray[np.float32], liked: Rows) -> tuple[Snapshot, NDArray[np.float32]]:
+    """User rows mixed with their folded-in histories."""
+    folded = fold_in_rows(snapshot.fold_in_weights, snapshot.items.vectors, liked.indptr, liked.indices)
+    lengths = np.diff(liked.indptr)
+    moves = np.where(lengths > 0, history_share(lengths), 0)[:, None] * (folded - users)
+    moved = (snapshot.user_indicators.vectors + moves).astype(np.float32)
+    rows = Table(moved, snapshot.user_indicators.biases)
+    return replace(snapshot, user_indicators=rows), (users + moves).astype(np.float32)
+
+
+def _widened(
+    snapshot: Snapshot, users: NDArray[np.float32], liked: Rows, settling: Settling
+) -> tuple[Snapshot, NDArray[np.float32]]:
+    """History components behind those of LightFM.
+
+    Users have theirs less the mean over all, and items have in their bias what the mean user gives them; so that
+    whoever has no history is the mean user and not one whom nothing suits.
+    """
+    n_known = snapshot.n_known_items
+    known = Table(snapshot.items.vectors[:n_known], snapshot.items.biases[:n_known])
+    items = scaled_components(liked, users, known, settling.history_components, settling.history_weight)
+    own = of_histories(items, liked)
+    there = np.diff(liked.indptr) > 0
+    mean = own[there].mean(axis=0) if there.any() else np.zeros(items.shape[1], np.float32)
+    own = np.where(there[:, None], own - mean, 0).astype(np.float32)
+    biases = snapshot.items.biases.copy()
+    biases[:n_known] += items @ mean
+    nothing = np.zeros((snapshot.n_items - n_known, items.shape[1]), np.float32)
+    widened = replace(
+        snapshot,
+        user_features=_wider(snapshot.user_features, items.shape[1]),
+        user_indicators=Table(np.hstack([snapshot.user_indicators.vectors, own]), snapshot.user_indicators.biases),
+        item_features=_wider(snapshot.item_features, items.shape[1]),
+        newcomer_features=_wider(snapshot.newcomer_features, items.shape[1]),
+        items=Table(np.hstack([snapshot.items.vectors, np.vstack([items, nothing])]), biases),
+        fold_in_weights=with_history_components(snapshot.fold_in_weights, mean),
+    )
+    return widened, np.hstack([users, own])
+
+
+def _wider(table: Table, n: int) -> Table:
+    return Table(np.pad(table.vectors, ((0, 0), (0, n))), table.biases)

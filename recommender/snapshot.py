@@ -13,6 +13,7 @@ from recommender import cases
 from recommender.features import Encoded, FeatureSpace
 from recommender.foldin import fold_in, recent_share
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
+from recommender.index import Index
 
 
 class Table(NamedTuple):
@@ -43,6 +44,28 @@ class Rows(NamedTuple):
         return self.weights[self.indptr[index] : self.indptr[index + 1]]
 
 
+NOBODYS = Rows(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+"""No rows at all."""
+
+
+def without(rows: Rows, others: Rows) -> Rows:
+    """Rows without the entries that others have too.
+
+    Parameters
+    ----------
+    rows, others
+        Of the same users, in the same order; of `others` there may be fewer.
+    """
+    if not len(others.indices):
+        return rows
+    n_items = int(max(rows.indices.max(initial=0), others.indices.max())) + 1
+    owners = np.repeat(np.arange(len(rows.indptr) - 1), np.diff(rows.indptr))
+    strangers = np.repeat(np.arange(len(others.indptr) - 1), np.diff(others.indptr))
+    kept = ~np.isin(owners * n_items + rows.indices, strangers * n_items + others.indices)
+    indptr = np.append(0, np.cumsum(np.bincount(owners[kept], minlength=len(rows.indptr) - 1))).astype(np.int64)
+    return Rows(indptr, rows.indices[kept], np.zeros(0, np.float32))
+
+
 class UserVector(NamedTuple):
     """A user as the snapshot scores them."""
 
@@ -64,7 +87,9 @@ class Snapshot:
     trained, or none where item indicators are off; so too `user_indicators` may have shape (0, d).
 
     ``score(u, i) = q_u · p_i + b_u + b_i`` with sums of feature embeddings [1]_; the item side is
-    computed once, when the snapshot is built.
+    computed once, when the snapshot is built. A known item sums rows of `item_features` and its indicator. Any other
+    sums rows of `newcomer_features` and, always, the last of these: what takes the place of an indicator (nothing
+    as `build_snapshot` leaves it, what features predict once the snapshot is `settled`).
 
     References
     ----------
@@ -82,15 +107,21 @@ class Snapshot:
     titles: TextTable
     item_space: FeatureSpace
     item_features: Table
+    newcomer_features: Table
     item_rows: Rows
     items: Table
     popularity: NDArray[np.float32]
     popularity_weights: NDArray[np.float32]
     seen: Rows
+    disliked: Rows
     filter_tokens: IdTable
     filter_rows: Rows
     fold_in_weights: NDArray[np.float32]
     meta: Mapping[str, Any]
+    index: Index | None = None
+    """Of `items`, where the catalogue is large."""
+    user_rows: Rows = NOBODYS
+    """Features of the users, as they were at the training; a version from before this has none."""
 
     @property
     def n_items(self) -> int:
@@ -106,6 +137,10 @@ class Snapshot:
     def log_offset(self) -> int:
         """Offset of the newest interaction that was learned."""
         return int(self.meta["log_offset"])
+
+    def liked(self) -> Rows:
+        """What each user has interacted with and not disliked, worked out anew at each call."""
+        return without(self.seen, self.disliked)
 
     def user_index(self, user_id: str | None) -> int:
         """Row of a known user, -1 for anyone else and for one who was forgotten."""
@@ -151,7 +186,10 @@ class Snapshot:
         return UserVector(vector, bias, row, strategy)
 
     def score(self, user: UserVector, items: NDArray[np.int32] | slice = slice(None)) -> NDArray[np.float32]:
-        """Scores of items for one user; ``LightFM.predict`` on the same rows, within float32 rounding.
+        """Scores of items for one user.
+
+        Of a snapshot as it was built they are ``LightFM.predict`` on the same rows, within float32 rounding;
+        of one that is `settled`, whatever its arrays say.
 
         Parameters
         ----------
@@ -166,13 +204,14 @@ class Snapshot:
         return (vectors @ user.vector + biases + np.float32(user.bias)).astype(np.float32, copy=False)
 
     def represent(self, features: Encoded, item_index: int = UNKNOWN) -> tuple[NDArray[np.float32], float]:
-        """Representation and bias of an item with these features, with its indicator if it is known."""
-        vector = features.weights @ self.item_features.vectors[features.columns]
-        bias = features.weights @ self.item_features.biases[features.columns]
+        """Representation and bias of an item with these features: of a known one, or of a newcomer."""
         if 0 <= item_index < self.n_known_items:
-            indicator = self.indicator(item_index)
-            vector, bias = vector + indicator[0], bias + indicator[1]
-        return vector.astype(np.float32, copy=False), float(bias)
+            vector, bias = self._summed(self.item_features, features)
+            own = self.indicator(item_index)
+        else:
+            vector, bias = self._summed(self.newcomer_features, features)
+            own = self.newcomer_features.vectors[-1], float(self.newcomer_features.biases[-1])
+        return (vector + own[0]).astype(np.float32, copy=False), bias + own[1]
 
     def indicator(self, item_index: int) -> tuple[NDArray[np.float32], float]:
         """What a known item has beyond its features: its representation less theirs."""
@@ -180,25 +219,51 @@ class Snapshot:
         vector = self.items.vectors[item_index] - weights @ self.item_features.vectors[columns]
         return vector, float(self.items.biases[item_index] - weights @ self.item_features.biases[columns])
 
-    def explain(self, user: UserVector, features: Encoded, score: float) -> list[tuple[str, float]]:
-        """Contributions of an item's features, its identity and the user's bias; they add up to `score`.
+    def explain(
+        self,
+        user: UserVector,
+        items: Sequence[Encoded],
+        scores: Sequence[float],
+        known: Sequence[bool] | NDArray[np.bool_],
+    ) -> list[list[tuple[str, float]]]:
+        """Contributions of items' features, their identity and the user's bias; they add up to the scores.
+
+        Parameters
+        ----------
+        user, items, scores
+            Of what was scored.
+        known
+            Whether each item has an indicator.
 
         Returns
         -------
-        Name and contribution, the largest amount first. ``item_id`` is the item's own indicator, there
-        only where it is more than float32 rounding, and ``user_bias`` what every item gets from this user.
+        For each item name and contribution, the largest amount first. ``item_id`` is the item's own indicator and
+        ``new_item`` what every item without one has in its place, there only where they are more than float32
+        rounding; ``user_bias`` is what every item gets from this user.
         """
-        vectors, biases = (
-            self.item_features.vectors[features.columns],
-            self.item_features.biases[features.columns],
-        )
-        amounts = features.weights * (vectors @ user.vector + biases)
-        parts = list(zip(self.item_space.names.ids_of(features.columns), amounts.tolist(), strict=True))
-        parts.append(("user_bias", user.bias))
-        rest = score - sum(amount for _, amount in parts)
-        if abs(rest) > _ROUNDING * (abs(score) + sum(abs(amount) for _, amount in parts)):
-            parts.append(("item_id", rest))
-        return sorted((part for part in parts if part[1]), key=lambda part: -abs(part[1]))
+        if not items:
+            return []
+        columns = np.concatenate([item.columns for item in items])
+        lengths = [len(item.columns) for item in items]
+        # embeddings are multiplied once a feature, however many of the items have it
+        distinct, places = np.unique(columns, return_inverse=True)
+        tables = self.newcomer_features, self.item_features
+        worth = np.stack([table.vectors[distinct] @ user.vector + table.biases[distinct] for table in tables])
+        sides = np.repeat(np.asarray(known, np.int64), lengths)
+        amounts = (np.concatenate([item.weights for item in items]) * worth[sides, places]).tolist()
+        names = self.item_space.names.ids_of(distinct.tolist())
+        labels = [names[place] for place in places.tolist()]
+        explained, start = [], 0
+        for length, score, is_known in zip(lengths, scores, known, strict=True):
+            own = slice(start, start + length)
+            explained.append(_explained(labels[own], amounts[own], user.bias, score, known=bool(is_known)))
+            start += length
+        return explained
+
+    @staticmethod
+    def _summed(table: Table, features: Encoded) -> tuple[NDArray[np.float32], float]:
+        weights, columns = features.weights, features.columns
+        return weights @ table.vectors[columns], float(weights @ table.biases[columns])
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Arrays that `from_arrays` takes; with `meta`, the whole snapshot."""
@@ -213,8 +278,9 @@ class Snapshot:
             arrays |= with_prefix(name, getattr(self, name).to_arrays())
         for name in _SPACES:
             arrays |= with_prefix(name, getattr(self, name).names.to_arrays())
-        for name in (*_TABLES, *_ROWS):
+        for name in (*_TABLES, *_ROWS, "user_rows"):
             arrays |= with_prefix(name, getattr(self, name)._asdict())
+        arrays |= self.index.to_arrays() if self.index else {}
         return arrays | with_prefix("titles", self.titles.to_arrays())
 
     def to_meta(self) -> dict[str, Any]:
@@ -224,6 +290,7 @@ class Snapshot:
     @classmethod
     def from_arrays(cls, arrays: Arrays, meta: Mapping[str, Any]) -> Self:
         """Snapshot over the same memory as `arrays`, which may be read-only."""
+        arrays = _completed(arrays)
         parts: dict[str, Any] = {name: arrays[name] for name in _PLAIN}
         for name in _ID_TABLES:
             parts[name] = IdTable.from_arrays(without_prefix(name, arrays))
@@ -234,14 +301,48 @@ class Snapshot:
             parts[name] = Table(**without_prefix(name, arrays))  # type: ignore[arg-type]
         for name in _ROWS:
             parts[name] = Rows(**without_prefix(name, arrays))  # type: ignore[arg-type]
+        if rows := without_prefix("user_rows", arrays):
+            parts["user_rows"] = Rows(**rows)  # type: ignore[arg-type]
         parts["titles"] = TextTable.from_arrays(without_prefix("titles", arrays))
+        parts["index"] = Index.from_arrays(arrays, meta)
         n_known, n_trained = arrays["counts"].tolist()
         return cls(**parts, n_known_items=n_known, n_trained_items=n_trained, meta=meta)
+
+
+def _explained(
+    names: list[str], amounts: list[float], user_bias: float, score: float, *, known: bool
+) -> list[tuple[str, float]]:
+    parts = [*zip(names, amounts, strict=True), ("user_bias", user_bias)]
+    rest = score - sum(amounts) - user_bias
+    if abs(rest) > _ROUNDING * (abs(score) + sum(map(abs, amounts)) + abs(user_bias)):
+        parts.append(("item_id" if known else "new_item", rest))
+    return sorted((part for part in parts if part[1]), key=lambda part: -abs(part[1]))
+
+
+def with_last(features: Table) -> Table:
+    """The same with a last row of nothing, as `Snapshot.newcomer_features` where nothing is predicted."""
+    return Table(np.pad(features.vectors, ((0, 1), (0, 0))), np.pad(features.biases, (0, 1)))
+
+
+def _completed(arrays: Arrays) -> Arrays:
+    """Arrays of a version from before newcomers and dislikes with what says nothing in their place."""
+    if "disliked.indptr" in arrays:
+        return arrays
+    newcomers = with_last(Table(**without_prefix("item_features", arrays)))  # type: ignore[arg-type]
+    nothing = Rows(np.zeros_like(arrays["seen.indptr"]), np.zeros(0, np.int32), np.zeros(0, np.float32))
+    added = with_prefix("newcomer_features", newcomers._asdict()) | with_prefix("disliked", nothing._asdict())
+    return {**arrays, **added}
 
 
 _ROUNDING = 1e-6
 _PLAIN: Sequence[str] = ("available", "popularity", "popularity_weights", "fold_in_weights")
 _ID_TABLES: Sequence[str] = ("user_ids", "item_ids", "filter_tokens")
 _SPACES: Sequence[str] = ("user_space", "item_space")
-_TABLES: Sequence[str] = ("user_features", "user_indicators", "item_features", "items")
-_ROWS: Sequence[str] = ("item_rows", "seen", "filter_rows")
+_TABLES: Sequence[str] = (
+    "user_features",
+    "user_indicators",
+    "item_features",
+    "newcomer_features",
+    "items",
+)
+_ROWS: Sequence[str] = ("item_rows", "seen", "disliked", "filter_rows")

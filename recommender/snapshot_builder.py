@@ -16,7 +16,7 @@ from recommender.ids import UNKNOWN, IdTable, TextTable
 from recommender.model import LFMRecommender
 from recommender.popularity import predict_popularity
 from recommender.sides import Side
-from recommender.snapshot import Rows, Snapshot, Table
+from recommender.snapshot import Rows, Snapshot, Table, with_last, without
 
 
 class CatalogueEntry(NamedTuple):
@@ -35,6 +35,7 @@ def build_snapshot(
     histories: Rows,
     catalogue: Sequence[CatalogueEntry],
     *,
+    disliked: Rows | None = None,
     fold_in_weights: NDArray[np.float32] | None = None,
     deleted: Collection[str] = (),
     meta: Mapping[str, Any],
@@ -52,6 +53,8 @@ def build_snapshot(
     catalogue
         Items as they are now. Those that were not trained join by their features; those without any
         learned feature cannot be scored and stay out.
+    disliked
+        What of it they did not like; nothing when absent.
     fold_in_weights
         Map that was learned before; without one it is learned, towards the users as the model has them.
     deleted
@@ -71,9 +74,11 @@ def build_snapshot(
     gone = item_ids.indices_of(list(deleted))
     snapshot_available = np.array(available, np.bool_)
     snapshot_available[gone[gone != UNKNOWN]] = False
+    disliked = disliked or Rows(np.zeros_like(histories.indptr), np.zeros(0, np.int32), np.zeros(0, np.float32))
     if fold_in_weights is None:
         users = model.users.rows() @ model.user_embeddings
-        fold_in_weights = learn_fold_in(items.vectors, histories.indptr, histories.indices, users)
+        liked = without(histories, disliked)
+        fold_in_weights = learn_fold_in(items.vectors, liked.indptr, liked.indices, users)
     return Snapshot(
         user_ids=model.users.ids,
         user_space=user_space,
@@ -86,16 +91,23 @@ def build_snapshot(
         titles=TextTable.from_texts((entry.title or "") if entry else "" for entry in listed),
         item_space=item_space,
         item_features=item_features,
-        item_rows=Rows(rows.indptr.astype(np.int64), rows.indices.astype(np.int32), rows.data),
+        newcomer_features=with_last(item_features),
+        item_rows=_csr_rows(rows),
         items=items,
         popularity=_popularity(model, rows, popularity_weights),
         popularity_weights=popularity_weights,
         seen=histories,
+        disliked=disliked,
         filter_tokens=filter_tokens,
         filter_rows=filter_rows,
         fold_in_weights=fold_in_weights,
         meta=meta,
+        user_rows=_csr_rows(model.users.features[:, _places(model.users, user_space)]),
     )
+
+
+def _csr_rows(matrix: sparse.csr_matrix) -> Rows:
+    return Rows(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32))
 
 
 def _gather(embeddings: Any, biases: Any, columns: NDArray[np.int32]) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -12,13 +12,25 @@ import pandas as pd
 from recommender.errors import TrainingError
 from recommender.evaluation import global_time_split
 from recommender.features import Features, FeatureSpace
+from recommender.feedback import disliked, joining, liking, loss_weights
 from recommender.frame import SparseFrame
 from recommender.gate import Contestant, Verdict, compare, evaluate_snapshot, fault, newest_users, rejected
 from recommender.histories import histories
+from recommender.indexing import APPROXIMATE_ABOVE, indexed
 from recommender.model import Indicators, LFMRecommender
-from recommender.settling import settled
+from recommender.settling import Settling, settled
 from recommender.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry, build_snapshot
+
+_LIGHTFM = (
+    "no_components",
+    "loss",
+    "learning_rate",
+    "learning_schedule",
+    "max_sampled",
+    "user_alpha",
+    "item_alpha",
+)
 
 Progress = Callable[[str], None]
 """Told what begins: ``evaluating``, ``fitting``, ``laying out``."""
@@ -29,6 +41,10 @@ class ModelSettings:
     """How the model is built; the defaults are what did best on MovieLens-100k (README, "How good is it?").
 
     ``normalise`` divides the weights of an entity's features by their sum; its indicator always weighs 1.
+    It is better off where entities have dozens of features each, and worse for items that only have features.
+    ``use_weights`` lets interactions count in training by their weight; without it a liking is a liking.
+    LightFM cannot with ``warp-kos``.
+    ``history_components``, ``history_weight`` and ``newcomer_quantile`` are those of `Settling`.
     """
 
     no_components: int = 64
@@ -40,15 +56,22 @@ class ModelSettings:
     max_sampled: int = 10
     user_alpha: float = 0.0
     item_alpha: float = 0.0
-    normalise: bool = True
+    normalise: bool = False
     seed: int = 42
     num_threads: int = 1
+    use_weights: bool = False
+    history_components: int = Settling.history_components
+    history_weight: float = Settling.history_weight
+    newcomer_quantile: float = Settling.newcomer_quantile
+
+    @property
+    def settling(self) -> Settling:
+        """How the trained model becomes what serves."""
+        return Settling(self.history_components, self.history_weight, self.newcomer_quantile)
 
     def recommender(self) -> LFMRecommender:
         """Untrained recommender with these settings."""
-        lightfm = asdict(self)
-        for ours in ("epochs", "normalise", "num_threads", "seed", "indicators"):
-            del lightfm[ours]
+        lightfm = {name: getattr(self, name) for name in _LIGHTFM}
         return LFMRecommender(self.indicators, random_state=self.seed, **lightfm)
 
 
@@ -59,7 +82,7 @@ class TrainingData:
     Parameters
     ----------
     interactions
-        ``user_id``, ``item_id``, ``weight``, ``timestamp``.
+        ``user_id``, ``item_id``, ``weight``, ``timestamp``; a weight of 0 or less is no liking.
     users
         Features by user id.
     catalogue
@@ -101,6 +124,7 @@ def train_full(
     meta: Mapping[str, Any],
     serving: Snapshot | None = None,
     margin: float = 0.01,
+    approximate_above: int | None = APPROXIMATE_ABOVE,
     progress: Progress = lambda _: None,
 ) -> Trained:
     """Judge the settings on the newest interactions, then learn from all of them.
@@ -120,6 +144,8 @@ def train_full(
         is not accepted. Needs the ``offset`` of the interactions.
     margin
         As for `compare`.
+    approximate_above
+        Items from which on the snapshot gets an index; None for never.
     progress
         Told what begins.
 
@@ -133,7 +159,7 @@ def train_full(
     TrainingError
         There is nothing to learn from.
     """
-    if data.interactions.empty:
+    if liking(data.interactions).empty:
         raise TrainingError("there are no interactions to learn from; post some to /v1/interactions")
     metrics, verdict = dict[str, float](), Verdict(accepted=True, reason=None, users=0)
     if holdout > 0:
@@ -142,6 +168,7 @@ def train_full(
     progress("fitting")
     about = {**meta, "trained_on": data.trained_on(), "metrics": metrics}
     model, snapshot = fit(data, settings, about)
+    snapshot = snapshot and indexed(model, snapshot, approximate_above)
     return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics)
 
 
@@ -152,42 +179,53 @@ def judge(data: TrainingData, settings: ModelSettings, holdout: float) -> dict[s
 
 def fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) -> tuple[LFMRecommender, Snapshot | None]:
     """Model and snapshot of all of `data`; no snapshot where the model has a `fault`."""
-    interactions = frame_of(data.interactions)
+    joined = joining(data.interactions)
+    interactions = frame_of(joined)
     items = {entry.item_id: entry.features for entry in data.catalogue}
     user_space, user_features = _encoded(list(interactions.rows), data.users, settings)
     item_space, item_features = _encoded(list(interactions.columns), items, settings)
     model = settings.recommender()
+    weights = loss_weights(interactions) if settings.use_weights else None
+    epochs, num_threads = settings.epochs, settings.num_threads
     with suppress(TrainingError):  # `fault` says it
-        model.fit(interactions, user_features, item_features, epochs=settings.epochs, num_threads=settings.num_threads)
+        model.fit(interactions, user_features, item_features, weights, epochs=epochs, num_threads=num_threads)
     if fault(model):
         return model, None
-    learned = histories(model, data.interactions)
-    snapshot = build_snapshot(model, user_space, item_space, learned, data.catalogue, deleted=data.deleted, meta=meta)
-    return model, settled(model, snapshot)
+    snapshot = build_snapshot(
+        model,
+        user_space,
+        item_space,
+        histories(model, joined),
+        data.catalogue,
+        disliked=histories(model, disliked(joined)),
+        deleted=data.deleted,
+        meta=meta,
+    )
+    return model, settled(model, snapshot, settings.settling)
 
 
 def frame_of(interactions: pd.DataFrame) -> SparseFrame:
     """Users by items; weights of repeated interactions add up."""
-    columns = (interactions[name].tolist() for name in ("user_id", "item_id", "weight"))
-    return SparseFrame.from_interactions(*columns)
+    return SparseFrame.from_interactions(*(interactions[name] for name in ("user_id", "item_id", "weight")))
 
 
 def _judged(
     data: TrainingData, settings: ModelSettings, holdout: float, serving: Snapshot | None, margin: float
 ) -> tuple[dict[str, float], Verdict]:
     older, newer = global_time_split(data.interactions, holdout, seed=settings.seed)
-    if older.empty or newer.empty:
+    if liking(older).empty or liking(newer).empty:
         return {}, Verdict(accepted=True, reason="there are too few interactions to judge by", users=0)
     past = TrainingData(older, data.users, data.catalogue, data.deleted)
     model, snapshot = fit(past, settings, {"log_offset": 0, "items_sequence": 0, "version": "candidate"})
     if snapshot is None:
         return {}, rejected(fault(model))
+    newer = liking(newer)
     metrics = evaluate_snapshot(Contestant(snapshot), newest_users(newer), data.users).means
     if serving is None:
         return metrics, Verdict(accepted=True, reason="nothing serves that it could be worse than", users=0)
     unlearned = newer["offset"] > serving.log_offset
     candidate = Contestant(snapshot, newer[~unlearned])
-    before = Contestant(serving, older[older["offset"] > serving.log_offset])
+    before = Contestant(serving, liking(older[older["offset"] > serving.log_offset]))
     return metrics, compare(candidate, before, newer[unlearned], data.users, margin=margin)
 
 

@@ -42,6 +42,8 @@ FilterClause = Annotated[str, WithJsonSchema({"type": "string", "pattern": patte
 Filters = Annotated[
     list[FilterClause], Query(alias="filter", max_length=100, description="genres:Comedy or -genres:Horror")
 ]
+Diversity = Annotated[float, Query(ge=0, le=1, description="0: the best; 1: the least alike behind the best one")]
+Boosts = Annotated[list[str], Query(alias="boost", max_length=100, description="genres:Comedy:0.5, added to the score")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(pattern=patterns.CURSOR, description="next_cursor of the page before")]
 Fallback = Literal["popular", "none"]
@@ -63,7 +65,9 @@ def not_found(what: str) -> Problem:
 
 
 __all__ = [
+    "Boosts",
     "Cursor",
+    "Diversity",
     "Fallback",
     "Filters",
     "ItemId",

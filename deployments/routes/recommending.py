@@ -7,12 +7,25 @@ from fastapi import APIRouter, Query, Request, Response
 
 from deployments.bodies import read
 from deployments.openapi import documented
-from deployments.problems import invalid
-from deployments.routes.parameters import Fallback, Filters, K, UserId, not_found, raw_answer
+from deployments.routes.parameters import (
+    Boosts,
+    Diversity,
+    Fallback,
+    Filters,
+    ItemId,
+    K,
+    UserId,
+    answer,
+    not_found,
+    raw_answer,
+)
 from deployments.schemas import RankRequest, RecommendationRequests
 from deployments.service import current
 from recommender import queries
+from recommender.boosts import parse_boosts
 from recommender.filters import Filter
+from recommender.latest import latest
+from recommender.paging import LONGEST_CURSOR, shown_before
 
 router = APIRouter(tags=["recommending"])
 
@@ -35,19 +48,28 @@ async def recommend(
     k: K = 10,
     exclude_seen: bool = True,
     explain: bool = False,
-    diversity: Annotated[float, Query(ge=0, le=1)] = 0.0,
+    diversity: Diversity = 0.0,
+    boosts: Boosts = [],  # noqa: B006
+    cursor: Annotated[str | None, Query(max_length=LONGEST_CURSOR)] = None,
     fallback: Fallback = "popular",
 ) -> Response:
-    """Recommend items to a user, best first, by whatever is known of them."""
+    """Recommend items to a user, best first, by whatever is known of them.
+
+    With `diversity` above 0 the items are chosen by maximal marginal relevance from the best 100, or 4 k where that
+    is more, and come in the order of choice: the first is the best, and each keeps its true `score`. A `boost` adds to
+    the scores of all items that have a feature, and stands in the explanation. `next_cursor` asks for the next page:
+    the best of what no page before has shown.
+    """
     Filter.parse(filters)
-    if diversity:
-        raise invalid("query.diversity: above 0 is not supported yet", "query.diversity")
     query = queries.Query(
         user_id=user_id,
         k=k,
         filter=tuple(filters),
         exclude_seen=exclude_seen,
         explain=explain,
+        diversity=diversity,
+        boost=parse_boosts(boosts),
+        shown=shown_before(cursor or ""),
         fallback=fallback,
     )
     body = await current().recommend(query)
@@ -71,6 +93,35 @@ async def recommend_many(request: Request) -> Response:
 async def rank(request: Request) -> Response:
     """Score exactly these items for one user: all sixteen cases in one place."""
     return raw_answer(await current().rank((await read(request, _rank)).query()))
+
+
+@router.get("/v1/items/{item_id}/similar", **documented(queries.SimilarItems, 404))
+async def similar_items(item_id: ItemId, filters: Filters = [], k: K = 10) -> Response:  # noqa: B006 (FastAPI copies it)
+    """Items like this one, by the cosine of their representations; the item itself is not among them."""
+    Filter.parse(filters)
+    body = await current().similar_items(item_id, k, filters)
+    if body is None:
+        raise not_found("item, or nothing is known of it: it was not seen in training and has no learned feature")
+    return raw_answer(body)
+
+
+@router.get("/v1/users/{user_id}/similar", **documented(queries.SimilarUsers, 404))
+async def similar_users(user_id: UserId, k: K = 10) -> Response:
+    """Users of the active model like this one, by the cosine of their representations.
+
+    A user who was not seen in training is compared by their features and recent interactions.
+    """
+    body = await current().similar_users(user_id, k)
+    if body is None:
+        raise not_found("user, or nothing is known of them: no interaction and no learned feature")
+    return raw_answer(body)
+
+
+@router.get("/v1/latest", **documented(queries.Latest))
+async def latest_items(filters: Filters = [], k: K = 10) -> Response:  # noqa: B006 (FastAPI copies it)
+    """Available items by the time of their last change, newest first; filters look at the newest 10,000."""
+    Filter.parse(filters)
+    return answer(await latest(current().store, k, filters))
 
 
 @router.get("/v1/popular", **documented(queries.Popular))

@@ -88,7 +88,7 @@ class HistoryPage(msgspec.Struct):
 async def add_interactions(request: Request) -> Response:
     """Take interactions, all or none; the answer comes when they are durable in the log."""
     body = await read(request, _interactions)
-    appended = await current().store.append([each.interaction() for each in body.interactions])
+    appended = await current().append([each.interaction() for each in body.interactions])
     return answer(Accepted(appended.accepted, appended.duplicates), 202)
 
 
@@ -114,8 +114,7 @@ async def get_user(user_id: UserId) -> Response:
 @router.delete("/v1/users/{user_id}", status_code=204, **documented(None, 404, 503))
 async def delete_user(user_id: UserId) -> Response:
     """Erase a user's features, interactions and recent items; no later training sees them."""
-    service = current()
-    if not await service.store.delete_user(user_id) and not await service.history(user_id, 0):
+    if not await current().delete_user(user_id):
         raise not_found("user")
     return Response(status_code=204)
 

@@ -1,4 +1,4 @@
-"""What only the optional extra ``evaluation`` installs."""
+"""What only the optional extras ``evaluation`` and ``tune`` install."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def needed(module: str) -> Any:
     return importlib.import_module(module)
 
 
-def check_installed(library: str) -> None:
-    """Raise `MissingExtraError` where a library of the extra is not installed."""
+def check_installed(library: str, extra: str = "evaluation") -> None:
+    """Raise `MissingExtraError` where a library of an extra is not installed."""
     if find_spec(library) is None:
-        raise MissingExtraError(f"{library} is not installed; install it with: pip install 'lightfm-serve[evaluation]'")
+        raise MissingExtraError(f"{library} is not installed; install it with: pip install 'lightfm-serve[{extra}]'")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.comparison.contenders import Contender, Settings
+from recommender.comparison.contenders import Settings
 from recommender.comparison.extra import needed
 from recommender.comparison.folds import Fold
 from recommender.errors import InvalidRequestError
@@ -130,7 +130,10 @@ def _of_factors(model: Any) -> Score:
 
 
 def _fitted(model: Any, pairs: sparse.csr_matrix) -> Any:
-    model.fit(pairs, show_progress=False)
+    with warnings.catch_warnings():
+        # implicit hands itself a matrix in another layout and warns of that
+        warnings.filterwarnings("ignore", "Method expects CSR input")
+        model.fit(pairs, show_progress=False)
     return model
 
 
@@ -141,7 +144,7 @@ def _quietly(make: Callable[..., Any], **settings: Any) -> Any:
         return make(**settings)
 
 
-PEERS: Mapping[str, Contender] = {
+PEERS: Mapping[str, Peer] = {
     peer.name: peer
     for peer in (
         Peer("popularity", popularity, {}),

@@ -3,11 +3,17 @@
 Written and read here and not by the ``safetensors`` package, which copies all arrays where this copies
 none: a file is hashed while it is written, and read once, into the memory that its arrays then share.
 That memory is never a map of the file: a mapped file that somebody truncates kills the process.
+
+The hash guards against disks, not against people: who can change a file can change its manifest too. So it
+is XXH3 [1]_, at the speed of memory; sha256 took two thirds of the time until a new version served.
+
+References
+----------
+.. [1] Y. Collet, xxHash, https://xxhash.com.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -16,6 +22,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from recommender import files
@@ -47,7 +54,7 @@ class FileEntry(msgspec.Struct, frozen=True):
 
     name: str
     bytes: int
-    sha256: str
+    xxh3_128: str
 
 
 class ArraySpec(msgspec.Struct, frozen=True):
@@ -79,7 +86,7 @@ def specs_of(arrays: Arrays) -> dict[str, ArraySpec]:
 
 def write_arrays(path: Path, arrays: Arrays) -> FileEntry:
     """Write a new file and wait until it is on disk."""
-    digest = hashlib.sha256()
+    digest = xxhash.xxh3_128()
     with path.open("xb") as file:
         for chunk in _chunks(arrays):
             digest.update(chunk)
@@ -165,15 +172,15 @@ def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
 def _content(path: Path, entry: FileEntry) -> NDArray[np.uint8]:
     require_size(path, entry)
     content = np.empty(entry.bytes, np.uint8)
-    digest = hashlib.sha256()
+    digest = xxhash.xxh3_128()
     with path.open("rb") as file:
         for start in range(0, entry.bytes, CHUNK_BYTES):
             chunk = content[start : start + CHUNK_BYTES]
             # a file that shrank meanwhile leaves a chunk half read, and the digest says so
             file.readinto(chunk.data)
             digest.update(chunk.data)
-    if digest.hexdigest() != entry.sha256:
-        raise CorruptArtifactError(f"{_place(path)} has another sha256 than when it was written")
+    if digest.hexdigest() != entry.xxh3_128:
+        raise CorruptArtifactError(f"{_place(path)} has another xxh3_128 than when it was written")
     content.flags.writeable = False
     return content
 
@@ -182,12 +189,6 @@ def _parsed(content: NDArray[np.uint8]) -> tuple[dict[str, _Header], NDArray[np.
     start = 8 + int.from_bytes(content[:8].tobytes(), "little")
     headers = msgspec.json.decode(content[8:start].tobytes(), type=dict[str, _Header])
     return headers, content[start:]
-
-
-def _require_specs(headers: Mapping[str, _Header], specs: Mapping[str, ArraySpec]) -> None:
-    found = {name: ArraySpec(_numpy_name(header.dtype), header.shape) for name, header in headers.items()}
-    if found != specs:
-        raise ValueError("dtypes and shapes are not those in the manifest")
 
 
 def _numpy_name(dtype: str) -> str:

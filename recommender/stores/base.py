@@ -214,6 +214,10 @@ class FeatureStore(Protocol):
         """Items that changed behind a sequence, each once, as they are now."""
         ...
 
+    async def newest_items(self, before: int | None, limit: int) -> list[tuple[int, str, Item | None]]:
+        """Items that changed last, by falling sequence, those before a sequence; None for one that was deleted."""
+        ...
+
     async def recent(self, user_id: str) -> list[LogEntry]:
         """A user's newest interaction with each item that is still in the log, newest first."""
         ...

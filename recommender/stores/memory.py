@@ -158,6 +158,11 @@ class MemoryStore:
         """See `FeatureStore`."""
         return ItemChanges.of(await self._changed_items(after, limit + 1), after, limit)
 
+    async def newest_items(self, before: int | None, limit: int) -> list[tuple[int, str, Item | None]]:
+        """See `FeatureStore`."""
+        found = await self._changed_items(0, len(self._item_sequences))
+        return [each for each in reversed(found) if before is None or each[0] < before][:limit]
+
     async def recent(self, user_id: str) -> list[LogEntry]:
         """See `FeatureStore`."""
         offsets = sorted(self._recent.get(user_id, {}).values(), reverse=True)

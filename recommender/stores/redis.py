@@ -202,6 +202,16 @@ class RedisStore:
         """See `FeatureStore`."""
         return ItemChanges.of(await self._changed_items(after, limit + 1), after, limit)
 
+    async def newest_items(self, before: int | None, limit: int) -> list[tuple[int, str, Item | None]]:
+        """See `FeatureStore`."""
+        start = "+inf" if before is None else f"({before}"
+        async with self._connection.session() as client:
+            found = await client.zrange(
+                self._prefix + "items", start, "-inf", desc=True, byscore=True, offset=0, num=limit, withscores=True
+            )
+        items = await self.get_items([item_id.decode() for item_id, _ in found])
+        return [(int(sequence), item_id.decode(), item) for (item_id, sequence), item in zip(found, items, strict=True)]
+
     async def recent(self, user_id: str) -> list[LogEntry]:
         """See `FeatureStore`."""
         async with self._connection.session() as client, client.pipeline(transaction=False) as pipeline:

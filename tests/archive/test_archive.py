@@ -105,6 +105,16 @@ def test_missing_events_and_unknown_times_come_back_as_they_were(archive):
     assert back["weight"].dtype == np.float32
 
 
+@pytest.mark.parametrize("dtype", ["object", "str", "string", "category"])
+def test_texts_are_stored_alike_however_pandas_holds_them(archive, dtype):
+    frame = interactions([(2, "ada", "i1"), (1, "日本", "i2"), (3, "ada", "i3")])
+    held = frame.astype({"user_id": dtype, "item_id": dtype, "event": dtype})
+    back = archive.read([archive.append(held, first_offset=1, last_offset=3)])
+
+    pd.testing.assert_frame_equal(back, archive.read([archive.append(frame, first_offset=1, last_offset=3)]))
+    assert back["user_id"].tolist() == ["日本", "ada", "ada"]
+
+
 def test_no_segment_is_an_empty_frame_with_its_columns(archive):
     assert list(archive.read([]).columns) == ["offset", "user_id", "item_id", "weight", "timestamp", "event"]
     assert archive.read_user([], "ada").empty

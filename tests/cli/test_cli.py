@@ -47,8 +47,43 @@ def test_an_explanation_is_shown(folder):
     assert "user_bias" in done.output
 
 
-def test_evaluation_prints_metrics():
-    assert "ndcg@10" in run("evaluate", WORLD).output
+def test_evaluation_prints_metrics_next_to_popularity():
+    done = run("evaluate", WORLD)
+
+    assert done.exit_code == 0, done.output
+    assert all(word in done.output for word in ("ndcg@10", "ours less", "popularity"))
+
+
+def test_evaluation_against_others_for_machines_and_as_a_page(tmp_path):
+    page = tmp_path / "report.html"
+    words = ["--against", "ease,als", "--seeds", 2, "--trials", 2, "--split", "last", "-k", 5, "--report", page]
+
+    content = json.loads(run("evaluate", WORLD, *words, "--json").output)
+
+    results = content["candidates"]["all items"]
+    assert list(results) == ["ours", "ease", "als"]
+    assert content["metrics"]["ndcg@5"] == pytest.approx(results["ours"]["metrics"]["ndcg@5"]["mean"])
+    assert len(results["als"]["metrics"]["ndcg@5"]["by_seed"]) == 2
+    assert results["als"]["ours_less_this"]["ndcg@5"]["low"] <= results["als"]["ours_less_this"]["ndcg@5"]["high"]
+    assert "<svg" in page.read_text()
+
+
+def test_a_folder_without_features_and_timestamps_is_evaluated(tmp_path):
+    rows = [f"u{user},i{item}" for user in range(12) for item in range(user % 2, 12, 2) if (user * item) % 5 != 1]
+    (tmp_path / "interactions.csv").write_text("\n".join(["user_id,item_id", *rows]) + "\n")
+
+    for split in ("random", "last", "global", "cold-items", "cold-users"):
+        done = run("evaluate", tmp_path, "--split", split, "--against", "ease,popularity", "--seeds", 2, "--trials", 2)
+        assert done.exit_code == 0, (split, done.output)
+
+
+def test_a_library_that_is_missing_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr("recommender.comparison.extra.find_spec", lambda _: None)
+
+    done = run("evaluate", WORLD, "--against", "als")
+
+    assert done.exit_code == 1
+    assert "pip install 'lightfm-serve[evaluation]'" in done.output
 
 
 @pytest.mark.parametrize(
@@ -60,6 +95,11 @@ def test_evaluation_prints_metrics():
         (["recommend", "u7", "--model", "/nowhere"], 2, "/nowhere"),
         (["recommend", "u7", "--model", ".", "-k", "0"], 2, "-k"),
         (["status", "--url", "http://127.0.0.1:9"], 1, "does not answer"),
+        (["evaluate", WORLD, "--against", "ease,magic"], 2, "there is no magic; choose from popularity, ease"),
+        (["evaluate", WORLD, "--against", ","], 2, "--against"),
+        (["evaluate", WORLD, "--split", "odd"], 2, "odd"),
+        (["evaluate", WORLD, "--report", "/nowhere/r.html"], 2, "/nowhere"),
+        (["evaluate", "synthetic?n_users=1&n_items=4", "--holdout", "0.01"], 1, "nothing to judge by"),
         (["nonsense"], 2, "nonsense"),
     ],
 )

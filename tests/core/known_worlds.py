@@ -135,6 +135,15 @@ def shared_snapshot(indicators="both", *, normalise: bool = True) -> Snapshot:
     return snapshot
 
 
+def lets_through(clauses: Sequence[str], words: set[str]) -> bool:
+    """Whether a filter lets an item with these tokens through, clause by clause."""
+    if any(clause[1:] in words for clause in clauses if clause[0] == "-"):
+        return False
+    wanted = [clause for clause in clauses if clause[0] != "-"]
+    names = {clause.split(":")[0] for clause in wanted}
+    return all(any(clause in words for clause in wanted if clause.split(":")[0] == name) for name in names)
+
+
 def with_meta(snapshot: Snapshot, **meta: object) -> Snapshot:
     """Same snapshot with other words about itself."""
     return replace(snapshot, meta={**snapshot.meta, **meta})

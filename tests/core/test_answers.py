@@ -14,6 +14,7 @@ from known_worlds import (
     entry,
     item_features,
     learned_world,
+    lets_through,
     parity,
     shared_snapshot,
     shared_world,
@@ -26,7 +27,6 @@ from recommender.cases import UNSCORED
 from recommender.catalogue import Catalogue, ItemChange
 from recommender.errors import InvalidRequestError
 from recommender.features import Features, tokens
-from recommender.filters import Filter
 from recommender.frame import SparseFrame
 from recommender.queries import Query, RankQuery, Recommendations, UserState
 from recommender.recommending import WITHDRAWN, Recommender
@@ -85,7 +85,7 @@ def by_hand(recommender: Recommender, query: Query, state: UserState) -> dict[st
     words = {item_id: set(tokens(item_features(item_id))) for item_id in [*ITEMS, *COLD]}
     words |= {item_id: set(fresh.tokens[row]) for item_id, row in fresh.rows.items()}
     allowed = set(words) if query.candidates is None else set(words) & set(query.candidates)
-    allowed = {item_id for item_id in allowed if Filter.parse(query.filter).holds(words[item_id])}
+    allowed = {item_id for item_id in allowed if lets_through(query.filter, words[item_id])}
     allowed -= set(query.exclude)
     if query.exclude_seen:
         allowed -= {item_id for item_id, offset in state.recent if offset > LOG_OFFSET} | set(query.recent)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.frame import SparseFrame
-from recommender.histories import extended, histories, pairs_of, sampled
+from recommender.histories import _by_user_and_time, extended, histories, pairs_of, sampled
 from recommender.model import LFMRecommender
 
 pairs = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("wxyz")), max_size=12)
@@ -54,3 +54,21 @@ def test_a_sample_is_of_what_is_there_each_at_most_once_and_repeatable(batch, n)
     assert len(sample) == len(set(sample)) == min(n, len(everything))
     assert set(sample) <= set(everything)
     assert sample == list(zip(*(each.tolist() for each in sampled(rows, n, seed=3)), strict=True))
+
+
+@given(st.lists(st.tuples(st.integers(-1, 70_000), st.integers(0, 4)), max_size=200))
+def test_the_order_is_by_user_then_by_time_and_no_row_is_lost(rows):
+    users, times = np.array([each[0] for each in rows], np.int32), np.array([each[1] for each in rows], np.float64)
+    known = np.flatnonzero(users >= 0)
+    order = _by_user_and_time(users[known], times[known])
+
+    assert sorted(order.tolist()) == list(range(len(known)))
+    assert [rows[place] for place in known[order]] == sorted(rows[place] for place in known)
+
+
+def test_ties_in_time_are_broken_by_chance_which_is_always_the_same():
+    order = _by_user_and_time(np.zeros(1000, np.int32), np.repeat([5.0, 3.0], 500))
+
+    assert sorted(order[:500].tolist()) == list(range(500, 1000))
+    assert abs(np.corrcoef(order[:500], np.arange(500))[0, 1]) < 0.2
+    assert np.array_equal(order, _by_user_and_time(np.zeros(1000, np.int32), np.repeat([5.0, 3.0], 500)))

@@ -1,6 +1,7 @@
 """IdTable and TextTable: order, growth, collisions, shared memory."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,3 +108,21 @@ def test_a_prefix_is_taken_off_again_and_names_that_only_begin_alike_stay_out():
     assert without_prefix("item", arrays) == one
     assert without_prefix("items", arrays) == other
     assert set(arrays) == {"item.a", "item.b.c", "items.a"}
+
+
+@given(many, many, st.sampled_from(["str", "object"]))
+def test_a_column_is_looked_up_as_its_ids_one_by_one(known, column, dtype):
+    table = IdTable.from_ids(known)
+    found = table.indices_of(pd.Series(column, dtype=dtype))
+
+    assert found.dtype == np.int32
+    assert found.tolist() == [table.index_of(an_id) for an_id in column]
+
+
+@given(many, st.sampled_from([list, lambda ids: pd.Series(ids, dtype="str"), lambda ids: pd.Series(ids, dtype=object)]))
+def test_coding_is_making_a_table_and_looking_everything_up(ids, wrapped):
+    table, codes = IdTable.coded(wrapped(ids))
+
+    assert list(table) == list(dict.fromkeys(ids))
+    assert codes.dtype == np.int32
+    assert table.ids_of(codes) == ids

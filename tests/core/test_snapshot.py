@@ -225,7 +225,7 @@ def test_contributions_are_exact_and_add_up_to_the_score(indicators, user_id):
     scores = snapshot.score(user)
     for index, item_id in enumerate(snapshot.item_ids):
         features = snapshot.item_space.encode(item_features(item_id))
-        parts = snapshot.explain(user, features, float(scores[index]))
+        [parts] = snapshot.explain(user, [features], [float(scores[index])], [index < snapshot.n_known_items])
         amounts = dict(parts)
         expected = {"user_bias": user.bias}
         for column, weight in zip(features.columns, features.weights, strict=True):
@@ -284,6 +284,14 @@ def test_a_snapshot_goes_through_safetensors(snapshot):
     assert all(np.array_equal(array, restored.to_arrays()[name]) for name, array in snapshot.to_arrays().items())
 
 
+def test_a_version_from_before_newcomers_and_dislikes_serves_as_it_did(snapshot):
+    later = ("newcomer_features.", "disliked.")
+    before = {name: array for name, array in snapshot.to_arrays().items() if not name.startswith(later)}
+    restored = Snapshot.from_arrays(before, snapshot.to_meta())
+
+    assert all(np.array_equal(array, restored.to_arrays()[name]) for name, array in snapshot.to_arrays().items())
+
+
 def test_a_world_without_any_features_is_served():
     model = LFMRecommender(no_components=3, loss="warp", random_state=0)
     pairs = (["u", "v", "v"], ["i", "j", "i"])
@@ -306,3 +314,19 @@ def test_a_snapshot_of_a_grown_model_scores_its_newcomers():
     expected = world.model.predict_online("new", ["i50", "i2"], world.items("i50", "i2"))
 
     assert scores == pytest.approx(expected.to_numpy(), abs=1e-6)
+
+
+def test_items_explained_together_are_explained_as_each_alone(snapshot):
+    user = snapshot.user_vector(snapshot.user_index("u3"), snapshot.user_space.encode(user_features("u3")), NO_RECENT)
+    features = [snapshot.item_space.encode(item_features(item_id)) for item_id in ["i4", "i100", "i7"]]
+    features.insert(1, snapshot.item_space.encode({}))
+    scores = [1.5, 0.25, -2.0, 0.0]
+    known = [True, True, False, False]
+    together = snapshot.explain(user, features, scores, known)
+
+    assert snapshot.explain(user, [], [], []) == []
+    for parts, *each in zip(together, features, scores, known, strict=True):
+        [alone] = snapshot.explain(user, *([one] for one in each))
+
+        assert [name for name, _ in parts] == [name for name, _ in alone]
+        assert dict(parts) == pytest.approx(dict(alone), abs=1e-6)

@@ -287,10 +287,14 @@ async def test_a_candidate_that_is_worse_is_rejected_kept_and_its_interactions_w
         await house.store.append(liked(user, range(80), group_of(user)))
     await house.learn()
     serving = house.learner.base().version
-    for _ in range(3):
-        for user in range(120):  # everybody likes what they never liked ...
-            await house.store.append(liked(user, range(160), group_of(user + 1)))
-    for user in range(120):  # ... and is themselves again in the newest tenth, which judges
+    # somebody mixes up the features of what nobody has seen yet ...
+    await house.store.put_items(
+        [Item(f"i{n}", None, {"group": f"g{group_of(n + 1)}"}, True, 0.0) for n in range(80, 160)]
+    )
+    for _ in range(6):
+        for user in range(120):
+            await house.store.append(liked(user, range(80), group_of(user)))
+    for user in range(120):  # ... and the newest tenth judges by just that
         await house.store.append(liked(user, range(80, 160), group_of(user))[:13])
     learner = Learner(house.registry, house.archive, house.store, SETTINGS, holdout=0.1, margin=0.0)
     learned = await learner.learn("incremental")

@@ -119,14 +119,14 @@ def test_arrays_that_are_not_as_the_manifest_says_are_refused(tmp_path, registry
 
 
 @pytest.mark.usefixtures("registry")
-def test_a_wrong_sha256_is_refused(tmp_path):
+def test_another_content_of_the_same_length_is_refused(tmp_path):
     path = tmp_path / NEWEST / "snapshot.safetensors"
     other = (tmp_path / "00000001" / "snapshot.safetensors").read_bytes()
     assert len(other) == path.stat().st_size
 
     path.write_bytes(other)
 
-    assert_refused_and_replaced(tmp_path, because="another sha256 than when it was written")
+    assert_refused_and_replaced(tmp_path, because="another xxh3_128 than when it was written")
 
 
 def test_the_folder_of_another_version_is_refused(tmp_path, registry):

@@ -10,6 +10,9 @@ from running_service import ROOT
 
 from deployments.app import FASTER_WITH
 from deployments.args import AppArgs
+from recommender.feedback import Feedback
+from recommender.incremental import IncrementSettings
+from recommender.settling import Settling
 from recommender.training import ModelSettings
 
 CONFIG = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
@@ -21,7 +24,20 @@ def test_the_shipped_configuration_is_valid_and_says_the_defaults():
 
 
 def test_the_defaults_of_the_model_are_those_of_the_library():
-    assert AppArgs().model.settings() == ModelSettings()
+    assert AppArgs().settings() == ModelSettings()
+    assert AppArgs().increment() == IncrementSettings()
+    assert AppArgs().training.feedback() == Feedback()
+
+
+def test_events_that_are_weighed_weigh_in_every_training():
+    args = AppArgs(
+        training={"event_weights": {"view": 0.3, "hide": -1}, "negative_below": 3}, model={"history_components": 8}
+    )
+
+    assert args.training.feedback() == Feedback({"view": 0.3, "hide": -1}, 3)
+    assert args.settings().use_weights
+    assert args.increment().use_weights
+    assert args.increment().settling == args.settings().settling == Settling(history_components=8)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +48,9 @@ def test_the_defaults_of_the_model_are_those_of_the_library():
         ({"model": {"no_components": 0}}, "no_components"),
         ({"model": {"loss": "wrap"}}, "loss"),
         ({"training": {"holdout": 1.5}}, "holdout"),
+        ({"training": {"event_weights": {"view": "much"}}}, "event_weights.view"),
+        ({"training": {"event_weights": {"view": float("inf")}}}, "event_weights.view"),
+        ({"model": {"newcomer_quantile": 1.5}}, "newcomer_quantile"),
     ],
 )
 def test_a_wrong_argument_is_refused_by_its_name(args, named):

@@ -4,6 +4,8 @@ import httpx
 import pytest
 
 KNOWN = "196"
+OTHERS = {"22", "244"}
+"""Users of whom other tests take for granted that they are there."""
 SCI_FI = {"genres": ["Sci-Fi", "Action"], "release_year": 1996}
 NUMERALS = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI"]
 
@@ -161,6 +163,14 @@ def test_a_ranking_scores_as_a_recommendation_does(client):
         ("/v1/users/%00/recommendations", 422),
         ("/v1/users/%FF/recommendations", 422),
         (f"/v1/users/{'x' * 257}/recommendations", 422),
+        ("/v1/users/196/recommendations?diversity=1.1", 422),
+        ("/v1/users/196/recommendations?cursor=nonsense", 422),
+        ("/v1/users/196/recommendations?boost=Western", 422),
+        ("/v1/users/196/recommendations?diversity=nan", 422),
+        ("/v1/users/196/similar?k=0", 422),
+        ("/v1/items/50/similar?k=1001", 422),
+        ("/v1/items/50/similar?filter=Comedy", 422),
+        ("/v1/items/%00/similar", 422),
         ("/v1/nothing", 404),
     ],
 )
@@ -178,3 +188,128 @@ def test_a_method_that_is_not_there_is_a_problem_too(client):
 
     assert answer.status_code == 405
     assert answer.json()["status"] == 405
+
+
+def similar(client: httpx.Client, what: str, **parameters: object) -> dict:
+    answer = client.get(f"/v1/{what}/similar", params=parameters)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_similar_items_come_most_alike_first_without_the_item_itself(client):
+    answer = similar(client, "items/50", k=20)
+    scores = [item["score"] for item in answer["items"]]
+
+    assert answer["item_id"] == "50"
+    assert len(answer["items"]) == 20
+    assert "50" not in {item["item_id"] for item in answer["items"]}
+    assert scores == sorted(scores, reverse=True)
+    assert all(-1 <= score <= 1 for score in scores)
+
+
+def test_similarity_of_items_is_mutual(client):
+    nearest = similar(client, "items/50", k=1)["items"][0]
+    back = {item["item_id"]: item["score"] for item in similar(client, f"items/{nearest['item_id']}", k=1000)["items"]}
+
+    assert back["50"] == pytest.approx(nearest["score"], abs=1e-6)
+
+
+def test_similar_items_are_filtered_and_a_new_one_is_asked_for_and_found_until_it_is_deleted(client):
+    name = "a new/western"
+    path = f"/v1/items/{name.replace(' ', '%20').replace('/', '%2F')}"
+    features = client.get("/v1/items/50").json()["features"]
+    assert client.put(path, json={"features": features, "title": "New"}).status_code == 201
+
+    found = similar(client, path.removeprefix("/v1/"), k=100, filter="genres:Sci-Fi")["items"]
+    assert found
+    for item in found[:5]:
+        assert "Sci-Fi" in client.get(f"/v1/items/{item['item_id']}").json()["features"]["genres"]
+    assert name in {item["item_id"] for item in similar(client, "items/50", k=1000)["items"]}
+    assert client.delete(path).status_code == 204
+    assert name not in {item["item_id"] for item in similar(client, "items/50", k=1000)["items"]}
+    assert client.get(f"{path}/similar").status_code == 404
+
+
+def test_similar_users_come_most_alike_first_without_the_user_and_without_deleted_ones(client):
+    answer = similar(client, f"users/{KNOWN}", k=20)
+    scores = [user["score"] for user in answer["users"]]
+    gone = next(user["user_id"] for user in answer["users"] if user["user_id"] not in OTHERS)
+
+    assert (answer["user_id"], len(answer["users"])) == (KNOWN, 20)
+    assert KNOWN not in {user["user_id"] for user in answer["users"]}
+    assert scores == sorted(scores, reverse=True)
+    assert client.delete(f"/v1/users/{gone}").status_code == 204
+    after = similar(client, f"users/{KNOWN}", k=20)["users"]
+    assert gone not in {user["user_id"] for user in after}
+    assert after[:19] == [user for user in answer["users"] if user["user_id"] != gone]
+    assert client.get(f"/v1/users/{gone}/similar").status_code == 404
+
+
+def test_a_stranger_has_neighbours_as_soon_as_something_is_known_of_them(client):
+    assert client.get("/v1/users/stranger-with-neighbours/similar").status_code == 404
+    assert client.put("/v1/users/stranger-with-neighbours", json={"features": {"gender": "M"}}).status_code == 201
+
+    assert len(similar(client, "users/stranger-with-neighbours")["users"]) == 10
+
+
+def test_diversity_trades_likeness_and_leaves_the_first_and_the_scores_alone(client):
+    plain, varied = (recommend(client, KNOWN, k=20, diversity=weight)["items"] for weight in (0, 0.9))
+    (posted,) = ask(client, {"user_id": KNOWN, "k": 20, "diversity": 0.9})
+    pool = {item["item_id"]: item["score"] for item in recommend(client, KNOWN, k=100)["items"]}
+
+    assert plain == recommend(client, KNOWN, k=20)["items"]
+    assert varied[0] == plain[0]
+    assert {item["item_id"] for item in varied} != {item["item_id"] for item in plain}
+    assert len({item["item_id"] for item in varied}) == 20
+    assert {item["item_id"]: item["score"] for item in varied}.items() <= pool.items()
+    assert posted["items"] == varied
+
+
+@pytest.mark.parametrize("path", ["/v1/items/no-such-item/similar", "/v1/users/no-such-user/similar"])
+def test_neighbours_of_what_nobody_knows_are_not_found(client, path):
+    answer = client.get(path)
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_pages_follow_each_other_without_repeats_over_both_ways(client):
+    whole = [item["item_id"] for item in recommend(client, KNOWN, k=60)["items"]]
+    found, cursor = [], ""
+    for turn in range(3):
+        if turn % 2:
+            (page,) = ask(client, {"user_id": KNOWN, "k": 20, "cursor": cursor})
+        else:
+            page = recommend(client, KNOWN, k=20, cursor=cursor)
+        found += [item["item_id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+
+    assert found == whole
+    assert cursor
+
+
+def test_a_boost_lifts_what_has_the_feature_and_is_explained(client):
+    plain = recommend(client, KNOWN, k=10)["items"]
+    boosted = recommend(client, KNOWN, k=10, boost="genres:Western:100", explain=True)["items"]
+    (posted,) = ask(client, {"user_id": KNOWN, "k": 10, "boost": {"genres:Western": 100}})
+
+    assert [item["item_id"] for item in posted["items"]] == [item["item_id"] for item in boosted] != plain
+    assert "Western" in client.get(f"/v1/items/{boosted[0]['item_id']}").json()["features"]["genres"]
+    assert {"feature": "boost genres:Western", "contribution": 100} in boosted[0]["explanation"]
+
+
+@pytest.mark.parametrize("wrong", [{"cursor": "nonsense"}, {"boost": {"Western": 1}}, {"boost": {"a:b": "much"}}])
+def test_a_wrong_cursor_or_boost_names_its_place(client, wrong):
+    answer = client.post("/v1/recommendations", json={"requests": [{"user_id": KNOWN, **wrong}]})
+
+    assert answer.status_code == 422
+    assert "requests[0]" in answer.json()["errors"][0]["loc"]
+
+
+def test_the_latest_item_is_the_one_that_was_put_last(client):
+    assert client.put("/v1/items/latest-1", json={"title": "Last", "features": {"genres": ["Western"]}}).is_success
+    first = client.get("/v1/latest", params={"k": 1, "filter": "genres:Western"}).json()["items"]
+
+    assert [(item["item_id"], item["title"]) for item in first] == [("latest-1", "Last")]
+    assert client.delete("/v1/items/latest-1").status_code == 204
+    assert "latest-1" not in {item["item_id"] for item in client.get("/v1/latest").json()["items"]}

@@ -473,3 +473,21 @@ def test_ids_may_have_any_letters(url: str) -> None:
 
 def _names(n: int) -> list[str]:
     return [f"u{i}" for i in range(n)]
+
+
+def test_the_newest_items_come_first_page_by_page(url: str) -> None:
+    async def work() -> list[list[tuple[int, str, Item | None]]]:
+        async with opened(url) as store:
+            empty = await store.newest_items(None, 5)
+            await store.put_items([item("a"), item("b"), item("c")])
+            await store.put_items([item("a")])
+            await store.delete_item("b")
+            first = await store.newest_items(None, 2)
+            return [empty, first, await store.newest_items(first[-1][0], 2), await store.newest_items(3, 9)]
+
+    empty, first, second, third = run(work())
+
+    assert empty == []
+    assert first == [(5, "b", None), (4, "a", item("a"))]
+    assert second == [(3, "c", item("c"))]
+    assert third == []

@@ -1,0 +1,75 @@
+"""Plots of what was measured, beside the JSON: latency by catalogue, throughput by connections, memory by replicas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from benchmarks.report import RESULTS
+
+OURS, THEIRS = "#0b6e4f", "#b0413e"
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+    """Rows of a benchmark that has been run."""
+    rows: list[dict[str, Any]] = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
+    return rows
+
+
+def latency(axes: Axes) -> None:
+    """One user, by size of the catalogue."""
+    rows = [row for row in rows_of("scoring") if "original_ms" in row]
+    sizes = [row["items"] for row in rows]
+    axes.loglog(sizes, [row["original_ms"] for row in rows], "o-", color=THEIRS, label="the original's path")
+    axes.loglog(sizes, [row["ours_ms"] for row in rows], "o-", color=OURS, label="this library")
+    axes.set(xlabel="items in the catalogue", ylabel="ms for one user's best 100")
+
+
+def throughput(axes: Axes) -> None:
+    """Requests a second over HTTP, by connections; a line a catalogue."""
+    rows = [row for row in rows_of("whole") if "connections" in row]
+    for size, style in zip(sorted({row["items"] for row in rows}), ("-", "--", ":"), strict=False):
+        own = [row for row in rows if row["items"] == size]
+        connections = [row["connections"] for row in own]
+        for key, colour, name in (("plain_rps", THEIRS, "plain server"), ("service_rps", OURS, "service")):
+            label = f"{name}, {size:,} items"
+            axes.loglog(connections, [row[key] for row in own], f"o{style}", color=colour, label=label)
+    axes.set(xlabel="keep-alive connections", ylabel="requests a second")
+
+
+def memory(axes: Axes) -> None:
+    """Memory of the predictors, by how many there are."""
+    rows = [row for row in rows_of("broadcast") if "private_mib_each" in row]
+    replicas = [row["replicas"] for row in rows]
+    snapshot = rows[0]["snapshot_mb"] * 1e6 / 2**20
+    copies = [number * (row["private_mib_each"] + snapshot) for number, row in zip(replicas, rows, strict=True)]
+    shared = [number * row["private_mib_each"] + snapshot for number, row in zip(replicas, rows, strict=True)]
+    axes.plot(replicas, copies, "o-", color=THEIRS, label="if each had a copy")
+    axes.plot(replicas, shared, "o-", color=OURS, label="one snapshot, shared")
+    axes.set(xlabel="predictor replicas", ylabel="MiB", ylim=(0, None), xticks=replicas)
+
+
+PLOTS: dict[str, Callable[[Axes], None]] = {"latency": latency, "throughput": throughput, "memory": memory}
+
+
+def main() -> None:
+    """Draw them all."""
+    for name, draw in PLOTS.items():
+        figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
+        draw(axes)
+        axes.grid(visible=True, alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
+        figure.savefig(RESULTS / f"{name}.svg")
+        plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,290 @@
+"""Training at 1, 3 and 10 million interactions: seconds and peak memory of every stage, and of an increment.
+
+``python -m benchmarks.training`` runs each size in a process of its own. The stages are those of the real
+`Learner`: their functions are wrapped where the learner finds them, and what a stage calls is counted for itself.
+LightFM's epochs are the same work each time, so that one is timed and fifty are extrapolated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightfm import LightFM
+
+from benchmarks.report import RESULTS, write
+from recommender import incremental, learner, training
+from recommender.archive import Archive
+from recommender.catalogue import Catalogue
+from recommender.features import FeatureSpace
+from recommender.frame import SparseFrame
+from recommender.incremental import IncrementSettings
+from recommender.learner import Learner
+from recommender.model import LFMRecommender
+from recommender.queries import Query, UserState
+from recommender.recommending import Recommender
+from recommender.registry import Registry
+from recommender.snapshot import Snapshot
+from recommender.sources import synthetic
+from recommender.stores.base import Interaction
+from recommender.stores.memory import MemoryStore
+from recommender.training import ModelSettings
+
+SEED = 0
+EACH = 105
+"""Draws of a user; some 100 remain when repeated ones are dropped."""
+SIZES = {"1M": (10_000, 5_000), "3M": (30_000, 15_000), "10M": (100_000, 50_000)}
+"""Users and items; both have three features in four columns, and an indicator."""
+ITEMS_A_GROUP = 2_500
+N_EVENTS = 10_000
+"""Of the increment."""
+GIB = 2**30
+NOT_REST = ("make the world", "epochs")
+
+WATCHED: list[tuple[Any, str, str]] = [
+    (MemoryStore, "put_users", "store users"),
+    (MemoryStore, "put_items", "store items"),
+    (Archive, "append", "append to the archive"),
+    (Archive, "read", "read the archive"),
+    (Archive, "compact", "compact the archive"),
+    (learner, "consume", "read the log"),
+    (learner, "model_from_arrays", "model from arrays"),
+    (learner, "train_full", "train: rest"),
+    (learner, "train_increment", "train: rest"),
+    (training, "global_time_split", "hold out"),
+    (training, "frame_of", "matrix of interactions"),
+    (incremental, "frame_of", "matrix of interactions"),
+    (incremental, "sampled", "replay"),
+    (incremental, "pairs_of", "replay"),
+    (FeatureSpace, "extended", "features"),
+    (FeatureSpace, "encode_many", "features"),
+    (SparseFrame, "__init__", "matrix of interactions"),
+    (LFMRecommender, "fit_partial", "fit, without its epochs"),
+    (LightFM, "_run_epoch", "epochs"),
+    (training, "histories", "histories"),
+    (incremental, "extended", "histories"),
+    (training, "build_snapshot", "snapshot"),
+    (incremental, "build_snapshot", "snapshot"),
+    (training, "settled", "settle"),
+    (incremental, "settled", "settle"),
+    (training, "evaluate_snapshot", "evaluate"),
+    (incremental, "evaluate_snapshot", "evaluate"),
+    (incremental, "compare", "compare"),
+    (Registry, "publish", "publish"),
+    (Registry, "load", "load and verify"),
+]
+"""Where, under which name, and as part of which stage."""
+
+
+class Stages:
+    """Seconds, processor seconds and peak resident memory by stage; one inside another is not counted twice."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.cpu: dict[str, float] = {}
+        self.peaks: dict[str, int] = {}
+        self._open: list[str] = []
+        self._since = time.perf_counter(), time.process_time()
+
+    def enter(self, stage: str) -> None:
+        """Begin a stage; the one around it waits."""
+        self._account()
+        self._open.append(stage)
+
+    def leave(self) -> None:
+        """End the innermost stage."""
+        self._account()
+        self._open.pop()
+
+    def watch(self, owner: Any, name: str, stage: str) -> None:
+        """Count every call of ``owner.name``."""
+        called = getattr(owner, name)
+        setattr(owner, name, self._waiting(called, stage) if _is_async(called) else self._calling(called, stage))
+
+    def taken(self) -> dict[str, dict[str, float]]:
+        """What was counted since the last time: seconds, and GiB at the peak."""
+        self._account()
+        rows = {
+            stage: {
+                "seconds": round(seconds, 3),
+                "cpu_s": round(self.cpu[stage], 3),
+                "peak_gib": round(self.peaks[stage] / GIB, 2),
+            }
+            for stage, seconds in self.seconds.items()
+            if seconds >= 0.001
+        }
+        self.seconds, self.cpu, self.peaks = {}, {}, {}
+        return rows
+
+    def _calling(self, called: Callable[..., Any], stage: str) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.enter(stage)
+            try:
+                return called(*args, **kwargs)
+            finally:
+                self.leave()
+
+        return call
+
+    def _waiting(self, called: Callable[..., Any], stage: str) -> Callable[..., Any]:
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            self.enter(stage)
+            try:
+                return await called(*args, **kwargs)
+            finally:
+                self.leave()
+
+        return call
+
+    def _account(self) -> None:
+        stage = self._open[-1] if self._open else "learner: rest"
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - self._since[0]
+        self.cpu[stage] = self.cpu.get(stage, 0.0) + time.process_time() - self._since[1]
+        self.peaks[stage] = max(self.peaks.get(stage, 0), _peak_bytes_since_last())
+        self._since = time.perf_counter(), time.process_time()
+
+
+def main() -> None:
+    """Run every size, or the one that is asked for, and keep the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--child", metavar="SIZE", choices=SIZES, help="run one size here and print its JSON")
+    parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=SIZES)
+    parser.add_argument("--threads", nargs="+", type=int, default=[2, 1])
+    parser.add_argument("--epochs", type=int, default=1, help="0 to see only what is not LightFM's")
+    asked = parser.parse_args()
+    if asked.child:
+        print(json.dumps(asyncio.run(run(asked.child, asked.threads[0], asked.epochs))))
+        return
+    for size in asked.sizes:
+        for threads in asked.threads:
+            row = _in_a_process(size, threads, asked.epochs)
+            others = [each for each in _kept() if _what(each) != _what(row)]
+            write("training", SEED, sorted([*others, row], key=_what))
+
+
+def _kept() -> list[dict[str, Any]]:
+    """Rows of earlier runs: all sizes together take longer than a shared machine is anybody's."""
+    path = RESULTS / "training.json"
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+    return rows
+
+
+def _what(row: dict[str, Any]) -> tuple[int, int, int]:
+    return row["interactions"], row["threads"], row["epochs"]
+
+
+async def run(size: str, threads: int, epochs: int) -> dict[str, Any]:
+    """Bootstrap from a synthetic world, serve one answer, learn an increment from a process that begins anew."""
+    stages = Stages()
+    for owner, name, stage in WATCHED:
+        stages.watch(owner, name, stage)
+    n_users, n_items = SIZES[size]
+    stages.enter("make the world")
+    dataset = synthetic.make("taste_groups", n_users, n_items, EACH, n_items // ITEMS_A_GROUP, noise=0.1, seed=SEED)
+    stages.leave()
+    n_interactions = len(dataset.interactions)
+    with tempfile.TemporaryDirectory() as folder:
+        registry, archive, store = Registry(Path(folder) / "models"), Archive(Path(folder) / "archive"), MemoryStore()
+        arguments = (registry, archive, store, ModelSettings(epochs=epochs, num_threads=threads))
+        increment = IncrementSettings(num_threads=threads)
+        learned = await Learner(*arguments, increment=increment).bootstrap(dataset)
+        assert learned.accepted, learned.reason
+        del dataset
+        full = stages.taken()
+        served = _serve(stages, registry, learned.version)
+        await store.append(_events(n_users, n_items))
+        stages.taken()
+        learned = await Learner(*arguments, increment=increment).learn("incremental")
+        incremented = stages.taken()
+        bytes_on_disk = registry.versions()[0].bytes
+    return {
+        "size": size,
+        "interactions": n_interactions,
+        "users": n_users,
+        "items": n_items,
+        "threads": threads,
+        "epochs": epochs,
+        **_summary(full, epochs),
+        "artifact_mib": round(bytes_on_disk / 2**20),
+        "full": full,
+        "serve": served,
+        "increment_cpu_s": round(sum(each["cpu_s"] for each in incremented.values()), 2),
+        "increment_s": round(sum(each["seconds"] for each in incremented.values()), 2),
+        "increment": incremented,
+    }
+
+
+def _serve(stages: Stages, registry: Registry, version: str) -> dict[str, dict[str, float]]:
+    artifact = registry.load(version)
+    stages.enter("catalogue and recommender")
+    snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta["snapshot"], "version": version})
+    recommender = Recommender(Catalogue(snapshot))
+    stages.leave()
+    for stage in ("first answer", "second answer"):
+        stages.enter(stage)
+        answer = recommender.recommend_many([Query(user_id="u1", k=10)], [UserState(None)])
+        stages.leave()
+        assert len(answer) == 1
+    return stages.taken()
+
+
+def _events(n_users: int, n_items: int) -> list[Interaction]:
+    """New interactions of known users, and of one new user in ten."""
+    chance = np.random.default_rng(SEED + 1)
+    users, items = chance.integers(0, n_users * 10 // 9, N_EVENTS), chance.integers(0, n_items, N_EVENTS)
+    start = synthetic.START_S + n_users * EACH
+    pairs = zip(users.tolist(), items.tolist(), strict=True)
+    return [
+        Interaction(f"u{user}", f"i{item}", weight=1.0, timestamp=start + number)
+        for number, (user, item) in enumerate(pairs)
+    ]
+
+
+def _summary(full: dict[str, dict[str, float]], epochs: int) -> dict[str, float]:
+    total = sum(each["seconds"] for each in full.values())
+    inside = full.get("epochs", {"seconds": 0.0})["seconds"]
+    # the settings are judged on nine tenths first, and then learned from all
+    epoch = inside / (1.9 * epochs) if epochs else 0.0
+    return {
+        "epoch_s": round(epoch, 2),
+        "rest_s": round(total - inside - full["make the world"]["seconds"], 2),
+        "rest_cpu_s": round(sum(each["cpu_s"] for stage, each in full.items() if stage not in NOT_REST), 2),
+        "full_50_epochs_min": round((total - inside + 50 * 1.9 * epoch) / 60, 1),
+        "peak_gib": max(each["peak_gib"] for each in full.values()),
+    }
+
+
+def _in_a_process(size: str, threads: int, epochs: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.training", "--child", size]
+    command += ["--threads", str(threads), "--epochs", str(epochs)]
+    # as ``make serve`` sets it: threads of BLAS that wait for each other take processors from LightFM's
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return row
+
+
+def _is_async(called: Any) -> bool:
+    return asyncio.iscoroutinefunction(called)
+
+
+def _peak_bytes_since_last() -> int:
+    """Most memory that was resident since this was asked last."""
+    status = Path("/proc/self/status").read_text()
+    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark back to what is resident now
+    return int(peak.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    main()

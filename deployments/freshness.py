@@ -1,0 +1,47 @@
+"""Freshness: how old what serves is and how good, told every few seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import datetime
+from typing import Any
+
+from deployments import metrics
+from recommender.stores.base import Store
+
+EVERY_S = 5.0
+
+logger = logging.getLogger("recommender.trainer")
+
+
+async def tell_freshness(models: Any, store: Store) -> None:
+    """Tell for ever; Ray drops the numbers of a part that does not answer for a while.
+
+    Parameters
+    ----------
+    models
+        The ModelStore.
+    store
+        Where interactions wait.
+    """
+    while True:
+        try:
+            active = await models.active.remote()
+            if active is not None:
+                _tell_model(active)
+                waiting = (await store.state()).last_offset - active["log_offset"]
+                metrics.show(metrics.INTERACTIONS_WAITING, max(0, waiting))
+        except Exception as error:  # noqa: BLE001 (numbers are told again; nothing may end this)
+            logger.warning("cannot tell how fresh the model is: %s", error)
+        await asyncio.sleep(EVERY_S)
+
+
+def _tell_model(active: dict[str, Any]) -> None:
+    now = time.time()
+    metrics.show(metrics.MODEL_AGE_SECONDS, now - datetime.fromisoformat(active["created_at"]).timestamp())
+    metrics.show(metrics.SINCE_LEARNED_SECONDS, now - active["newest_timestamp"])
+    for name, value in active["metrics"].items():
+        if isinstance(value, int | float):
+            metrics.show(metrics.HELD_OUT, value, metric=name)

@@ -1,0 +1,80 @@
+"""Every number that the service tells of itself, by name; Ray's Prometheus endpoint shows them behind ``ray_``.
+
+Labels take few values: routes as templates, statuses, versions; never an id of a user or an item.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal, NamedTuple
+
+from ray.serve import metrics
+
+QUICK_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+SLOW_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0)
+
+
+class Metric(NamedTuple):
+    """What one number is."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+    name: str
+    description: str
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = QUICK_S
+
+
+REQUESTS = Metric("counter", "recommender_requests", "Answered HTTP requests.", ("route", "method", "status"))
+REQUEST_SECONDS = Metric(
+    "histogram", "recommender_request_seconds", "Time to answer an HTTP request.", ("route", "method")
+)
+EVENTS = Metric("counter", "recommender_events", "Interactions sent: accepted or duplicate.", ("outcome",))
+ONLINE_INTERACTIONS = Metric(
+    "counter",
+    "recommender_online_interactions",
+    "Interactions of users whose last answer this replica remembers, by the version that gave it.",
+    ("model_version",),
+)
+ONLINE_HITS = Metric(
+    "counter", "recommender_online_hits", "Those of them on an item of that answer.", ("model_version",)
+)
+ANSWERS = Metric("counter", "recommender_answers", "Answers by what was known of the user.", ("strategy", "case"))
+DEGRADED = Metric("counter", "recommender_degraded", "Answers given without a part.", ("part",))
+MODEL_INFO = Metric("gauge", "recommender_model_info", "1 for the version that a replica serves.", ("model_version",))
+MODEL_AGE_SECONDS = Metric("gauge", "recommender_model_age_seconds", "Since the serving version was trained.")
+HELD_OUT = Metric("gauge", "recommender_held_out", "Held-out metrics of the serving version.", ("metric",))
+INTERACTIONS_WAITING = Metric("gauge", "recommender_interactions_waiting", "In the log and not learned.")
+SINCE_LEARNED_SECONDS = Metric(
+    "gauge", "recommender_since_newest_learned_seconds", "Since the newest interaction that was learned."
+)
+TRAININGS = Metric("counter", "recommender_trainings", "Ended trainings.", ("mode", "outcome"))
+TRAINING_SECONDS = Metric("histogram", "recommender_training_seconds", "Time of a training.", ("mode",), SLOW_S)
+STORE_SECONDS = Metric("histogram", "recommender_store_seconds", "Time of a round trip to the store.", ("call",))
+STORE_ERRORS = Metric("counter", "recommender_store_errors", "Calls that the store did not answer.", ("call",))
+
+ALL = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
+
+
+def count(metric: Metric, amount: int = 1, /, **labels: str) -> None:
+    """Add to a counter; adding nothing does nothing."""
+    if amount:
+        _made(metric).inc(amount, labels)
+
+
+def observe(metric: Metric, value: float, /, **labels: str) -> None:
+    """Add a value to a histogram; it takes values above 0 only."""
+    _made(metric).observe(max(value, 1e-9), labels)
+
+
+def show(metric: Metric, value: float, /, **labels: str) -> None:
+    """Set a gauge."""
+    _made(metric).set(value, labels)
+
+
+@cache
+def _made(metric: Metric) -> Any:
+    """The metric of this process; made at its first use, since only then does a replica know who it is."""
+    if metric.kind == "histogram":
+        return metrics.Histogram(metric.name, metric.description, list(metric.bounds), metric.labels)
+    kind = metrics.Counter if metric.kind == "counter" else metrics.Gauge
+    return kind(metric.name, metric.description, metric.labels)

@@ -1,0 +1,70 @@
+"""Observed: counts and times every request, and gives each a name that its log lines carry."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployments import logs, metrics
+from deployments.problems import Problem
+from deployments.security import header
+
+REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_KEY = "recommender.observed"
+
+
+class Observed:
+    """What is outside of everything else, so that refused requests count too.
+
+    Parameters
+    ----------
+    app
+        What comes behind.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begin, status = time.perf_counter(), 500
+        seen: dict[str, Any] = {}
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            given = header(scope["headers"], b"x-request-id")
+            if given is not None and not REQUEST_ID.fullmatch(given):
+                logs.about([])
+                refusal = Problem(400, "X-Request-Id is 1 to 128 visible ASCII characters")
+                await refusal.response()(scope, receive, watched)
+            else:
+                logs.about([given or secrets.token_hex(16)])
+                await self._app({**scope, _KEY: seen}, receive, watched)
+        finally:
+            _tell(seen.get("scope", {}), scope["method"], status, time.perf_counter() - begin)
+
+
+def routed(scope: Scope) -> None:
+    """Note the scope that is routed: it is where the route will be found."""
+    if _KEY in scope:
+        scope[_KEY]["scope"] = scope
+
+
+def _tell(scope: Scope, method: str, status: int, seconds: float) -> None:
+    route = getattr(scope.get("route"), "path", "none")
+    # any word may be sent as a method, a label must not take any value
+    method = method if method in ("GET", "POST", "PUT", "DELETE", "HEAD") else "other"
+    metrics.count(metrics.REQUESTS, route=route, method=method, status=str(status))
+    metrics.observe(metrics.REQUEST_SECONDS, seconds, route=route, method=method)

@@ -1,0 +1,52 @@
+"""The command ``recommender tune``."""
+
+import importlib
+from pathlib import Path
+
+import click
+
+from recommender.cli.group import as_json, say, tell
+from recommender.comparison.extra import check_installed
+from recommender.comparison.folds import fold_of
+from recommender.comparison.search import Notebook, model_block
+from recommender.errors import TrainingError
+from recommender.evaluation import SPLITS
+from recommender.sources import open_dataset
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("tuning"), show_default=True)
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True)
+@click.option("--trials", type=click.IntRange(min=1), default=200, show_default=True, help="At most so many more.")
+@click.option("--split", type=click.Choice(list(SPLITS)), default="random", show_default=True)
+@click.option("--holdout", type=click.FloatRange(0, 0.9, min_open=True), default=0.2, show_default=True)
+@click.option("--k", "-k", type=click.IntRange(1, 1000), default=10, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
+@as_json
+def tune(
+    dataset: str, out: Path, minutes: float, trials: int, split: str, holdout: float, k: int, seed: int, as_json: bool
+) -> None:
+    """Search the settings that do best on held-out interactions of DATASET.
+
+    The defaults are always tried, and tried first. Prints the model block for serve_config.yaml and writes it to
+    model.yaml in --out; the same folder given again goes on with the search.
+    """
+    for library in ("tensorboardX", "fsspec"):  # what ray[tune] brings beyond ray[serve]
+        check_installed(library, extra="tune")
+    fold = fold_of(open_dataset(dataset), split, holdout, seed)
+    about = {"dataset": dataset, "split": split, "holdout": holdout, "k": k, "seed": seed}
+    notebook = Notebook(out, about)
+    tell(f"{len(notebook.trials)} trials are known from before" if notebook.trials else "starting Ray")
+    # Ray takes a second to import, which --help need not wait for
+    importlib.import_module("deployments.tuning").search(
+        fold, notebook, notebook.open_settings(trials, seed), minutes * 60, k, out
+    )
+    best, default = notebook.best(), notebook.default()
+    if best is None or default is None or not default.is_whole:
+        raise TrainingError(f"not even the defaults were tried in {minutes:g} minutes; give more --minutes")
+    block = model_block(best.settings)
+    (out / "model.yaml").write_text(block, encoding="utf-8")
+    content = {**about, "trials": len(notebook.trials), f"ndcg@{k}": best.ndcg, "default": default.ndcg}
+    shown = f"# ndcg@{k} {best.ndcg:.4f}, the defaults {default.ndcg:.4f}; {len(notebook.trials)} trials"
+    say({**content, "model": best.settings, "out": str(out)}, f"{shown}\n{block}".rstrip(), as_json)

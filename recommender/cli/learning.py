@@ -1,0 +1,120 @@
+"""Commands that fetch, train and recommend."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from recommender.catalogue import Catalogue
+from recommender.cli.group import as_json, listing, main, say, tell, training_data
+from recommender.errors import TrainingError
+from recommender.model_state import model_to_arrays, model_to_meta
+from recommender.queries import Query, Recommendations, UserState
+from recommender.recommending import Recommender
+from recommender.registry import Artifact, Registry
+from recommender.snapshot import Snapshot
+from recommender.sources import movielens, open_dataset
+from recommender.training import ModelSettings, train_full
+
+
+@main.group()
+def data() -> None:
+    """Data sets."""
+
+
+@data.command()
+@click.argument("name", type=click.Choice(["movielens-100k"]))
+@as_json
+def fetch(name: str, as_json: bool) -> None:
+    """Fetch a data set into the cache."""
+    folder = movielens.fetch()
+    say({"dataset": name, "folder": str(folder)}, f"{name} is in {folder}", as_json)
+
+
+@main.command()
+@click.argument("dataset")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of model versions.")
+@click.option("--epochs", type=click.IntRange(min=1), default=ModelSettings.epochs, show_default=True)
+@click.option("--no-components", type=click.IntRange(min=1), default=ModelSettings.no_components, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--seed", type=int, default=ModelSettings.seed, show_default=True)
+@as_json
+def train(dataset: str, out: Path, epochs: int, no_components: int, threads: int, seed: int, as_json: bool) -> None:
+    """Train on DATASET and publish the version into a folder.
+
+    DATASET is movielens-100k, synthetic, or a folder with interactions, users and items.
+    """
+    settings = ModelSettings(no_components=no_components, epochs=epochs, num_threads=threads, seed=seed)
+    content = open_dataset(dataset)
+    trained = train_full(training_data(content), settings, meta={"log_offset": 0, "items_sequence": 0}, progress=tell)
+    snapshot = trained.snapshot
+    if snapshot is None:
+        raise TrainingError(str(trained.verdict.reason))
+    registry = Registry(out)
+    meta = {
+        "log_offset": 0,
+        "segments": [],
+        "mode": "full",
+        "trained_on": snapshot.meta["trained_on"],
+        "metrics": dict(trained.metrics),
+        "snapshot": snapshot.to_meta(),
+        "model": model_to_meta(trained.model),
+    }
+    parts = {"snapshot": snapshot.to_arrays(), "train_state": model_to_arrays(trained.model)}
+    version = registry.publish(Artifact(parts, meta), parent=None, status="ready")
+    registry.activate(version, pinned=False)
+    shown = {
+        "version": version,
+        "folder": str(out),
+        "trained_on": meta["trained_on"],
+        "metrics": meta["metrics"],
+    }
+    say(shown, f"version {version} in {out}\n{listing(trained.metrics)}", as_json)
+
+
+@main.command()
+@click.argument("user")
+@click.option("--model", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option("-k", type=click.IntRange(1, 1000), default=10, show_default=True)
+@click.option("--features", default=None, help='JSON, as in {"age": 24, "gender": "M"}.')
+@click.option("--explain", is_flag=True, help="Show what each score is made of.")
+@as_json
+def recommend(user: str, model: Path, k: int, features: str | None, explain: bool, as_json: bool) -> None:
+    """Recommend items to USER from a folder that `train` wrote.
+
+    The folder holds what was learned of USER, not their features: give those with --features.
+    """
+    loaded = Registry(model).load_current()
+    if loaded is None:
+        raise click.ClickException(
+            f"there is no model in {model}; write one with: recommender train DATASET --out {model}"
+        )
+    version, artifact = loaded
+    snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta["snapshot"], "version": version})
+    query = Query(user_id=user, k=k, features=_features(features), explain=explain)
+    answer = Recommender(Catalogue(snapshot)).recommend(query, UserState())
+    say(json.loads(msgspec.json.encode(answer)), _listed(answer), as_json)
+
+
+def _features(given: str | None) -> dict[str, Any] | None:
+    if given is None:
+        return None
+    try:
+        return msgspec.json.decode(given, type=dict[str, str | bool | int | float | list[str]])
+    except msgspec.MsgspecError as error:
+        raise click.BadParameter(str(error), param_hint="--features") from error
+
+
+def _listed(answer: Recommendations) -> str:
+    lines = [f"user {answer.user_id}: {answer.strategy}, case {answer.case}, model {answer.model_version}"]
+    for place, item in enumerate(answer.items, 1):
+        title = item.title if isinstance(item.title, str) else ""
+        lines.append(f"{place:>4}  {item.score:>10.4f}  {item.case:<5} {item.item_id:<8} {title}")
+        parts: Sequence[Any] = item.explanation if isinstance(item.explanation, list) else []
+        lines.extend(f"      {part.contribution:>10.4f}  {part.feature}" for part in parts)
+    return "\n".join(lines)

@@ -1,0 +1,133 @@
+"""Newcomers: items that nobody has interacted with, scored by what their features predict.
+
+A known item is its features and its indicator; a newcomer has no indicator, and scored without one it is an item
+that nobody likes, for popularity is what indicators learn first. What it would have is predicted from its
+features, by ridge regression over the known items; and it gets the benefit of the doubt: an advance on how good
+it may turn out, as known items have turned out better than their features promised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recommender.snapshot import Rows, Snapshot, Table, with_last
+
+PENALTY = 10.0
+MOST_FEATURES = 2_000
+"""Features that predict, the most frequent ones: the regression solves a matrix of their square."""
+LIST_LENGTH = 10
+LARGEST_SHARE = 0.25
+"""Share of the first `LIST_LENGTH` positions that newcomers may take by their advance, on average."""
+MOST_ASKED = 100
+"""Users whose lists are looked at for that."""
+
+
+def with_newcomers(snapshot: Snapshot, users: NDArray[np.float32], quantile: float) -> Snapshot:
+    """Snapshot whose items without an indicator have what their features predict.
+
+    Parameters
+    ----------
+    snapshot
+        With its known items as they will serve; without any, nothing changes.
+    users
+        Vectors of the users of its histories, shape (n_users, d).
+    quantile
+        Advance of a newcomer: this quantile of how much better known items are than their features
+        predict, in the eyes of the mean user. 0.5 is none to speak of, 1 that of the best. It is less where
+        there are so many newcomers that they would fill more than `LARGEST_SHARE` of the lists.
+    """
+    n_known, (vectors, biases) = snapshot.n_known_items, snapshot.items
+    if not n_known:
+        return snapshot
+    features = _matrix(snapshot.item_rows, len(snapshot.item_space))
+    judges = np.flatnonzero(np.diff(snapshot.seen.indptr))
+    table = _newcomer_features(snapshot, features[:n_known], users[judges], quantile)
+    new = represented(table, features[n_known:])
+    too_much = _too_much(snapshot, new, users, judges)
+    table.biases[-1] -= too_much
+    items = Table(
+        np.concatenate([vectors[:n_known], new.vectors]), np.concatenate([biases[:n_known], new.biases - too_much])
+    )
+    return replace(snapshot, items=items, newcomer_features=table)
+
+
+def represented(table: Table, features: sparse.csr_matrix) -> Table:
+    """Representations of newcomers with these features, one a row, by `Snapshot.newcomer_features`."""
+    vectors = features @ table.vectors[:-1] + table.vectors[-1]
+    biases = features @ table.biases[:-1] + table.biases[-1]
+    return Table(vectors.astype(np.float32, copy=False), biases.astype(np.float32, copy=False))
+
+
+def _newcomer_features(
+    snapshot: Snapshot, known: sparse.csr_matrix, users: NDArray[np.float32], quantile: float
+) -> Table:
+    """Embeddings of the features with what they predict of indicators; last, what every newcomer has."""
+    own = with_last(snapshot.item_features)
+    n_known = snapshot.n_known_items
+    vectors = snapshot.items.vectors[:n_known] - known @ own.vectors[:-1]
+    biases = snapshot.items.biases[:n_known] - known @ own.biases[:-1]
+    indicators = np.concatenate([vectors, biases[:, None]], axis=1)
+    predicted = predicting(known, indicators)
+    if len(users):
+        mean_user = np.append(users.mean(axis=0), 1)
+        residuals = (indicators - known @ predicted[:-1] - predicted[-1]) @ mean_user
+        predicted[-1, -1] += np.quantile(residuals, quantile)
+    return Table(
+        (own.vectors + predicted[:, :-1]).astype(np.float32), (own.biases + predicted[:, -1]).astype(np.float32)
+    )
+
+
+def predicting(features: sparse.csr_matrix, targets: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Weights of each feature, and last what is there without any, which is not shrunk."""
+    n_items, n_features = features.shape
+    counts = np.bincount(features.indices, minlength=n_features)
+    used = np.sort(np.argsort(-counts, kind="stable")[:MOST_FEATURES])
+    used = used[counts[used] > 0]
+    means, mean = np.asarray(features[:, used].mean(axis=0)).ravel(), targets.mean(axis=0, dtype=np.float64)
+    chosen = features[:, used].astype(np.float64)
+    gram = (chosen.T @ chosen).toarray() - n_items * np.outer(means, means)
+    gram[np.diag_indices(len(used))] += PENALTY
+    moment = chosen.T @ targets - n_items * np.outer(means, mean)
+    weights = np.zeros((n_features + 1, targets.shape[1]))
+    weights[used] = np.linalg.solve(gram, moment)
+    weights[-1] = mean - means @ weights[used]
+    return weights
+
+
+def _too_much(snapshot: Snapshot, new: Table, users: NDArray[np.float32], judges: NDArray[np.int64]) -> float:
+    """What has to be taken from newcomers so that they fill no more than `LARGEST_SHARE` of the lists.
+
+    With scores k_1 >= k_2 … of known items and c_1 >= c_2 … of newcomers, these have j of n positions as soon as
+    they gain ``k_(n+1-j) - c_j``: the share as a function of the gain is a distribution, and its quantile is asked.
+    """
+    n_known, (vectors, biases) = snapshot.n_known_items, snapshot.items
+    free = snapshot.available[n_known:]
+    if not free.any() or not len(judges):
+        return 0.0
+    gains = []
+    for user in judges[:: max(1, len(judges) // MOST_ASKED)].tolist():
+        known = vectors[:n_known] @ users[user] + biases[:n_known]
+        known[~snapshot.available[:n_known]] = -np.inf
+        known[snapshot.seen.row(user)] = -np.inf
+        contested = _best(known)[::-1]
+        contested = contested[np.isfinite(contested)]  # where known items run out, newcomers have the rest anyhow
+        newcomers = _best((new.vectors @ users[user] + new.biases)[free])
+        gains.append(contested - newcomers[LIST_LENGTH - len(contested) :])
+    gain = np.sort(np.concatenate(gains))
+    return max(0.0, -float(gain[int(LARGEST_SHARE * len(gain))])) if len(gain) else 0.0
+
+
+def _best(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The `LIST_LENGTH` best, falling; -inf where there are fewer."""
+    n = min(LIST_LENGTH, len(scores))
+    best = np.full(LIST_LENGTH, -np.inf, np.float32)
+    best[:n] = -np.sort(np.partition(-scores, n - 1)[:n])
+    return best
+
+
+def _matrix(rows: Rows, n_columns: int) -> sparse.csr_matrix:
+    return sparse.csr_matrix((rows.weights, rows.indices, rows.indptr), (len(rows.indptr) - 1, n_columns))

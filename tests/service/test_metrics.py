@@ -1,0 +1,127 @@
+"""What the service tells of itself, read where Prometheus reads it."""
+
+import json
+import os
+import re
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from running_service import RunningService, children_of, words
+
+from deployments.metrics import ALL
+
+DEPLOY = Path(__file__).parents[2] / "deploy" / "grafana"
+Samples = dict[str, list[tuple[dict[str, str], float]]]
+
+
+def scrape(service: RunningService) -> Samples:
+    """Samples of all targets that Ray names, by metric: labels and value."""
+    (session,) = Path("/tmp/ray").glob(f"session_*_{service.process.pid}")  # noqa: S108 (where Ray keeps it)
+    targets = json.loads((session / "prom_metrics_service_discovery.json").read_text())
+    samples: Samples = {}
+    for address in {address for each in targets for address in each["targets"]}:
+        for line in httpx.get(f"http://{address}/metrics", timeout=10).text.splitlines():
+            found = re.fullmatch(r"(ray_recommender_\w+)\{(.*)\} (\S+)", line)
+            if found:
+                labels = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', found[2]))
+                samples.setdefault(found[1], []).append((labels, float(found[3])))
+    return samples
+
+
+def total(samples: Samples, name: str, **labels: str) -> float:
+    found = samples.get(name, [])
+    return sum(value for own, value in found if labels.items() <= own.items())
+
+
+def eventually(service: RunningService, holds: Callable[[Samples], bool], within_s: float = 40) -> Samples:
+    """Samples as soon as something holds of them: Ray tells them every few seconds."""
+    end = time.monotonic() + within_s
+    while True:
+        samples = scrape(service)
+        if holds(samples) or time.monotonic() > end:
+            return samples
+        time.sleep(1)
+
+
+@pytest.fixture(scope="module")
+def told(service: RunningService) -> Samples:
+    """Samples after a bit of everything."""
+    with service.client() as client:
+        answer = client.get("/v1/users/305/recommendations").json()
+        assert answer["items"]
+        client.get("/v1/users/nobody-at-all/recommendations")
+        client.get("/v1/users/x/nowhere")
+        client.get("/v1/users/305/recommendations?k=0")
+        event = {"user_id": "305", "item_id": answer["items"][0]["item_id"], "event_id": uuid.uuid4().hex}
+        for turn in range(12):
+            # replicas take turns, and one counts only those whom it answered itself
+            for _ in range(1 + turn % 2):
+                client.get("/v1/users/305/recommendations?exclude_seen=false&k=1000")
+            events = [event, {"user_id": "305", "item_id": "no-such"}]
+            assert client.post("/v1/interactions", json={"interactions": events}).status_code == 202
+        with without_store(service):
+            assert client.get("/v1/users/305/recommendations").json()["degraded"] == ["features"]
+    wanted = {f"ray_{metric.name}" for metric in ALL}
+    return eventually(service, lambda samples: wanted <= {family(name) for name in samples})
+
+
+@contextmanager
+def without_store(service: RunningService) -> Iterator[None]:
+    """Stop the store for a moment: it does not answer, and nothing is lost."""
+    found = [pid for pid in children_of(service.process.pid) if b"valkey-server" in words(pid)]
+    assert found
+    for pid in found:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in found:
+            os.kill(pid, signal.SIGCONT)
+
+
+def family(sample: str) -> str:
+    return re.sub(r"_(total|bucket|sum|count)$", "", sample)
+
+
+def test_every_metric_is_told(told):
+    assert {family(name) for name in told} == {f"ray_{metric.name}" for metric in ALL}
+
+
+def test_requests_are_told_by_route_and_status_and_never_by_id(told):
+    name, route = "ray_recommender_requests_total", "/v1/users/{user_id}/recommendations"
+
+    assert total(told, name, route=route, method="GET", status="200") >= 14
+    assert total(told, name, route=route, status="422") >= 1
+    assert total(told, name, route="none", status="404") >= 1
+    assert total(told, "ray_recommender_request_seconds_count", route=route) >= 15
+    assert not any("305" in labels["route"] for samples in told.values() for labels, _ in samples if "route" in labels)
+    assert not any("305" in labels.values() for samples in told.values() for labels, _ in samples)
+
+
+def test_answers_events_and_hits_are_told(told):
+    assert total(told, "ray_recommender_answers_total", strategy="popular", case="IV") >= 1
+    assert total(told, "ray_recommender_events_total", outcome="accepted") >= 13
+    assert total(told, "ray_recommender_events_total", outcome="duplicate") >= 11
+    seen, hits = (total(told, f"ray_recommender_online_{what}_total") for what in ("interactions", "hits"))
+    assert 0 < hits <= seen / 2
+    assert total(told, "ray_recommender_degraded_total", part="features") >= 1
+    assert total(told, "ray_recommender_store_errors_total", call="fetch") >= 1
+
+
+def test_the_model_is_told(told, client):
+    active = client.get("/v1/models/active").json()
+    serving = {labels["model_version"] for labels, value in told["ray_recommender_model_info"] if value == 1}
+
+    assert active["version"] in serving
+    assert total(told, "ray_recommender_held_out", metric="ndcg@10") == pytest.approx(active["metrics"]["ndcg@10"])
+    assert total(told, "ray_recommender_trainings_total", mode="full", outcome="published") >= 1
+    assert total(told, "ray_recommender_training_seconds_count", mode="full") >= 1
+    assert total(told, "ray_recommender_model_age_seconds") > 0
+    assert total(told, "ray_recommender_since_newest_learned_seconds") > 0
+    assert total(told, "ray_recommender_interactions_waiting") >= 0
