@@ -128,6 +128,19 @@ def test_many_histories_are_folded_in_as_each_alone(lengths):
         assert row == pytest.approx(fold_in(weights, items[indices[indptr[user] : indptr[user + 1]]]), abs=1e-5)
 
 
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=4))
+def test_history_components_are_folded_in_for_many_as_for_each_alone(lengths):
+    items, indptr, indices, targets = random_histories([60, *lengths])
+    chance = np.random.default_rng(0)
+    mean = chance.standard_normal(3).astype(np.float32)
+    weights = with_history_components(learn_fold_in(items, indptr, indices, targets), mean)
+    wide = np.hstack([items, chance.standard_normal((len(items), 3))]).astype(np.float32)
+    rows = fold_in_rows(weights, wide, indptr, indices)
+
+    for user, row in enumerate(rows):
+        assert row == pytest.approx(fold_in(weights, wide[indices[indptr[user] : indptr[user + 1]]]), abs=1e-4)
+
+
 def test_history_counts_less_the_more_was_trained_and_never_less_than_its_least():
     shares = history_share(np.array([0, 1, 10, 100, 10**9]))
 

@@ -17,6 +17,7 @@ from running_service import RunningService, children_of, words
 from deployments.metrics import ALL
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "grafana"
+RECOMMENDATIONS = "/v1/users/{user_id}/recommendations"
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
 
@@ -67,8 +68,20 @@ def told(service: RunningService) -> Samples:
             assert client.post("/v1/interactions", json={"interactions": events}).status_code == 202
         with without_store(service):
             assert client.get("/v1/users/305/recommendations").json()["degraded"] == ["features"]
-    wanted = {f"ray_{metric.name}" for metric in ALL}
-    return eventually(service, lambda samples: wanted <= {family(name) for name in samples})
+    return eventually(service, is_complete)
+
+
+def is_complete(samples: Samples) -> bool:
+    """Whether every replica has told what it did: each does in its own time."""
+    return {f"ray_{metric.name}" for metric in ALL} <= {family(name) for name in samples} and all(
+        total(samples, name, **labels) >= least
+        for name, labels, least in (
+            ("ray_recommender_requests_total", {"route": RECOMMENDATIONS, "status": "200"}, 14),
+            ("ray_recommender_request_seconds_count", {"route": RECOMMENDATIONS}, 15),
+            ("ray_recommender_events_total", {"outcome": "accepted"}, 13),
+            ("ray_recommender_events_total", {"outcome": "duplicate"}, 11),
+        )
+    )
 
 
 @contextmanager
@@ -94,7 +107,7 @@ def test_every_metric_is_told(told):
 
 
 def test_requests_are_told_by_route_and_status_and_never_by_id(told):
-    name, route = "ray_recommender_requests_total", "/v1/users/{user_id}/recommendations"
+    name, route = "ray_recommender_requests_total", RECOMMENDATIONS
 
     assert total(told, name, route=route, method="GET", status="200") >= 14
     assert total(told, name, route=route, status="422") >= 1
