@@ -5,7 +5,7 @@ import time
 
 import pytest
 from running_service import RunningService
-from test_metrics import without_store
+from test_metrics_over_http import without_store
 
 
 def test_the_id_of_a_request_comes_back(client):
