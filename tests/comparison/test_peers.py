@@ -7,8 +7,8 @@ from scipy import sparse
 
 from recommender.comparison.folds import fold_of
 from recommender.comparison.judging import judged
-from recommender.comparison.peers import PEERS, ease, itemknn, popularity
-from recommender.errors import InvalidRequestError
+from recommender.comparison.peers import PEERS, bpr, ease, itemknn, popularity
+from recommender.errors import InvalidRequestError, TrainingError
 from recommender.sources import synthetic
 
 LEARNERS = ["ease", "als", "bpr", "itemknn"]
@@ -91,3 +91,8 @@ def test_a_user_without_interactions_gets_what_is_popular(name):
     scores = PEERS[name].fit(fold, {})(cold)
 
     assert_allclose(scores, np.repeat(np.asarray(fold.train.sum(0)), len(cold), axis=0))
+
+
+def test_factors_that_explode_are_an_error_that_tuning_passes_over():
+    with pytest.raises(TrainingError, match="exploded"):
+        bpr(pairs(), 0, {"learning_rate": 1e30, "iterations": 5})
