@@ -69,7 +69,7 @@ def test_a_second_trainer_on_the_folder_is_refused_and_what_waits_is_learned_aft
                 time.sleep(0.2)
             refused = client.get("/v1/status").json()
         settled = settle(client)
-    Row("two trainers on one folder", "lock held by another process", 1, 0, 0).write()
+    Row("two trainers on one folder", "lock held by another process", 1, 0).write()
 
     assert "another trainer" in refused["last_training"]["reason"]
     assert refused["interactions_waiting"] == 1
@@ -94,7 +94,7 @@ def test_while_the_archive_cannot_be_written_serving_goes_on_and_learning_heals(
             settled = settle(client)
             recovery_s = time.monotonic() - began
     row = Row(
-        "state folder cannot be written", "a file in its place", len(load.answers), len(load.failed()), 0, recovery_s
+        "state folder cannot be written", "a file in its place", len(load.answers), len(load.failed()), None, recovery_s
     )
     row.write()
 

@@ -57,7 +57,7 @@ def test_while_the_store_hangs_reads_go_on_and_writes_are_refused_at_once(house)
     lost = failed(reads.answers) + failed(refused) + failed(first, FIRST_MS)
     p99 = percentile(during, 0.99)
     note = f"reads p99 {p99:.0f} ms; writes p99 {percentile(refused, 0.99):.0f} ms, the first {len(first)} up to 250 ms"
-    Row("store hangs", "SIGSTOP", len(reads.answers) + len(writes.answers), len(lost), 0, recovery_s, note).write()
+    Row("store hangs", "SIGSTOP", len(reads.answers) + len(writes.answers), len(lost), None, recovery_s, note).write()
 
     assert lost == []
     assert {each.status for each in refused} == {503}
@@ -80,7 +80,7 @@ def test_a_slow_store_costs_reads_no_more_than_their_budget(house):
     recovery_s = seconds_until(reads.answers, ended, is_whole)
     lost = failed(reads.answers) + failed(writes.answers, FIRST_MS)
     note = f"reads p99 {percentile(during, 0.99):.0f} ms"
-    Row("store slow", "+200 ms", len(reads.answers) + len(writes.answers), len(lost), 0, recovery_s, note).write()
+    Row("store slow", "+200 ms", len(reads.answers) + len(writes.answers), len(lost), None, recovery_s, note).write()
 
     assert lost == []
     assert percentile(during, 0.99) <= 150
@@ -128,7 +128,7 @@ def test_a_full_store_refuses_writes_at_once_reads_on_and_heals(house):
     during = [each for each in writes.answers if began + 0.2 < each.at < ended]
     recovery_s = seconds_until(writes.answers, ended, lambda each: each.status == 202)
     lost = failed(reads.answers) + failed(writes.answers)
-    Row("store full", "maxmemory", len(reads.answers) + len(writes.answers), len(lost), 0, recovery_s).write()
+    Row("store full", "maxmemory", len(reads.answers) + len(writes.answers), len(lost), None, recovery_s).write()
 
     assert lost == []
     assert {each.status for each in during} == {503}
