@@ -14,6 +14,7 @@ from deployments.edge import Edge
 from deployments.model_store import model_store
 from deployments.observed import Observed
 from deployments.routes import models, operating, recommending, writing
+from deployments.routes.plain import PlainRecommendations
 from deployments.service import Service
 from recommender.stores import open_store
 
@@ -28,6 +29,7 @@ def build_api() -> FastAPI:
     )
     problems.install(api)
     openapi.install(api)
+    api.router.routes.append(PlainRecommendations())
     for chapter in (recommending, writing, models, operating):
         api.include_router(chapter.router)
     api.add_middleware(Edge)

@@ -15,7 +15,7 @@ JSON = "application/json"
 ID: Any = {"minLength": 1, "maxLength": 256, "pattern": patterns.ID}
 
 
-def _id_of(raw: str, loc: str) -> str:
+def id_of(raw: str, loc: str) -> str:
     """Percent-decode an id of a path, which came undecoded, so that %2F is a letter of it."""
     try:
         value = unquote_to_bytes(raw).decode()
@@ -28,11 +28,11 @@ def _id_of(raw: str, loc: str) -> str:
 
 # async though they wait for nothing: FastAPI would run them in a thread each
 async def _user_id(user_id: Annotated[str, Path(description="percent-encoded", json_schema_extra=ID)]) -> str:
-    return _id_of(user_id, "user_id")
+    return id_of(user_id, "user_id")
 
 
 async def _item_id(item_id: Annotated[str, Path(description="percent-encoded", json_schema_extra=ID)]) -> str:
-    return _id_of(item_id, "item_id")
+    return id_of(item_id, "item_id")
 
 
 UserId = Annotated[str, Depends(_user_id)]
@@ -77,6 +77,7 @@ __all__ = [
     "Response",
     "UserId",
     "answer",
+    "id_of",
     "not_found",
     "raw_answer",
 ]

@@ -32,6 +32,7 @@ router = APIRouter(tags=["recommending"])
 _requests = msgspec.json.Decoder(RecommendationRequests)
 _rank = msgspec.json.Decoder(RankRequest)
 
+PATH = "/v1/users/{user_id}/recommendations"
 NOBODY = b'"strategy":"none"'
 
 
@@ -41,7 +42,15 @@ class RecommendationResults(msgspec.Struct):
     results: list[queries.Recommendations]
 
 
-@router.get("/v1/users/{user_id}/recommendations", **documented(queries.Recommendations, 404))
+async def answered(query: queries.Query) -> Response:
+    """Answer to a query for one user."""
+    body = await current().recommend(query)
+    if query.fallback == "none" and NOBODY in body:
+        raise not_found("user: nothing is known of them, and the request forbids a fallback")
+    return raw_answer(body)
+
+
+@router.get(PATH, **documented(queries.Recommendations, 404))
 async def recommend(
     user_id: UserId,
     filters: Filters = [],  # noqa: B006 (FastAPI copies it)
@@ -72,10 +81,7 @@ async def recommend(
         shown=shown_before(cursor or ""),
         fallback=fallback,
     )
-    body = await current().recommend(query)
-    if fallback == "none" and NOBODY in body:
-        raise not_found("user: nothing is known of them, and the request forbids a fallback")
-    return raw_answer(body)
+    return await answered(query)
 
 
 @router.post("/v1/recommendations", **documented(RecommendationResults, body=RecommendationRequests))

@@ -1,5 +1,7 @@
 """Chapter 3 of the contract, on MovieLens-100k, over the real graph."""
 
+from urllib.parse import quote
+
 import httpx
 import pytest
 
@@ -313,3 +315,17 @@ def test_the_latest_item_is_the_one_that_was_put_last(client):
     assert [(item["item_id"], item["title"]) for item in first] == [("latest-1", "Last")]
     assert client.delete("/v1/items/latest-1").status_code == 204
     assert "latest-1" not in {item["item_id"] for item in client.get("/v1/latest").json()["items"]}
+
+
+@pytest.mark.parametrize("user", ["305", "nobody/at all", "\u00fc"])
+@pytest.mark.parametrize("query", ["", "k=1", "k=999", "k=1000", "k=01", "k=0", "k=-1", "k=x", "k=", "k=1&k=2"])
+def test_the_short_way_answers_as_the_long_one(client, user, query):
+    path = f"/v1/users/{quote(user, safe='')}/recommendations"
+    short, long = client.get(f"{path}?{query}"), client.get(f"{path}?{query}&explain=false")
+
+    assert short.status_code == long.status_code
+    assert without_id(short.json()) == without_id(long.json())
+
+
+def without_id(body: dict) -> dict:
+    return {name: value for name, value in body.items() if name != "recommendation_id"}
