@@ -24,7 +24,9 @@ def build_api() -> FastAPI:
     api = FastAPI(
         title="lightfm-serve",
         version=importlib.metadata.version("lightfm-serve"),
-        description="A hybrid recommender that learns all the time.",
+        # no parameter, because one that is not UTF-8 is answered by Serve itself, with 500, before it comes here
+        description="A hybrid recommender that learns all the time. `X-Request-Id`, 1 to 128 visible ASCII characters, "
+        "comes back with the answer and stands in the log lines about it; it is made up where it is missing.",
         redoc_url=None,
     )
     problems.install(api)

@@ -14,14 +14,6 @@ REFERENCE = "#/components/schemas/{name}"
 ALWAYS = (400, 401, 403, 422, 429, 503)
 """Statuses that any route may answer."""
 
-REQUEST_ID = {
-    "name": "X-Request-Id",
-    "in": "header",
-    "required": False,
-    "description": "Comes back with the answer and stands in the log lines about it; made up where it is missing.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
-}
-
 _types: list[Any] = []
 
 
@@ -85,9 +77,6 @@ def install(app: FastAPI) -> None:
             known.update(components)
             for unused in ("HTTPValidationError", "ValidationError"):
                 known.pop(unused, None)
-            for methods in schema["paths"].values():
-                for operation in methods.values():
-                    operation.setdefault("parameters", []).append(REQUEST_ID)
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -16,6 +16,13 @@ ID = text(256)
 FEATURE_NAME = text(128)
 FILTER = "^(-[^:]+|[^:-][^:]*):"
 CURSOR = "^[0-9]{1,12}$"
+FEATURE = "^[^:]+:"
+"""A feature as a boost names it, ``genres:Comedy``."""
+BOOST = r"^[^:]+:[^:]*:-?[0-9]{1,6}(\.[0-9]{1,6})?$"
+_THIRD = "[ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9_-]"
+SHOWN = f"^d[A-H]{_THIRD}([A-Za-f][A-HQ-Xg-nw-z0-3]{_THIRD}){{0,500}}$"
+"""Base64 of a t and ids of ASCII in letters a multiple of three, less one: cursors of recommendations that are not
+packed."""
 
 _MONTH_AND_DAY = (
     "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"

@@ -54,6 +54,8 @@ class Predictor:
         self._recommender: Recommender | None = None
         self._serving_since: float | None = None
         self._catching_up = asyncio.Lock()
+        # the code is the same whatever the width: it is compiled while the first model is still being trained
+        await asyncio.to_thread(warm_up, 1)
         # a new replica joins with a model, if there is one
         await self._take(await self._models.current.remote())
         self._tasks = [
@@ -137,7 +139,6 @@ class Predictor:
             return
         arrays, meta = await published.boxed[0]
         recommender = Recommender(Catalogue(Snapshot.from_arrays(arrays, meta)), self._explore)
-        await asyncio.to_thread(warm_up, recommender.snapshot.no_components)
         try:
             await catch_up(recommender.catalogue, self._store)
         except StoreError as error:

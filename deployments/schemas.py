@@ -51,7 +51,17 @@ Timestamp = (
     | Annotated[str, Meta(description="RFC 3339", extra_json_schema={"pattern": patterns.TIMESTAMP})]
 )
 Diversity = Annotated[float, Meta(ge=0, le=1, description="maximal marginal relevance; items come in order of choice")]
-Boost = Annotated[dict[str, float], Meta(max_length=100, description="name:value to what is added to the score")]
+Boost = Annotated[
+    dict[str, float],
+    Meta(
+        max_length=100,
+        description="name:value to what is added to the score",
+        extra_json_schema={"propertyNames": {"pattern": patterns.FEATURE}},
+    ),
+]
+Shown = Annotated[
+    str, Meta(description="next_cursor of the page before", extra_json_schema={"pattern": patterns.SHOWN})
+]
 Fallback = Literal["popular", "none"]
 
 
@@ -93,7 +103,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     explain: bool = False
     diversity: Diversity = 0.0
     boost: Boost = {}
-    cursor: str | None = None
+    cursor: Shown | None = None
     fallback: Fallback = "popular"
 
     def __post_init__(self) -> None:
@@ -101,7 +111,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
         _check_features(self.features)
         Filter.parse(self.filter)
         checked_boosts(self.boost)
-        shown_before(self.cursor or "")
+        shown_before(self.cursor)
 
     def query(self) -> Query:
         """What the library takes."""
@@ -117,7 +127,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
             explain=self.explain,
             diversity=self.diversity,
             boost=checked_boosts(self.boost),
-            shown=shown_before(self.cursor or ""),
+            shown=shown_before(self.cursor),
             fallback=self.fallback,
         )
 

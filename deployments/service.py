@@ -175,8 +175,9 @@ class Service:
         return _status(active, replicas, trainer, log, store)
 
     async def is_ready(self) -> bool:
-        """Whether a predictor has a model."""
-        return any(replica["model_version"] for replica in await self.replicas())
+        """Whether every predictor has a model."""
+        replicas = await self.replicas()
+        return bool(replicas) and all(replica["model_version"] for replica in replicas)
 
     def _count_taken(self, interactions: Sequence[Interaction]) -> None:
         """Count interactions of users whose last answer went through here."""

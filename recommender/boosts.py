@@ -17,17 +17,17 @@ Boosts = tuple[tuple[str, float], ...]
 def parse_boosts(clauses: Sequence[str]) -> Boosts:
     """Read ``genres:Comedy:0.5``; a value may contain colons, what comes behind the last is the amount.
 
+    Amounts of a feature that is named repeatedly add up.
+
     Raises
     ------
     InvalidRequestError
-        A clause is not ``name:value:amount``, or one feature is boosted twice.
+        A clause is not ``name:value:amount``.
     """
     found: dict[str, float] = {}
     for clause in clauses:
         token, _, amount = clause.rpartition(":")
-        if token in found:
-            raise InvalidRequestError("a feature is boosted once")
-        found[token] = _number(amount)
+        found[token] = found.get(token, 0.0) + _number(amount)
     return checked_boosts(found)
 
 

@@ -29,15 +29,15 @@ def cursor_of(item_ids: Sequence[str]) -> str | None:
     return cursor if len(cursor) <= LONGEST_CURSOR else None
 
 
-def shown_before(cursor: str) -> tuple[str, ...]:
-    """Items that a cursor names; none for an empty one.
+def shown_before(cursor: str | None) -> tuple[str, ...]:
+    """Items that a cursor names; none without one.
 
     Raises
     ------
     InvalidRequestError
         It was not made by `cursor_of`.
     """
-    if not cursor:
+    if cursor is None:
         return ()
     try:
         packed = urlsafe_b64decode(cursor.encode("ascii")) if len(cursor) <= LONGEST_CURSOR else b""

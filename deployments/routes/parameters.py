@@ -10,6 +10,7 @@ from pydantic import WithJsonSchema
 from deployments import patterns
 from deployments.problems import Problem, invalid
 from deployments.schemas import check_id
+from recommender.paging import LONGEST_CURSOR
 
 JSON = "application/json"
 ID: Any = {"minLength": 1, "maxLength": 256, "pattern": patterns.ID}
@@ -43,7 +44,12 @@ Filters = Annotated[
     list[FilterClause], Query(alias="filter", max_length=100, description="genres:Comedy or -genres:Horror")
 ]
 Diversity = Annotated[float, Query(ge=0, le=1, description="0: the best; 1: the least alike behind the best one")]
-Boosts = Annotated[list[str], Query(alias="boost", max_length=100, description="genres:Comedy:0.5, added to the score")]
+BoostClause = Annotated[str, WithJsonSchema({"type": "string", "pattern": patterns.BOOST})]
+Boosts = Annotated[
+    list[BoostClause], Query(alias="boost", max_length=100, description="genres:Comedy:0.5, added to the score")
+]
+ShownText = Annotated[str, WithJsonSchema({"type": "string", "pattern": patterns.SHOWN})]
+Shown = Annotated[ShownText | None, Query(max_length=LONGEST_CURSOR, description="next_cursor of the page before")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(pattern=patterns.CURSOR, description="next_cursor of the page before")]
 Fallback = Literal["popular", "none"]
@@ -75,6 +81,7 @@ __all__ = [
     "Limit",
     "Request",
     "Response",
+    "Shown",
     "UserId",
     "answer",
     "id_of",

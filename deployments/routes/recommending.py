@@ -1,9 +1,7 @@
 """Chapter 3 of the contract: recommending."""
 
-from typing import Annotated
-
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from deployments.bodies import read
 from deployments.openapi import documented
@@ -14,6 +12,7 @@ from deployments.routes.parameters import (
     Filters,
     ItemId,
     K,
+    Shown,
     UserId,
     answer,
     not_found,
@@ -25,7 +24,7 @@ from recommender import queries
 from recommender.boosts import parse_boosts
 from recommender.filters import Filter
 from recommender.latest import latest
-from recommender.paging import LONGEST_CURSOR, shown_before
+from recommender.paging import shown_before
 
 router = APIRouter(tags=["recommending"])
 
@@ -59,7 +58,7 @@ async def recommend(
     explain: bool = False,
     diversity: Diversity = 0.0,
     boosts: Boosts = [],  # noqa: B006
-    cursor: Annotated[str | None, Query(max_length=LONGEST_CURSOR)] = None,
+    cursor: Shown = None,
     fallback: Fallback = "popular",
 ) -> Response:
     """Recommend items to a user, best first, by whatever is known of them.
@@ -78,7 +77,7 @@ async def recommend(
         explain=explain,
         diversity=diversity,
         boost=parse_boosts(boosts),
-        shown=shown_before(cursor or ""),
+        shown=shown_before(cursor),
         fallback=fallback,
     )
     return await answered(query)

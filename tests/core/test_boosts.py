@@ -79,6 +79,5 @@ def test_a_malformed_clause_is_refused(clause):
         parse_boosts([clause])
 
 
-def test_a_feature_is_boosted_once():
-    with pytest.raises(InvalidRequestError, match="once"):
-        parse_boosts(["a:b:1", "a:b:2"])
+def test_amounts_of_a_feature_that_is_named_repeatedly_add_up():
+    assert parse_boosts(["a:b:1", "c:d:4", "a:b:2"]) == (("a:b", 3.0), ("c:d", 4.0))

@@ -39,13 +39,14 @@ def test_a_cursor_that_is_none_is_refused(cursor):
 
 
 def pages(recommender: Recommender, **query) -> list[list[str]]:
-    found, cursor = [], ""
-    while cursor is not None:
+    found, cursor = [], None
+    while True:
         asked = Query(user_id="u3", shown=shown_before(cursor), **query)
         answer = recommender.recommend(asked, UserState(user_features("u3")))
         found.append([item.item_id for item in answer.items])
         cursor = answer.next_cursor
-    return found
+        if cursor is None:
+            return found
 
 
 @pytest.mark.parametrize("exclude_seen", [True, False])

@@ -80,6 +80,10 @@ def is_complete(samples: Samples) -> bool:
             ("ray_recommender_request_seconds_count", {"route": RECOMMENDATIONS}, 15),
             ("ray_recommender_events_total", {"outcome": "accepted"}, 13),
             ("ray_recommender_events_total", {"outcome": "duplicate"}, 11),
+            ("ray_recommender_answers_total", {"strategy": "popular", "case": "IV"}, 1),
+            ("ray_recommender_degraded_total", {"part": "features"}, 1),
+            ("ray_recommender_store_errors_total", {"call": "fetch"}, 1),
+            ("ray_recommender_online_hits_total", {}, 1),
         )
     )
 
