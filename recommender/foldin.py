@@ -84,13 +84,13 @@ def fold_in(weights: NDArray[np.float32], representations: NDArray[np.float32]) 
 
     Returns
     -------
-    float32 of shape (d + n,). History components are not mapped: they are summed, and divided by sqrt(k).
+    float32 of shape (d + n,). The n history components are those of the mean user, whatever the items: see
+    `recommender.history_components`.
     """
     newest = representations[-LONGEST:]
     d = mapped_width(weights)
     mean = _shares(len(newest)) @ newest[:, :d]
     folded: NDArray[np.float32] = _inputs(mean[None, :], len(newest))[0] @ weights
-    folded[d:] += newest[:, d:].sum(axis=0) / np.sqrt(np.float32(len(newest)))
     return folded
 
 
@@ -100,7 +100,7 @@ def mapped_width(weights: NDArray[np.float32]) -> int:
 
 
 def with_history_components(weights: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Map that also takes history components, and has them less their mean over the users."""
+    """Map that also gives history components: those of the mean user, ``-mean`` where rows have theirs less it."""
     more = np.zeros((len(weights), len(mean)), np.float32)
     more[0] = -mean
     return np.concatenate([weights, more], axis=1)
@@ -132,10 +132,7 @@ def fold_in_rows(
     d, counts = mapped_width(weights), np.maximum(lengths, 1)[:, None]
     sums = chosen @ representations[:, :d]
     means = sums / np.maximum(np.asarray(chosen.sum(axis=1)), np.finfo(np.float32).tiny)
-    folded: NDArray[np.float32] = (_inputs(means, counts) @ weights).astype(np.float32, copy=False)
-    chosen.data[:] = 1
-    folded[:, d:] += (chosen @ representations[:, d:]) / np.sqrt(counts).astype(np.float32)
-    return folded
+    return (_inputs(means, counts) @ weights).astype(np.float32, copy=False)
 
 
 def history_share(n_learned: NDArray[np.int64]) -> NDArray[np.float32]:

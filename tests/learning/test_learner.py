@@ -282,20 +282,21 @@ def liked(user: int, items: range, group: int) -> list[Interaction]:
 
 @asynchronous
 async def test_a_candidate_that_is_worse_is_rejected_kept_and_its_interactions_wait(house):
-    await house.store.put_items([Item(f"i{n}", None, {"group": f"g{group_of(n)}"}, True, 0.0) for n in range(160)])
+    on_offer = range(80, 160)  # what nobody has seen yet: features alone tell it apart
+    await house.store.put_items(
+        [Item(f"i{n}", None, {"group": f"g{group_of(n)}"}, n in on_offer, 0.0) for n in range(160)]
+    )
     for user in range(120):
         await house.store.append(liked(user, range(80), group_of(user)))
     await house.learn()
     serving = house.learner.base().version
-    # somebody mixes up the features of what nobody has seen yet ...
-    await house.store.put_items(
-        [Item(f"i{n}", None, {"group": f"g{group_of(n + 1)}"}, True, 0.0) for n in range(80, 160)]
-    )
+    # somebody mixes up the features ...
+    await house.store.put_items([Item(f"i{n}", None, {"group": f"g{group_of(n + 1)}"}, True, 0.0) for n in on_offer])
     for _ in range(6):
         for user in range(120):
             await house.store.append(liked(user, range(80), group_of(user)))
     for user in range(120):  # ... and the newest tenth judges by just that
-        await house.store.append(liked(user, range(80, 160), group_of(user))[:13])
+        await house.store.append(liked(user, on_offer, group_of(user))[:13])
     learner = Learner(house.registry, house.archive, house.store, SETTINGS, holdout=0.1, margin=0.0)
     learned = await learner.learn("incremental")
 
