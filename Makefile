@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 FACTOR ?= 5
 MINUTES ?= 30
+# Tests of these keep to themselves and to no time limit; the others start servers or measure, and run one by one.
+TESTS_AT_ONCE := $(addprefix tests/,archive cli comparison core evaluation learning registry sources)
 
 # What makes Ray Serve fast and quiet; deployments/app.py says at start what is missing of the first five.
 # Authentication tokens are Ray's own default for a cluster that `serve run` starts.
@@ -42,7 +44,8 @@ environment:  ## print what `serve` sets for Ray
 	@echo $(RAY_ENVIRONMENT)
 
 test: $(STAMP)  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS_AT_ONCE)
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(TESTS_AT_ONCE))
 
 reliability: $(STAMP)  ## break everything, at full length; writes docs/reliability.md
 	rm -f .reliability.jsonl
