@@ -121,26 +121,32 @@ def measure(folder: Path, n_items: int) -> dict[str, Any]:
     }
 
 
-async def store_bytes(url: str) -> dict[str, Any]:
-    """Bytes of a user and an item with five features each, and of an interaction that nobody has learned."""
-    store = open_store(url, max_backlog=2 * RECORDS)
+async def store_bytes(url: str, records: int = RECORDS) -> dict[str, Any]:
+    """Bytes of a user and an item with five features each, and of an interaction that waits, ten a user."""
+    store = open_store(url, max_backlog=3 * records)
     features = {"age": 31, "country": "NL", "plan": "free", "device": "phone", "tags": ["Drama", "Comedy"]}
     now = time.time()
     writes = {
         "user": lambda n: store.put_users([User(f"user-{i}", features, now) for i in n]),
         "item": lambda n: store.put_items([Item(f"item-{i}", "A title of some words", features, True, now) for i in n]),
-        "interaction": lambda n: store.append(
-            [Interaction(f"user-{i}", f"item-{i * 7 % RECORDS}", 1.0, now, "click", f"event-{i:012d}") for i in n]
+        "interaction": lambda n: store.append([_interaction(i, records, now, None) for i in n]),
+        "interaction_with_event_id": lambda n: store.append(
+            [_interaction(i, records, now, f"event-{i:012d}") for i in n]
         ),
     }
     sizes = {"empty_mib": round(await _used(url) / 2**20, 1)}
     for name, write in writes.items():
         before = await _used(url)
-        for start in range(0, RECORDS, AT_ONCE):
+        for start in range(0, records, AT_ONCE):
             await write(range(start, start + AT_ONCE))
-        sizes[f"bytes_of_a_{name}"] = round((await _used(url) - before) / RECORDS)
+        sizes[f"bytes_of_a_{name}"] = round((await _used(url) - before) / records)
     await store.close()
-    return {"store": "valkey", "records": RECORDS, **sizes}
+    return {"store": "valkey", "records": records, **sizes}
+
+
+def _interaction(number: int, records: int, now: float, event_id: str | None) -> Interaction:
+    user, item = number % (records // 10), (number * 7 + (event_id is not None)) % records
+    return Interaction(f"user-{user}", f"item-{item}", 1.0, now, "click", event_id)
 
 
 async def _used(url: str) -> int:
