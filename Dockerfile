@@ -8,14 +8,16 @@ RUN apt-get update \
 # LightFM is built from source, for the processor of this machine unless told otherwise; an image travels
 ENV LIGHTFM_NO_CFLAGS=1
 WORKDIR /build
-# first what others wrote, which seldom changes
+# First what others wrote, which seldom changes. What was built of the empty packages must go: setuptools would keep
+# it where it is younger than the files that are copied.
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 RUN mkdir recommender deployments \
     && touch recommender/__init__.py deployments/__init__.py \
-    && python -m pip install --no-cache-dir --prefix=/installed --constraint constraints.txt .
+    && python -m pip install --no-cache-dir --prefix=/installed --constraint constraints.txt . \
+    && rm -rf recommender deployments build *.egg-info
 COPY recommender recommender
 COPY deployments deployments
-RUN python -m pip install --no-cache-dir --prefix=/installed --no-deps --force-reinstall .
+RUN python -m pip install --no-cache-dir --prefix=/installed --no-deps .
 
 FROM python:3.11-slim
 # libgomp1: LightFM's threads; wget: the probes that KubeRay makes

@@ -98,6 +98,12 @@ def test_the_image_leaves_no_lists_of_packages_and_no_cache_behind():
     assert "constraints.txt" in " ".join(runs)
 
 
+def test_the_image_has_nothing_of_the_empty_packages_that_dependencies_are_installed_with():
+    (first,) = (run for run in told("RUN") if "touch" in run)
+
+    assert first.endswith("&& rm -rf recommender deployments build *.egg-info")
+
+
 def test_what_the_image_copies_is_there_and_not_ignored():
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = {name for rest in told("COPY") if "--from" not in rest for name in rest.split()[:-1]}

@@ -83,3 +83,21 @@ def test_more_of_everything_needs_more():
     assert vars(small).keys() == vars(large).keys()
     assert all(vars(large)[name] >= vars(small)[name] for name in vars(small) if name != "memory_mib_a_node")
     assert (small.ingress, small.fetchers, small.predictors) == (2, 2, 2)
+
+
+def test_the_page_says_the_constants_that_are_counted_with():
+    page = (PATH.parents[1] / "docs" / "many-machines.md").read_text()
+    a_request = sum(sizing.request_ms(part) for part in ("ingress", "fetcher", "proxy", "store"))
+    an_item = sizing.predictor_ms(1_000) - sizing.predictor_ms(0)
+    million = sizing.trainer_mib(1e6) - sizing.trainer_mib(0)
+    store = {name: sizing.STORE[f"bytes_of_a_{name}"] for name in ("user", "item", "interaction")}
+    event_id = sizing.STORE["bytes_of_a_interaction_with_event_id"] - store["interaction"]
+
+    assert f"({sizing.idle_cores():.2f} + R · (c + p) / 1000) / {sizing.BUSY}" in page
+    assert f"c = {a_request:.2f} ms" in page
+    assert f"p = {sizing.predictor_ms(0):.2f} + {an_item:.4f} · M / 1000 · d / {sizing.MEASURED_WIDTH} ms" in page
+    assert f"{sizing.memory_mib(0) / 1024:.1f} GiB + 2 snapshots" in page
+    assert f"{sizing.grown_mib(1):.2f} snapshots for each" in page
+    assert f"{sizing.trainer_mib(0) / 1024:.2f} GiB + {million / 1024:.2f} GiB for each million of I" in page
+    records = f"{store['user']} N + {store['item']} M + {store['interaction']} J"
+    assert f"{records} + {sizing.EVENT_ID_DAYS} · {event_id} J" in page

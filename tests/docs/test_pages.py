@@ -15,6 +15,7 @@ from recommender.cli import main
 BLOCKS = {page: blocks_of(page) for page in PAGES}
 OWN_DATA = DOCS / "own-data.md"
 README = ROOT / "README.md"
+SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
 NOT_RUN_OF_THE_README = {
     "make serve": "starts the service",
     ".venv/bin/recommender data fetch": "takes minutes; its commands are read below",
@@ -110,12 +111,18 @@ def test_the_command_line_understands_every_command(command):
 
 
 def test_the_menu_has_every_page():
-    class Loader(yaml.SafeLoader):
-        """Leaves out what only MkDocs knows."""
-
-    menu = yaml.load((ROOT / "mkdocs.yml").read_text(), Loader)["nav"]  # noqa: S506 (it is a safe loader)
+    menu = SITE["nav"]
 
     assert sorted(leaves(menu)) == sorted(str(page.relative_to(DOCS)) for page in PAGES)
+
+
+def test_the_site_fetches_nothing_from_elsewhere():
+    shown = re.compile(r"!\[|<(?:img|script|link|iframe)|mermaid")
+
+    assert SITE["theme"]["font"] is False
+    assert SITE["strict"] is True
+    assert not {"extra_javascript", "extra_css", "hooks"} & SITE.keys()
+    assert [str(page) for page in PAGES if shown.search(page.read_text())] == []
 
 
 def leaves(menu):
