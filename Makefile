@@ -74,4 +74,12 @@ $(VENV)/bench: $(STAMP)
 bench: $(VENV)/bench  ## run the benchmarks; they write JSON and plots into benchmarks/results
 	$(BIN)/python -m benchmarks
 
-.PHONY: help install serve environment test reliability soak check format bench
+$(VENV)/docs: $(STAMP)
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --quiet --compile -c constraints.txt -e '.[dev,docs]'
+	touch $@
+
+# without it mkdocs-material says on every build that its next major version will differ
+docs: $(VENV)/docs  ## build the documentation into build/site, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+.PHONY: help install serve environment test reliability soak check format bench docs

@@ -64,6 +64,11 @@ class Service:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(60)
 
+    @property
+    def pid(self) -> int:
+        """Process from which all others of the service descend."""
+        return self._process.pid
+
     def wait_for(self, path: str) -> None:
         """Wait until a path answers 200."""
         self._wait(path)
