@@ -44,6 +44,14 @@ environment:  ## print what `serve` sets for Ray
 test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest
 
+screens: $(STAMP)  ## take the screenshots of the console into docs/screens
+	RECOMMENDER_SCREENSHOTS=$(CURDIR)/docs/screens RECOMMENDER_BROWSER=required \
+		$(BIN)/python -m pytest tests/console -k "rolling_back or fits_its_screen"
+
+browser:  ## install Debian's chromium, which the tests of the console need, where it is missing (as root)
+	command -v chromium >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-liberation; }
+
 reliability: $(STAMP)  ## break everything, at full length; writes docs/reliability.md
 	rm -f .reliability.jsonl
 	RECOMMENDER_RELIABILITY=$(FACTOR) RECOMMENDER_RELIABILITY_ROWS=$(CURDIR)/.reliability.jsonl \
@@ -71,4 +79,4 @@ $(VENV)/bench: $(STAMP)
 bench: $(VENV)/bench  ## run the benchmarks; they write JSON and plots into benchmarks/results
 	$(BIN)/python -m benchmarks
 
-.PHONY: help install serve environment test reliability soak check format bench
+.PHONY: help install serve environment test screens browser reliability soak check format bench

@@ -1,5 +1,7 @@
 // The service, asked over its own HTTP API.
 
+import { sentence } from "./dom.js";
+
 const KEY = "api-key";
 
 /** An answer that is an error: the detail of its problem is the message. */
@@ -68,8 +70,6 @@ function problemOf(answer, text) {
   if (answer.status === 401) dispatchEvent(new CustomEvent("needs-key", { detail: problem }));
   return problem;
 }
-
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
 const known = new Map();
 

@@ -87,17 +87,16 @@ export function area(values, { width = 640, height = 96, label }) {
     svg("path", { d: line, class: "area-line" }));
 }
 
-/** Points in a row, joined; each may be chosen. */
+/** Two points or more in a row, joined but for those that were rejected. */
 export function dots(points, { label, width = 720 }) {
   const [height, side, top, bottom] = [170, 44, 26, 30];
-  const values = points.map((point) => point.value).filter(Number.isFinite);
+  const values = points.map((point) => point.value);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const room = Math.max((high - low) * 0.25, 0.005);
   const [from, upTo] = [low - room, high + room];
-  const step = points.length > 1 ? (width - side * 2) / (points.length - 1) : 0;
-  const x = (at) => (points.length > 1 ? side + at * step : width / 2);
+  const x = (at) => side + at * ((width - side * 2) / (points.length - 1));
   const y = (value) => top + (1 - (value - from) / (upTo - from)) * (height - top - bottom);
-  const drawn = points.map((point, at) => ({ ...point, x: x(at), y: y(point.value) })).filter((point) => Number.isFinite(point.value));
+  const drawn = points.map((point, at) => ({ ...point, x: x(at), y: y(point.value) }));
   const line = drawn.filter((point) => point.kind !== "rejected");
   return svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "dots" },
     svg("line", { x1: 0, x2: width, y1: height - bottom + 4, y2: height - bottom + 4, class: "axis" }),

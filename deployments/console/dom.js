@@ -60,6 +60,9 @@ export function nothing(...text) {
   return h("p", { class: "nothing" }, text);
 }
 
+/** Words of the service as a sentence. */
+export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+
 /** Title of an item, or its id where it has none, as a link to its page. */
 export function itemLink(item) {
   return h("a", { href: to("item", { id: item.item_id }), class: "title" }, item.title || item.item_id);

@@ -2,7 +2,7 @@
 
 import { every, get, post, put } from "./api.js";
 import { dots } from "./charts.js";
-import { failure, fill, h, heading, nothing, say } from "./dom.js";
+import { failure, fill, h, heading, nothing, say, sentence } from "./dom.js";
 import { ago, count, fixed, moment, signed, span } from "./format.js";
 
 const METRICS = ["ndcg@10", "precision@10", "recall@10", "auc"];
@@ -79,7 +79,7 @@ function drawTraining(state) {
     busy ? h("div", { class: "working", role: "progressbar", "aria-label": "Training" }, h("i", {})) : null,
     last && !busy ? h("p", { class: last.outcome === "failed" ? "note wrong" : "outcome" },
       `The last training (${last.mode}) was ${OUTCOMES[last.outcome] ?? last.outcome}`.replace("was failed", "failed"), last.version ? [" as ", h("span", { class: "id" }, last.version)] : null,
-      `, ${ago(last.started_at + last.seconds)}, after ${span(last.seconds)}.`, last.reason ? ` ${last.reason}` : null) : null,
+      `, ${ago(last.started_at + last.seconds)}, after ${span(last.seconds)}.`, last.reason ? ` ${sentence(last.reason)}` : null) : null,
     state.wrong ? failure(state.wrong) : null);
   if (focused) [...state.training.querySelectorAll("button")].find((each) => each.textContent === focused)?.focus();
 }
@@ -120,14 +120,14 @@ function drawVersions(state) {
     return;
   }
   const oldestFirst = [...models].reverse();
-  const points = oldestFirst.map((each) => ({ value: each.metrics[metric], kind: each.status, name: short(each.version) }));
+  const points = oldestFirst.filter((each) => Number.isFinite(each.metrics[metric])).map((each) => ({ value: each.metrics[metric], kind: each.status, name: short(each.version) }));
   const wide = state.versions.clientWidth || 720;
   const measured = METRICS.filter((name) => models.some((each) => Number.isFinite(each.metrics[name])));
   fill(state.versions,
     heading("Versions", h("div", { class: "segments small", role: "group", "aria-label": "Held-out metric" }, measured.map((name) =>
       h("button", { type: "button", "aria-pressed": String(name === metric), on: { click: () => { metric = name; drawVersions(state); } } }, name)))),
     state.wrongVersion ? failure(state.wrongVersion) : null,
-    measured.length && points.length > 1 ? dots(points.slice(-Math.max(5, Math.floor(wide / 70))), { width: wide, label: `${metric} on held-out interactions, version by version` }) : null,
+    points.length > 1 ? dots(points.slice(-Math.max(5, Math.floor(wide / 70))), { width: wide, label: `${metric} on held-out interactions, version by version` }) : null,
     h("ol", { class: "versions" }, models.map((each, at) => version(state, each, models.slice(at + 1).find((older) => older.status !== "rejected")))));
 }
 
@@ -140,7 +140,7 @@ function version(state, model, before) {
   return h("li", { class: serving ? "serving" : model.status },
     h("div", { class: "version-name" }, h("strong", { class: "id-strong" }, model.version), h("span", { class: `tag ${serving ? "active" : model.status}` }, STATUS[serving ? "active" : model.status] ?? model.status),
       h("span", { class: "muted", title: moment(Date.parse(model.created_at) / 1000) }, ago(Date.parse(model.created_at) / 1000))),
-    h("dl", { class: "metrics" }, METRICS.filter((name) => Number.isFinite(model.metrics[name])).map((name) => h("div", { class: name === metric ? "chosen" : null },
+    METRICS.every((name) => !Number.isFinite(model.metrics[name])) ? h("p", { class: "metrics-none muted" }, "Too little was new to judge it by.") : h("dl", { class: "metrics" }, METRICS.filter((name) => Number.isFinite(model.metrics[name])).map((name) => h("div", { class: name === metric ? "chosen" : null },
       h("dt", {}, name), h("dd", {}, fixed(model.metrics[name], 3), change(delta(name)))))),
     h("div", { class: "version-act" }, serving ? null : model.status === "rejected" ? h("span", { class: "muted" }, "worse than what serves")
       : h("button", { type: "button", class: "plain", "aria-label": `${isOlder ? "Roll back to" : "Activate"} ${model.version}`, on: { click: (event) => activate(state, model.version, event.target) } }, isOlder ? "Roll back to this" : "Activate")));

@@ -223,7 +223,7 @@ function draw(state, answer, clicked) {
       h("div", {},
         h("h2", { class: "large" }, state.asNew ? "For someone new" : `For ${answer.user_id}`),
         h("p", { class: "lead" }, h("strong", { class: "strategy" }, strategy), `: ${meaning}. `,
-          h("span", { class: "muted" }, `Case ${answer.case}: ${KNOWN[answer.case] ?? ""}.`))),
+          h("span", { class: "muted" }, `Case\u00a0${answer.case}: ${KNOWN[answer.case] ?? ""}.`))),
       options(state)),
     notes(answer),
     clicked ? h("p", { class: "moved-note" }, movedText(clicked, answer.items, ranks)) : null,
