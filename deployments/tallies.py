@@ -1,6 +1,6 @@
-"""Tallies: what processes have counted since they began, as JSON; the same numbers as Prometheus reads, by the same names.
+"""Tallies: what processes have counted since they began, to be told as JSON.
 
-Labels take few values, so a tally stays small.
+The numbers are those that Prometheus reads, by the same names. Labels take few values, so a tally stays small.
 """
 
 from __future__ import annotations

@@ -10,10 +10,16 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from running_service import RunningService
 
 KEYS = {"read": "read-key", "write": "write-key", "admin": "admin-key"}
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="module")

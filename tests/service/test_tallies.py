@@ -13,7 +13,10 @@ def tally(*counted: tuple[str, int]) -> Tally:
 
 
 def test_counters_add_up_over_replicas_by_their_labels():
-    parts = [tally(("200", 2), ("200", 3), ("404", 1)).counted("Ingress", "b"), tally(("200", 7)).counted("Ingress", "a")]
+    parts = [
+        tally(("200", 2), ("200", 3), ("404", 1)).counted("Ingress", "b"),
+        tally(("200", 7)).counted("Ingress", "a"),
+    ]
     whole = together(parts)
 
     assert {each.labels["status"]: each.value for each in whole.counters} == {"200": 12, "404": 1}
