@@ -30,7 +30,7 @@ async function ranked(body, what, filter, signal) {
   } } }, h("label", { for: "browse-filter" }, "Only with, or with a minus without"), h("div", { class: "row" }, field, h("button", { type: "submit", class: "main" }, "Filter"))), list);
   try {
     const clauses = filter.split(",").map((each) => each.trim()).filter(Boolean);
-    const { items } = await get(`v1/${what}`, { query: { k: 50, filter: clauses }, signal });
+    const { items } = await get(`v1/${what}`, { query: { k: PAGE, filter: clauses }, signal });
     learnTitles(items);
     const most = Math.max(...items.map((item) => item.score ?? 0), 1e-9);
     fill(list, items.length ? h("ol", { class: "neighbours ranked" }, items.map((item, at) => h("li", {},

@@ -8,7 +8,8 @@ import { ago, count, fixed, moment, ms, percent, span } from "./format.js";
 
 const LOOK_EVERY_S = 2;
 const KEPT = 90;
-const OWN = new Set(["/v1/status", "/v1/metrics", "/", "/console/{name}"]);
+/** Asked to draw this page, or by a probe: nobody waits for these. */
+const OWN = new Set(["/v1/status", "/v1/metrics", "/", "/console/{name}", "/healthz", "/readyz"]);
 const CASES = { I: "known, with features", II: "new, with features", III: "known, no features", IV: "nothing known" };
 const STRATEGIES = { personalized: "Personalized", features: "From features", recent: "From recent items", popular: "Popular", none: "None" };
 
@@ -139,7 +140,7 @@ function replicas(status, metrics) {
   const behind = (each) => each.model_version !== status.model_version;
   const others = metrics.replicas.filter((each) => each.deployment !== "Predictor");
   return h("ul", { class: "plain-list parts" },
-    status.replicas.map((each) => h("li", {}, h("i", { class: behind(each) ? "lamp warn" : "lamp ok", "aria-hidden": "true" }), h("span", { class: "id" }, each.replica),
+    status.replicas.map((each) => h("li", {}, h("i", { class: behind(each) ? "lamp warn" : "lamp ok", "aria-hidden": "true" }), h("span", { class: "id" }, named({ deployment: "Predictor", ...each })),
       h("span", { class: "muted" }, each.model_version ? `model ${each.model_version} since ${span(Date.now() / 1000 - each.serving_since)}` : "no model yet"))),
     others.map((each) => h("li", {}, h("i", { class: "lamp ok", "aria-hidden": "true" }), h("span", { class: "id" }, named(each)), h("span", { class: "muted" }, `up ${span(Date.now() / 1000 - each.since)}`))));
 }
@@ -151,5 +152,5 @@ function counting(metrics) {
   if (!doors.length) return "No replica told its numbers in time.";
   const since = Math.min(...doors.map((each) => each.since));
   return `Counted by ${doors.length} ${doors.length === 1 ? "replica" : "replicas"} of Ingress, the first since ${moment(since)} (${ago(since)}); a replica that restarts begins at nothing. ` +
-    "What this page asks and loads to draw itself is left out. For history and alerts, let Prometheus read Ray's endpoint.";
+    "Probes, and what this page asks to draw itself, are left out. For history and alerts, let Prometheus read Ray's endpoint.";
 }

@@ -214,6 +214,7 @@ function draw(state, answer, clicked) {
   const before = state.list.querySelector("ol.ranking");
   const places = new Map([...(before?.children ?? [])].map((row) => [row.dataset.id, row.getBoundingClientRect().top]));
   const opened = new Set([...(before?.querySelectorAll("details[open]") ?? [])].map((each) => each.closest("li").dataset.id));
+  if (clicked && opened.has(clicked.item_id) && answer.items.length) opened.add(answer.items[0].item_id);
   const ranks = clicked ? state.previous : null;
   const scale = widest(answer.items.map((item) => item.explanation));
   const [strategy, meaning] = STRATEGIES[answer.strategy] ?? [answer.strategy, ""];

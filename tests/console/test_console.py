@@ -240,6 +240,7 @@ def take(page: Page, client, name: str, width: int) -> None:
     page.wait_for_timeout(700)  # what moves has come to rest
     folder = Path(SCREENS or "")
     page.evaluate("scrollTo(0, 0)")
+    page.mouse.move(0, 0)
     page.screenshot(path=folder / f"{name}-{width}.png", full_page=True)
     if width > 1000 and name in ("recommend", "health"):
         page.emulate_media(color_scheme="dark")

@@ -1,7 +1,10 @@
 """What processes count, and what it comes to together."""
 
+import asyncio
+
 import pytest
 
+from deployments import observed
 from deployments.tallies import Tally, together
 
 
@@ -47,3 +50,21 @@ def test_of_nobody_there_is_nothing():
     nothing = together([])
 
     assert (nothing.replicas, nothing.counters, nothing.histograms) == ([], [], [])
+
+
+def test_a_client_that_does_not_wait_is_no_failure_of_ours(monkeypatch):
+    told = []
+    monkeypatch.setattr(observed, "_tell", lambda scope, method, status, seconds: told.append(status))
+
+    async def never(scope, receive, send):
+        await asyncio.Event().wait()
+
+    async def leave() -> None:
+        scope = {"type": "http", "method": "GET", "headers": []}
+        waiting = asyncio.create_task(observed.Observed(never)(scope, None, None))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    asyncio.run(leave())
+    assert told == [observed.CLIENT_HAS_GONE]
