@@ -47,6 +47,14 @@ test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS_AT_ONCE)
 	$(BIN)/python -m pytest $(addprefix --ignore=,$(TESTS_AT_ONCE))
 
+screens: $(STAMP)  ## take the screenshots of the console into docs/screens
+	RECOMMENDER_SCREENSHOTS=$(CURDIR)/docs/screens RECOMMENDER_BROWSER=required \
+		$(BIN)/python -m pytest tests/console -k "rolling_back or fits_its_screen"
+
+browser:  ## install Debian's chromium, which the tests of the console need, where it is missing (as root)
+	command -v chromium >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-liberation; }
+
 reliability: $(STAMP)  ## break everything, at full length; writes docs/reliability.md
 	rm -f .reliability.jsonl
 	RECOMMENDER_RELIABILITY=$(FACTOR) RECOMMENDER_RELIABILITY_ROWS=$(CURDIR)/.reliability.jsonl \
@@ -82,4 +90,4 @@ $(VENV)/docs: $(STAMP)
 docs: $(VENV)/docs  ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
-.PHONY: help install serve environment test reliability soak check format bench docs
+.PHONY: help install serve environment test screens browser reliability soak check format bench docs

@@ -10,6 +10,7 @@ from ray import serve
 from deployments import logs, metrics
 from deployments.calls import answering
 from deployments.messages import Fetched, pack
+from deployments.tallies import Counted
 from recommender.errors import StoreError
 from recommender.queries import UserState
 from recommender.stores import open_store
@@ -49,3 +50,7 @@ class FeatureFetcher:
         states = iter(found.users)
         known = [UserState() if user_id is None else next(states) for user_id in user_ids]
         return pack(Fetched(known, found.items_sequence, []))
+
+    async def counted(self) -> Counted:
+        """What this replica has counted."""
+        return metrics.counted()

@@ -16,6 +16,7 @@ from deployments import logs, metrics
 from deployments.calls import answering
 from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries, unpack_rank_query
 from deployments.model_store import Published, model_store
+from deployments.tallies import Counted
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import catch_up
 from recommender.errors import NotFittedError, StoreError
@@ -86,6 +87,12 @@ class Predictor:
         return answer(recommender.popular(k, filters))
 
     @answering
+    async def find_items(self, text: str, k: int, fetched: bytes) -> bytes:
+        """JSON of items whose title or id fits a text."""
+        recommender, _ = await self._up_to(unpack_fetched(fetched))
+        return answer(recommender.find_items(text, k))
+
+    @answering
     async def similar_items(self, item_id: str, k: int, filters: list[str], fetched: bytes) -> bytes | None:
         """JSON of an item's neighbours; None where nothing is known of it."""
         recommender, _ = await self._up_to(unpack_fetched(fetched))
@@ -99,6 +106,10 @@ class Predictor:
         recommender, degraded = await self._up_to(known)
         found = await users_like(recommender, self._store, user_id, known.states[0], k, degraded)
         return None if found is None else answer(found)
+
+    async def counted(self) -> Counted:
+        """What this replica has counted."""
+        return metrics.counted()
 
     async def status(self) -> dict[str, Any]:
         """Who this is and what it serves."""

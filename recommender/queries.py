@@ -130,6 +130,20 @@ class Latest(msgspec.Struct, frozen=True):
     items: list[LatestItem]
 
 
+class FoundItem(msgspec.Struct, frozen=True):
+    """An item whose title or id fits what was typed."""
+
+    item_id: str
+    title: str | None
+
+
+class FoundItems(msgspec.Struct, frozen=True):
+    """Items that were searched for, the most fitting first."""
+
+    items: list[FoundItem]
+    model_version: str
+
+
 class SimilarItem(msgspec.Struct, frozen=True):
     """A neighbour of an item; `score` is the cosine of the two representations."""
 

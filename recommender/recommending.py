@@ -19,11 +19,14 @@ from recommender.choosing import Chosen, Wish, choose, choose_by
 from recommender.diversity import diversified, pool_size
 from recommender.exploring import explore
 from recommender.features import Encoded
+from recommender.finding import Finder
 from recommender.paging import cursor_of
 from recommender.popularity import promised_popularity
 from recommender.queries import (
     Contribution,
     FeatureMap,
+    FoundItem,
+    FoundItems,
     Popular,
     PopularItem,
     Query,
@@ -161,6 +164,11 @@ class Recommender:
         headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
         return Popular([PopularItem(item_id, score, title) for (item_id, title, _), score in headings], self.version)
 
+    def find_items(self, text: str, k: int) -> FoundItems:
+        """Items whose title or id fits `text`, the most fitting first, as `Finder.find` has it."""
+        headings = self.catalogue.headings(self._finder.find(text, k))
+        return FoundItems([FoundItem(item_id, title) for item_id, title, _ in headings], self.version)
+
     def similar_items(self, item_id: str, k: int, filters: Sequence[str] = ()) -> SimilarItems | None:
         """Items whose representations have the largest cosine with that of an item, which is not among them.
 
@@ -201,6 +209,10 @@ class Recommender:
         ids = self.snapshot.user_ids.ids_of(best.rows.tolist())
         found = [SimilarUser(*each) for each in zip(ids, _short_all(best.scores), strict=True)]
         return SimilarUsers(user_id, found, self.version, [])
+
+    @cached_property
+    def _finder(self) -> Finder:
+        return Finder(self.catalogue)
 
     @cached_property
     def _learned_users(self) -> LearnedUsers:

@@ -50,6 +50,7 @@ Boosts = Annotated[
 ]
 ShownText = Annotated[str, WithJsonSchema({"type": "string", "pattern": patterns.SHOWN})]
 Shown = Annotated[ShownText | None, Query(max_length=LONGEST_CURSOR, description="next_cursor of the page before")]
+Typed = Annotated[str, Query(min_length=1, max_length=256, description="part of a title or an id")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(pattern=patterns.CURSOR, description="next_cursor of the page before")]
 Fallback = Literal["popular", "none"]
@@ -82,6 +83,7 @@ __all__ = [
     "Request",
     "Response",
     "Shown",
+    "Typed",
     "UserId",
     "answer",
     "id_of",

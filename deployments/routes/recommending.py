@@ -13,6 +13,7 @@ from deployments.routes.parameters import (
     ItemId,
     K,
     Shown,
+    Typed,
     UserId,
     answer,
     not_found,
@@ -127,6 +128,16 @@ async def latest_items(filters: Filters = [], k: K = 10) -> Response:  # noqa: B
     """Available items by the time of their last change, newest first; filters look at the newest 10,000."""
     Filter.parse(filters)
     return answer(await latest(current().store, k, filters))
+
+
+@router.get("/v1/search", **documented(queries.FoundItems))
+async def search_items(q: Typed, k: K = 10) -> Response:
+    """Items that can be recommended by what someone has typed of a title or an id, the most fitting first.
+
+    The item with exactly this id comes first, then titles and ids that begin so, titles with a word that begins so, and
+    those that have it anywhere; the more popular first among each. Case does not matter.
+    """
+    return raw_answer(await current().find_items(q, k))
 
 
 @router.get("/v1/popular", **documented(queries.Popular))
