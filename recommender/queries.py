@@ -109,7 +109,10 @@ class Ranking(msgspec.Struct, frozen=True):
 
 
 class PopularItem(msgspec.Struct, frozen=True):
-    """An item of the baseline."""
+    """An item of a leaderboard.
+
+    `score` is the weight of all its interactions; of a window their number; of what is trending, how surely it rises.
+    """
 
     item_id: str
     score: float
@@ -163,7 +166,9 @@ class SimilarUsers(msgspec.Struct, frozen=True):
 
 
 class Popular(msgspec.Struct, frozen=True):
-    """The baseline, best first."""
+    """A leaderboard, best first; the baseline is one."""
 
     items: list[PopularItem]
     model_version: str
+    degraded: list[str]
+    """``interactions``, where those of the last moment may be missing."""

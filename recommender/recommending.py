@@ -158,8 +158,19 @@ class Recommender:
     def popular(self, k: int, filters: Sequence[str] = ()) -> Popular:
         """What everyone gets, best first."""
         [chosen] = choose(self.catalogue, [Wish(NOBODY, k, filters=tuple(filters))])
-        headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
-        return Popular([PopularItem(item_id, score, title) for (item_id, title, _), score in headings], self.version)
+        return self._board(chosen)
+
+    def listed(
+        self,
+        scores: NDArray[np.float32],
+        fresh_scores: NDArray[np.float32],
+        k: int,
+        filters: Sequence[str] = (),
+        degraded: Sequence[str] = (),
+    ) -> Popular:
+        """Best by scores made elsewhere, one a row of the snapshot and one a fresh row; never one of -inf."""
+        wish = Wish(NOBODY, k, filters=tuple(filters))
+        return self._board(choose_by(self.catalogue, wish, scores, fresh_scores), degraded)
 
     def similar_items(self, item_id: str, k: int, filters: Sequence[str] = ()) -> SimilarItems | None:
         """Items whose representations have the largest cosine with that of an item, which is not among them.
@@ -201,6 +212,11 @@ class Recommender:
         ids = self.snapshot.user_ids.ids_of(best.rows.tolist())
         found = [SimilarUser(*each) for each in zip(ids, _short_all(best.scores), strict=True)]
         return SimilarUsers(user_id, found, self.version, [])
+
+    def _board(self, chosen: Chosen, degraded: Sequence[str] = ()) -> Popular:
+        headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
+        items = [PopularItem(item_id, score, title) for (item_id, title, _), score in headings]
+        return Popular(items, self.version, list(degraded))
 
     @cached_property
     def _learned_users(self) -> LearnedUsers:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
+from recommender.activity import NO_ACTIVITY, Activity
 from recommender.features import Encoded, FeatureSpace
 from recommender.foldin import fold_in, recent_share
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
@@ -120,6 +121,8 @@ class Snapshot:
     meta: Mapping[str, Any]
     index: Index | None = None
     """Of `items`, where the catalogue is large."""
+    activity: Activity = NO_ACTIVITY
+    """When items were interacted with; a version from before this has none."""
     user_rows: Rows = NOBODYS
     """Features of the users, as they were at the training; a version from before this has none."""
 
@@ -278,7 +281,7 @@ class Snapshot:
             arrays |= with_prefix(name, getattr(self, name).to_arrays())
         for name in _SPACES:
             arrays |= with_prefix(name, getattr(self, name).names.to_arrays())
-        for name in (*_TABLES, *_ROWS, "user_rows"):
+        for name in (*_TABLES, *_ROWS, "activity", "user_rows"):
             arrays |= with_prefix(name, getattr(self, name)._asdict())
         arrays |= self.index.to_arrays() if self.index else {}
         return arrays | with_prefix("titles", self.titles.to_arrays())
@@ -303,6 +306,8 @@ class Snapshot:
             parts[name] = Rows(**without_prefix(name, arrays))  # type: ignore[arg-type]
         if rows := without_prefix("user_rows", arrays):
             parts["user_rows"] = Rows(**rows)  # type: ignore[arg-type]
+        if activity := without_prefix("activity", arrays):
+            parts["activity"] = Activity(**activity)  # type: ignore[arg-type]
         parts["titles"] = TextTable.from_arrays(without_prefix("titles", arrays))
         parts["index"] = Index.from_arrays(arrays, meta)
         n_known, n_trained = arrays["counts"].tolist()

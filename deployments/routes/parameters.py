@@ -13,6 +13,7 @@ from deployments.schemas import check_id
 from recommender.paging import LONGEST_CURSOR
 
 JSON = "application/json"
+LONGEST_WINDOW_S = 10_000_000_000
 ID: Any = {"minLength": 1, "maxLength": 256, "pattern": patterns.ID}
 
 
@@ -52,6 +53,7 @@ ShownText = Annotated[str, WithJsonSchema({"type": "string", "pattern": patterns
 Shown = Annotated[ShownText | None, Query(max_length=LONGEST_CURSOR, description="next_cursor of the page before")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(pattern=patterns.CURSOR, description="next_cursor of the page before")]
+WindowS = Annotated[int, Query(ge=1, le=LONGEST_WINDOW_S, description="seconds that the window has, up to now")]
 Fallback = Literal["popular", "none"]
 
 
@@ -83,6 +85,7 @@ __all__ = [
     "Response",
     "Shown",
     "UserId",
+    "WindowS",
     "answer",
     "id_of",
     "not_found",
