@@ -70,6 +70,8 @@ class ScoredItem(msgspec.Struct, frozen=True):
     explanation: list[Contribution] | msgspec.UnsetType = msgspec.UNSET
     explored: bool | msgspec.UnsetType = msgspec.UNSET
     """True for a newcomer that is there to be found, whatever its score."""
+    because: str | msgspec.UnsetType = msgspec.UNSET
+    """The explanation in words: the interaction and the feature that add most to the score."""
 
 
 class Recommendations(msgspec.Struct, frozen=True):

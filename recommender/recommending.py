@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
-from recommender.boosts import Boosts
 from recommender.catalogue import Catalogue, CatalogueItem
 from recommender.choosing import Chosen, Wish, choose, choose_by
 from recommender.diversity import diversified, pool_size
+from recommender.explaining import Asking, explained
 from recommender.exploring import explore
 from recommender.features import Encoded
 from recommender.paging import cursor_of
@@ -51,6 +51,8 @@ class Person(NamedTuple):
     """A user as one query sees them."""
 
     vector: UserVector
+    row: int
+    """Of a known user, -1 for anyone else."""
     seen: NDArray[np.int32]
     """Rows of the snapshot."""
     recent: Sequence[str]
@@ -241,7 +243,7 @@ class Recommender:
         fresh = [item_id for item_id, offset in state.recent if offset > snapshot.log_offset]
         recent = [*fresh, *query.recent]
         vectors = self.catalogue.representations(recent)
-        return Person(snapshot.user_vector(index, encoded, vectors), seen, recent, encoded.ignored)
+        return Person(snapshot.user_vector(index, encoded, vectors), index, seen, recent, encoded.ignored)
 
     def _scores(self, users: Sequence[UserVector]) -> NDArray[np.float32]:
         """Scores of the snapshot's rows, then of the fresh ones, shape (n_users, n_items)."""
@@ -265,7 +267,7 @@ class Recommender:
     def _answer(self, query: Query, person: Person, chosen: Chosen, degraded: Sequence[str]) -> Recommendations:
         user = person.vector
         nothing = user.strategy == "popular" and query.fallback == "none"
-        items = self._listed(query, user, chosen)
+        items = self._listed(query, person, chosen)
         return Recommendations(
             query.user_id,
             "none" if nothing else user.strategy,
@@ -278,8 +280,8 @@ class Recommender:
             cursor_of([*query.shown, *(item.item_id for item in items)]) if len(items) == query.k else None,
         )
 
-    def _listed(self, query: Query, user: UserVector, chosen: Chosen) -> list[ScoredItem]:
-        numerals = [cases.numeral(user.case_row, block) for block in range(4)]
+    def _listed(self, query: Query, person: Person, chosen: Chosen) -> list[ScoredItem]:
+        numerals = [cases.numeral(person.vector.case_row, block) for block in range(4)]
         headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
         items = [ScoredItem(item_id, score, numerals[block], title) for (item_id, title, block), score in headings]
         if chosen.explored:
@@ -289,30 +291,17 @@ class Recommender:
             ]
         if not query.explain:
             return items
+        return self._explained(items, query, person, chosen)
+
+    def _explained(self, items: Sequence[ScoredItem], query: Query, person: Person, chosen: Chosen) -> list[ScoredItem]:
+        asking = Asking(person.vector, person.row, person.recent)
+        why = explained(self.catalogue, asking, chosen, query.boost)
+        amounts = iter(_short_all([amount for each in why for _, amount in each.parts]))
+        explanations = [[Contribution(name, next(amounts)) for name, _ in each.parts] for each in why]
         return [
-            msgspec.structs.replace(item, explanation=why)
-            for item, why in zip(items, self._explanations(user, chosen, query.boost), strict=True)
+            msgspec.structs.replace(item, explanation=explanation, because=each.because)
+            for item, explanation, each in zip(items, explanations, why, strict=True)
         ]
-
-    def _explanations(self, user: UserVector, chosen: Chosen, boosts: Boosts) -> list[list[Contribution]]:
-        boosted = [self._boosted(position, boosts) for position in chosen.positions]
-        scores = [
-            score - sum(amount for _, amount in own) for score, own in zip(chosen.scores.tolist(), boosted, strict=True)
-        ]
-        if user.strategy == "popular":
-            explained = [[("popularity", score)] for score in scores]
-        else:
-            features = [self.catalogue.features(position) for position in chosen.positions]
-            blocks = [block for _, _, block in self.catalogue.headings(chosen.positions)]
-            known = np.isin(blocks, (cases.KNOWN_WITH_FEATURES, cases.KNOWN_ALONE))
-            explained = self.snapshot.explain(user, features, scores, known)
-        whole = [[*own, *parts] for own, parts in zip(boosted, explained, strict=True)]
-        amounts = iter(_short_all([amount for parts in whole for _, amount in parts]))
-        return [[Contribution(name, next(amounts)) for name, _ in parts] for parts in whole]
-
-    def _boosted(self, position: int, boosts: Boosts) -> list[tuple[str, float]]:
-        """What boosts add to the score of an item."""
-        return [(f"boost {token}", amount) for token, amount in boosts if self.catalogue.has(position, token)]
 
     def _score_one(self, user: UserVector, item_id: str, features: FeatureMap | None) -> tuple[CatalogueItem, float]:
         snapshot = self.snapshot

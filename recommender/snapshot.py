@@ -157,6 +157,13 @@ class Snapshot:
         index = UNKNOWN if user_id is None else self.user_ids.index_of(user_id)
         return np.zeros(0, np.int32) if index == UNKNOWN else self.seen.row(index)
 
+    def liked_items(self, user_index: int) -> NDArray[np.int32]:
+        """Of a known user the rows of `liked`, by time; of anyone else none."""
+        if user_index == UNKNOWN:
+            return np.zeros(0, np.int32)
+        seen, disliked = self.seen.row(user_index), self.disliked.row(user_index)
+        return seen[~np.isin(seen, disliked)] if len(disliked) else seen
+
     def user_vector(self, user_index: int, features: Encoded, recent: NDArray[np.float32]) -> UserVector:
         """Representation of a user by what is known.
 
