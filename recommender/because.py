@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from recommender.snapshot import Snapshot, UserVector
 NAMED_FROM = 0.1
 """Share of all that speaks for an item, from which on a feature is named."""
 
+_NO_FEATURES = frozenset({"popularity", "item_id", "new_item"})
 _CATEGORY = re.compile(r"(?P<name>(?:[^=\\]|\\.)*)=(?P<value>.*)", re.DOTALL)
 _BUCKET = re.compile(r"(?P<name>.*) (?:\(-∞|\[(?P<low>[^ ,]+)), (?P<high>[^ ,]+)\)", re.DOTALL)
 
@@ -75,6 +77,7 @@ def sentence(
     return "because " + ", and ".join(reasons or [_rest(dict(parts))])
 
 
+@lru_cache(10_000)
 def in_words(column: str) -> str:
     """What a column of a feature space says of an item: ``its year is from 1990 to below 1995``."""
     category, bucket = _CATEGORY.fullmatch(column), _BUCKET.fullmatch(column)
@@ -101,10 +104,13 @@ def _learned_parts(snapshot: Snapshot, liked: NDArray[np.int32]) -> NDArray[np.f
 
 
 def _strongest_feature(parts: Sequence[tuple[str, float]]) -> str | None:
-    speaking = [(name, amount) for name, amount in parts if amount > 0 and name != "user_bias"]
-    features = [part for part in speaking if part[0] not in ("popularity", "item_id", "new_item")]
-    name, amount = max(features, key=lambda part: part[1], default=("", 0.0))
-    return name if amount and amount >= NAMED_FROM * sum(each for _, each in speaking) else None
+    speaking, strongest, feature = 0.0, 0.0, None
+    for name, amount in parts:
+        if amount > 0 and name != "user_bias":
+            speaking += amount
+            if amount > strongest and name not in _NO_FEATURES:
+                strongest, feature = amount, name
+    return feature if strongest >= NAMED_FROM * speaking else None
 
 
 def _rest(parts: dict[str, float]) -> str:

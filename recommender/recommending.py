@@ -6,6 +6,7 @@ import random
 import secrets
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -296,11 +297,13 @@ class Recommender:
     def _explained(self, items: Sequence[ScoredItem], query: Query, person: Person, chosen: Chosen) -> list[ScoredItem]:
         asking = Asking(person.vector, person.row, person.recent)
         why = explained(self.catalogue, asking, chosen, query.boost)
-        amounts = iter(_short_all([amount for each in why for _, amount in each.parts]))
-        explanations = [[Contribution(name, next(amounts)) for name, _ in each.parts] for each in why]
+        parts = [part for each in why for part in each.parts]
+        contributions = map(Contribution, [name for name, _ in parts], _short_all([amount for _, amount in parts]))
         return [
-            msgspec.structs.replace(item, explanation=explanation, because=each.because)
-            for item, explanation, each in zip(items, explanations, why, strict=True)
+            msgspec.structs.replace(
+                item, explanation=list(islice(contributions, len(each.parts))), because=each.because
+            )
+            for item, each in zip(items, why, strict=True)
         ]
 
     def _score_one(self, user: UserVector, item_id: str, features: FeatureMap | None) -> tuple[CatalogueItem, float]:

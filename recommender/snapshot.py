@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -254,21 +255,24 @@ class Snapshot:
         if not items:
             return []
         columns = np.concatenate([item.columns for item in items])
-        lengths = [len(item.columns) for item in items]
+        each = np.arange(len(items))
+        owners = np.repeat(each, [len(item.columns) for item in items])
         # embeddings are multiplied once a feature, however many of the items have it
         distinct, places = np.unique(columns, return_inverse=True)
         tables = self.newcomer_features, self.item_features
         worth = np.stack([table.vectors[distinct] @ user.vector + table.biases[distinct] for table in tables])
-        sides = np.repeat(np.asarray(known, np.int64), lengths)
-        amounts = (np.concatenate([item.weights for item in items]) * worth[sides, places]).tolist()
-        names = self.item_space.names.ids_of(distinct.tolist())
-        labels = [names[place] for place in places.tolist()]
-        explained, start = [], 0
-        for length, score, is_known in zip(lengths, scores, known, strict=True):
-            own = slice(start, start + length)
-            explained.append(_explained(labels[own], amounts[own], user.bias, score, known=bool(is_known)))
-            start += length
-        return explained
+        sides = np.asarray(known, np.int64)
+        amounts = (np.concatenate([item.weights for item in items]) * worth[sides[owners], places]).astype(np.float64)
+        rest = _rest(owners, amounts, np.asarray(scores, np.float64), user.bias)
+        names = [*self.item_space.names.ids_of(distinct.tolist()), "user_bias", "new_item", "item_id"]
+        labels = np.concatenate([places, np.full(len(each), len(distinct)), len(distinct) + 1 + sides])
+        amounts = np.concatenate([amounts, np.full(len(each), user.bias), rest])
+        owners = np.concatenate([owners, each, each])
+        order = np.lexsort((-np.abs(amounts), owners))
+        order = order[amounts[order] != 0]
+        parts = list(zip([names[label] for label in labels[order].tolist()], amounts[order].tolist(), strict=True))
+        ends = np.searchsorted(owners[order], [*each, len(each)]).tolist()
+        return [parts[start:end] for start, end in pairwise(ends)]
 
     @staticmethod
     def _summed(table: Table, features: Encoded) -> tuple[NDArray[np.float32], float]:
@@ -321,14 +325,15 @@ class Snapshot:
         return cls(**parts, n_known_items=n_known, n_trained_items=n_trained, meta=meta)
 
 
-def _explained(
-    names: list[str], amounts: list[float], user_bias: float, score: float, *, known: bool
-) -> list[tuple[str, float]]:
-    parts = [*zip(names, amounts, strict=True), ("user_bias", user_bias)]
-    rest = score - sum(amounts) - user_bias
-    if abs(rest) > _ROUNDING * (abs(score) + sum(map(abs, amounts)) + abs(user_bias)):
-        parts.append(("item_id" if known else "new_item", rest))
-    return sorted((part for part in parts if part[1]), key=lambda part: -abs(part[1]))
+def _rest(
+    owners: NDArray[np.int64], amounts: NDArray[np.float64], scores: NDArray[np.float64], user_bias: float
+) -> NDArray[np.float64]:
+    """What of each score neither features nor the user's bias account for; 0 where that is only rounding."""
+    n = len(scores)
+    rest = scores - np.bincount(owners, amounts, n) - user_bias
+    sizes = np.abs(scores) + np.bincount(owners, np.abs(amounts), n) + abs(user_bias)
+    found: NDArray[np.float64] = np.where(np.abs(rest) > _ROUNDING * sizes, rest, 0.0)
+    return found
 
 
 def with_last(features: Table) -> Table:
