@@ -64,6 +64,9 @@ format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+openapi: $(STAMP)  ## write docs/openapi.json
+	$(BIN)/python -m deployments.openapi_file docs/openapi.json
+
 $(VENV)/bench: $(STAMP)
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --quiet --compile -c constraints.txt -e '.[dev,bench]'
 	touch $@
@@ -71,4 +74,4 @@ $(VENV)/bench: $(STAMP)
 bench: $(VENV)/bench  ## run the benchmarks; they write JSON and plots into benchmarks/results
 	$(BIN)/python -m benchmarks
 
-.PHONY: help install serve environment test reliability soak check format bench
+.PHONY: help install serve environment test reliability soak check format openapi bench
