@@ -135,7 +135,9 @@ def test_what_has_just_happened_is_popular_and_trends_at_once(client):
 
     def score_on(board: str) -> float | None:
         # replicas take turns
-        answers = [client.get(f"/v1/{board.split()[0]}", params=boards[board]).json()["items"] for _ in range(4)]
+        answers = [
+            client.get(f"/v1/{board.split(maxsplit=1)[0]}", params=boards[board]).json()["items"] for _ in range(4)
+        ]
         scores = {next((each["score"] for each in items if each["item_id"] == "hot-1"), None) for items in answers}
         assert len(scores) == 1
         return scores.pop()
