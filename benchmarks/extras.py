@@ -52,7 +52,7 @@ MOST = {"filter": 1.5, "explain": 2.0, "diversity": 2.0}
 
 
 def snapshot() -> Snapshot:
-    """Random weights, users with histories, tags to filter by, and a year of activity."""
+    """Random weights, users with histories that count, tags to filter by, and a year of activity."""
     bare = snapshot_of(N_ITEMS)
     by_tag = bare.item_rows
     order = np.argsort(by_tag.indices, kind="stable")
@@ -61,8 +61,10 @@ def snapshot() -> Snapshot:
     chance = np.random.default_rng(SEED)
     times = np.sort(time.time() - chance.random(N_ACTIVITY) * DAYS * 86_400).astype(np.uint32)
     taken = (N_ITEMS * chance.random(N_ACTIVITY) ** 3).astype(np.int32)  # few items have most
+    fold_in = chance.normal(0, 0.1, bare.fold_in_weights.shape).astype(np.float32)
     return replace(
         bare,
+        fold_in_weights=fold_in,
         filter_tokens=IdTable.from_ids(f"tag:{tag}" for tag in range(N_TAGS)),
         filter_rows=Rows(ends.astype(np.int64), items, np.zeros(0, np.float32)),
         activity=Activity(times, taken, np.ones(N_ACTIVITY, np.uint32)),

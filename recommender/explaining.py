@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -87,11 +87,20 @@ def _causes(catalogue: Catalogue, user: Asking, chosen: Chosen) -> list[str | No
         return [None] * len(chosen.positions)
     influence = parts @ catalogue.vectors(chosen.positions).T  # (n_interactions, n_items)
     best = influence.argmax(axis=0)
-    adds = (influence[best, np.arange(len(best))] > 0).tolist()
-    return [_title(catalogue, liked, recent, at) if own else None for at, own in zip(best.tolist(), adds, strict=True)]
+    adds = influence[best, np.arange(len(best))] > 0
+    titles = dict(_titles(catalogue, liked, recent, np.unique(best[adds])))
+    return [titles[place] if own else None for place, own in zip(best.tolist(), adds.tolist(), strict=True)]
 
 
-def _title(catalogue: Catalogue, liked: NDArray[np.int32], recent: Sequence[str], place: int) -> str:
-    item_id = catalogue.snapshot.item_ids[int(liked[place])] if place < len(liked) else recent[place - len(liked)]
-    item = catalogue.find(item_id)
-    return (item and item.title) or item_id
+def _titles(
+    catalogue: Catalogue, liked: NDArray[np.int32], recent: Sequence[str], places: NDArray[np.int64]
+) -> Iterator[tuple[int, str]]:
+    """Title of each place in a history, or the id of an item that has none."""
+    learned = places[places < len(liked)]
+    for place, (item_id, title, _) in zip(learned.tolist(), catalogue.headings(liked[learned].tolist()), strict=True):
+        changed = catalogue.fresh.rows.get(item_id)
+        yield place, (title if changed is None else catalogue.fresh.details[changed].title) or item_id
+    for place in places[len(learned) :].tolist():
+        item_id = recent[place - len(liked)]
+        item = catalogue.find(item_id)
+        yield place, (item and item.title) or item_id
