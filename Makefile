@@ -75,6 +75,9 @@ format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+openapi: $(STAMP)  ## write docs/openapi.json
+	$(BIN)/python -m deployments.openapi_file docs/openapi.json
+
 $(VENV)/bench: $(STAMP)
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --quiet --compile -c constraints.txt -e '.[dev,bench]'
 	touch $@
@@ -90,4 +93,4 @@ $(VENV)/docs: $(STAMP)
 docs: $(VENV)/docs  ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
-.PHONY: help install serve environment test screens browser reliability soak check format bench docs
+.PHONY: help install serve environment test screens browser reliability soak check format openapi bench docs

@@ -9,6 +9,7 @@ NAMES = (
     "approximate",
     "overhead",
     "whole",
+    "extras",
     "memory",
     "broadcast",
     "fresh_items",

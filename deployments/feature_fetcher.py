@@ -46,10 +46,10 @@ class FeatureFetcher:
         except StoreError as error:
             metrics.count(metrics.STORE_ERRORS, call="fetch")
             logger.warning("answering without stored features: %s", error)
-            return pack(Fetched([UserState() for _ in user_ids], 0, ["features"]))
+            return pack(Fetched([UserState() for _ in user_ids], 0, ["features"], 0))
         states = iter(found.users)
         known = [UserState() if user_id is None else next(states) for user_id in user_ids]
-        return pack(Fetched(known, found.items_sequence, []))
+        return pack(Fetched(known, found.items_sequence, [], found.last_offset))
 
     async def counted(self) -> Counted:
         """What this replica has counted."""

@@ -24,6 +24,7 @@ from recommender.shown import Shown
 from recommender.stores.base import Appended, Interaction
 
 if TYPE_CHECKING:
+    from recommender.leaderboards import Name
     from recommender.learner import HistoryRow  # with it comes all of training
 
 logger = logging.getLogger("recommender.ingress")
@@ -117,6 +118,12 @@ class Service:
         fetched = await self._fetch([])
         found: bytes = await call_idempotent(self._predictor.find_items, text, k, fetched)
         return found
+
+    async def leaders(self, name: Name, window_s: int, k: int, filters: list[str]) -> bytes:
+        """JSON of a leaderboard of a window."""
+        fetched = await self._fetch([])
+        leaders: bytes = await call_idempotent(self._predictor.leaders, name, window_s, k, filters, fetched)
+        return leaders
 
     async def similar_items(self, item_id: str, k: int, filters: list[str]) -> bytes | None:
         """JSON of an item's neighbours; None where nothing is known of it."""

@@ -94,6 +94,22 @@ def fold_in(weights: NDArray[np.float32], representations: NDArray[np.float32]) 
     return folded
 
 
+def fold_in_parts(weights: NDArray[np.float32], representations: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What each of some items adds to `fold_in` of them, float32 of shape (k, d + n); nothing, one too old to count.
+
+    With what an empty history has, the same for everyone who has so many items, they add up to it.
+    """
+    newest = representations[-LONGEST:]
+    parts, d = np.zeros_like(representations), mapped_width(weights)
+    if not len(newest):
+        return parts
+    scale = 1 / np.sqrt(np.float32(len(newest)))
+    mapped = weights[1 : d + 1] + scale * weights[d + 2 :]  # of m and of s m in the inputs
+    parts[-LONGEST:] = (_shares(len(newest))[:, None] * newest[:, :d]) @ mapped
+    parts[-LONGEST:, d:] += scale * newest[:, d:]
+    return parts
+
+
 def mapped_width(weights: NDArray[np.float32]) -> int:
     """How many components of a representation a map takes, those of LightFM."""
     return len(weights) // 2 - 1

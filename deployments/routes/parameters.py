@@ -13,6 +13,7 @@ from deployments.schemas import check_id
 from recommender.paging import LONGEST_CURSOR
 
 JSON = "application/json"
+LONGEST_WINDOW_S = 10_000_000_000
 ID: Any = {"minLength": 1, "maxLength": 256, "pattern": patterns.ID}
 
 
@@ -53,6 +54,7 @@ Shown = Annotated[ShownText | None, Query(max_length=LONGEST_CURSOR, description
 Typed = Annotated[str, Query(min_length=1, max_length=256, description="part of a title or an id")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(pattern=patterns.CURSOR, description="next_cursor of the page before")]
+WindowS = Annotated[int, Query(ge=1, le=LONGEST_WINDOW_S, description="seconds that the window has, up to now")]
 Fallback = Literal["popular", "none"]
 
 
@@ -85,6 +87,7 @@ __all__ = [
     "Shown",
     "Typed",
     "UserId",
+    "WindowS",
     "answer",
     "id_of",
     "not_found",

@@ -9,7 +9,7 @@ import pytest
 
 from recommender.archive import Archive, Segment
 from recommender.errors import TrainingError
-from recommender.learner import Learner
+from recommender.learner import Learner, Mode
 from recommender.model_state import model_from_arrays
 from recommender.registry import Registry
 from recommender.schedule import Schedule
@@ -43,8 +43,8 @@ class Household:
     def learner_of(self, store: MemoryStore) -> Learner:
         return Learner(self.registry, self.archive, store, SETTINGS, keep_versions=2)
 
-    async def learn(self) -> Snapshot:
-        version = (await self.learner.learn("full")).version
+    async def learn(self, mode: Mode = "full") -> Snapshot:
+        version = (await self.learner.learn(mode)).version
         artifact = self.registry.load(version)
         return Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta["snapshot"], "version": version})
 
@@ -116,6 +116,24 @@ async def test_a_deleted_user_is_not_in_the_next_version_and_later_clicks_count_
 
     assert snapshot.item_ids.ids_of(snapshot.learned_items("u5")) == ["i7"]
     assert [row[1] for row in await house.learner.history("u5", 1)] == ["i7"]
+
+
+@asynchronous
+@pytest.mark.parametrize("modes", [("full", "full"), ("incremental", "incremental"), ("incremental", "full")])
+async def test_every_interaction_is_in_the_counts_by_time_once(house, modes):
+    dataset = open_dataset(WORLD)
+    await house.learner.bootstrap(dataset)
+    counts = []
+    for mode in modes:
+        await house.store.append([Interaction("u1", "i7", 1.0, 1.74e9 + n) for n in range(3)])
+        snapshot = await house.learn(mode)
+        since = snapshot.activity.since(1.72e9)
+        recent = snapshot.activity.counted(slice(since, None), snapshot.n_items)
+        counts.append((recent[snapshot.item_ids.index_of("i7")], recent.sum()))
+
+    assert dataset.interactions["timestamp"].max() < 1.71e9
+    assert counts == [(3, 3), (6, 6)]
+    assert snapshot.activity.counts.sum() == len(dataset.interactions) + 6
 
 
 @asynchronous
