@@ -38,7 +38,7 @@ class Imported(NamedTuple):
 
 def calls_of(
     interactions: Frame | None, users: Frame | None, items: Frame | None
-) -> Iterator[Call[answers.Accepted] | Call[answers.Upserted]]:
+) -> Iterator[Call[answers.Accepted | answers.Upserted]]:
     """Calls that put frames, each of at most `MOST_AT_ONCE` rows.
 
     Raises

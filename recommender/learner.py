@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import msgspec
 import pandas as pd
 
+from recommender import interaction_pages
 from recommender.archive import Archive, Segment
 from recommender.catalogue_copy import CatalogueCopy
 from recommender.consuming import NOTHING, Consumed, consume
@@ -20,6 +21,7 @@ from recommender.gate import Verdict
 from recommender.ids import UNKNOWN
 from recommender.incremental import IncrementSettings, News, train_increment
 from recommender.indexing import APPROXIMATE_ABOVE
+from recommender.interaction_pages import InteractionPage
 from recommender.model import LFMRecommender
 from recommender.model_state import model_from_arrays, model_to_arrays, model_to_meta
 from recommender.registry import Artifact, Registry, VersionInfo
@@ -216,6 +218,13 @@ class Learner:
             )
             for row in newest_first.itertuples()
         ]
+
+    async def interactions(self, cursor: str | None, limit: int) -> InteractionPage:
+        """A page of all interactions, learned or waiting; see `recommender.interaction_pages`."""
+        base = await asyncio.to_thread(self.base)
+        learned = interaction_pages.Learned(_segments(base), int(base.meta["log_offset"]) if base else -1)
+        place = interaction_pages.Place.parse(cursor)
+        return await interaction_pages.page_of(learned, self._archive, self._store, place, limit)
 
     async def _archived(self, base: VersionInfo | None, consumed: Consumed) -> list[Segment]:
         """Segments with what was consumed, without what was deleted."""

@@ -10,6 +10,7 @@ from pydantic import WithJsonSchema
 from deployments import patterns
 from deployments.problems import Problem, invalid
 from deployments.schemas import check_id
+from recommender.interaction_pages import CURSOR
 from recommender.paging import LONGEST_CURSOR
 
 JSON = "application/json"
@@ -52,6 +53,8 @@ ShownText = Annotated[str, WithJsonSchema({"type": "string", "pattern": patterns
 Shown = Annotated[ShownText | None, Query(max_length=LONGEST_CURSOR, description="next_cursor of the page before")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(pattern=patterns.CURSOR, description="next_cursor of the page before")]
+LongLimit = Annotated[int, Query(ge=1, le=10_000)]
+Everyones = Annotated[str | None, Query(pattern=f"^{CURSOR}$", description="next_cursor of the page before")]
 Fallback = Literal["popular", "none"]
 
 
@@ -74,11 +77,13 @@ __all__ = [
     "Boosts",
     "Cursor",
     "Diversity",
+    "Everyones",
     "Fallback",
     "Filters",
     "ItemId",
     "K",
     "Limit",
+    "LongLimit",
     "Request",
     "Response",
     "Shown",
