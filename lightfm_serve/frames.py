@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from lightfm_serve import answers, calls
-from lightfm_serve.calls import MOST_AT_ONCE, Call
+from lightfm_serve.batches import fitting
+from lightfm_serve.calls import MOST_AT_ONCE, Call, Given
 from lightfm_serve.event_ids import digest_of, event_id_of
 
 Frame = Any
@@ -49,16 +50,23 @@ def calls_of(
     if items is not None:
         items = _identified(items, "item_id")
         for rows in _pages(items):
-            yield calls.put_items([_item(row) for row in rows])
+            yield from _calls(calls.put_items, [_item(row) for row in rows])
     if users is not None:
         users = _identified(users, "user_id")
         for rows in _pages(users):
-            yield calls.put_users([{"user_id": str(row.pop("user_id")), "features": row} for row in rows])
+            named = [{"user_id": str(row.pop("user_id")), "features": row} for row in rows]
+            yield from _calls(calls.put_users, named)
     if interactions is not None:
         _check_columns(interactions)
         identify = _identifying()
         for rows in _pages(interactions):
-            yield calls.add_interactions([identify(row) for row in rows])
+            yield from _calls(calls.add_interactions, [identify(row) for row in rows])
+
+
+def _calls(
+    describe: Callable[[Sequence[Given]], Call[answers.Accepted | answers.Upserted]], rows: Sequence[Given]
+) -> Iterator[Call[answers.Accepted | answers.Upserted]]:
+    return (call for call, _ in fitting(describe, rows))
 
 
 def _check_columns(interactions: Frame) -> None:

@@ -15,7 +15,7 @@ from recommender import interaction_pages
 from recommender.archive import Archive, Segment
 from recommender.catalogue_copy import CatalogueCopy
 from recommender.consuming import NOTHING, Consumed, consume
-from recommender.dataset import Dataset, feature_records
+from recommender.dataset import Dataset, feature_records, withdrawn
 from recommender.feedback import Feedback
 from recommender.gate import Verdict
 from recommender.ids import UNKNOWN
@@ -169,7 +169,7 @@ class Learner:
             await self._store.put_users(page)
         for items in _pages(_items(dataset, now)):
             await self._store.put_items(items)
-        rows = dataset.interactions.assign(offset=0, event=None)
+        rows = dataset.interactions.assign(offset=0)
         segment = await asyncio.to_thread(self._archive.append, rows, first_offset=0, last_offset=0)
         return await self._learn_full([segment], NOTHING, None, progress)
 
@@ -396,9 +396,10 @@ def _artifact(trained: Trained, meta: Mapping[str, Any]) -> Artifact:
 
 def _items(dataset: Dataset, now: float) -> Iterable[Item]:
     titles = dataset.items["title"] if "title" in dataset.items else pd.Series(dtype=str)
+    unavailable = withdrawn(dataset.items)
     for item_id, features in feature_records(dataset.items):
         title = titles.get(item_id)
-        yield Item(item_id, title if isinstance(title, str) else None, features, True, now)
+        yield Item(item_id, title if isinstance(title, str) else None, features, item_id not in unavailable, now)
 
 
 def _pages(records: Iterable[T]) -> Iterable[list[T]]:
