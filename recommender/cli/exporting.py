@@ -33,8 +33,8 @@ def export(folder: Path, url: str, key_file: Path | None, patience: float, as_js
     as a feature that is a number here and a text there. What is erased while the command runs may be in it or not.
     """
     _check_empty(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     with calling(url, key_file, patience, "nothing was left behind; run it again") as client, _bar() as bar:
+        folder.mkdir(parents=True, exist_ok=True)
         written = [
             write_table(folder, name, _records(read, name, bar))
             for name, read in (
@@ -73,5 +73,3 @@ def _bar() -> tqdm[Any]:
 def _text(written: list[Written]) -> str:
     lines = [f"{each.rows:>12,}  {each.path}" for each in written]
     return "\n".join([*lines, *(f"Note: {each.path.name} is not Parquet: {each.why}" for each in written if each.why)])
-
-
