@@ -15,6 +15,7 @@ NAMES = (
     "fold_in",
     "incremental",
     "training",
+    "batch",
     "plots",
 )
 

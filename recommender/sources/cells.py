@@ -68,7 +68,7 @@ def timestamps(table: Table, first_row: int = 0) -> NDArray[np.float64]:
         Rows before this table, when it is a block.
     """
     values = table.columns.get("timestamp")
-    if values is None or (table.unit == "line" and table.typed and all(value is None for value in values)):
+    if values is None or (table.exact and all(value is None for value in values)):
         return np.arange(first_row, first_row + table.n_rows, dtype=np.float64)
     return np.array(_converted(table, "timestamp", _seconds), np.float64)
 
@@ -133,7 +133,7 @@ def features(table: Table, column: str, convert: Callable[[str], Any] | None = N
         Of a CSV column, from its `ColumnType`; that of these cells alone when absent.
     """
     if table.typed:
-        return _converted(table, column, _typed)
+        return _converted(table, column, _exact if table.exact else _typed)
     return _converted(table, column, convert or ColumnType().look(table.columns[column]).converter())
 
 
@@ -237,6 +237,10 @@ def _typed(value: Any) -> Any:
     if not isinstance(value, str | bool | int | float):
         raise ValueError("{} is neither text, boolean, number nor a list of text")  # noqa: TRY004 - a fault of the data
     return value
+
+
+def _exact(value: Any) -> Any:
+    return value if value == "" else _typed(value)
 
 
 def _is_missing(value: Any) -> bool:

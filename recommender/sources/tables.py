@@ -33,6 +33,8 @@ class Table(NamedTuple):
     columns: dict[str, Sequence[Any]]
     typed: bool = True
     """Cells have types; in CSV all are text."""
+    exact: bool = False
+    """Only None is missing, as in JSON lines; elsewhere so is an empty text."""
 
     @property
     def n_rows(self) -> int:
@@ -217,7 +219,7 @@ def _json_blocks(path: Path, rows: int) -> Iterator[Table]:
     while True:
         names = dict.fromkeys([*id_columns, *(name for _, row in block for name in row)])
         columns: dict[str, Sequence[Any]] = {name: [row.get(name) for _, row in block] for name in names}
-        yield Table(path.name, "line", array("q", [line for line, _ in block]), columns)
+        yield Table(path.name, "line", array("q", [line for line, _ in block]), columns, exact=True)
         block = list(islice(records, rows))
         if not block:
             return
