@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import logging
 import time
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import ray
 from click.testing import CliRunner
-from conftest import KEY
+from empty_service import KEY
 from pandas.testing import assert_frame_equal
 
 from deployments.batch_command import batch
@@ -159,6 +161,15 @@ def test_a_frame_goes_in_and_a_second_time_changes_nothing(client):
     assert client.get_user("f2").features == {}
 
 
+@pytest.fixture
+def cluster():
+    """One Ray for both batches, beside that of the service."""
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.usefixtures("cluster")
 def test_a_batch_has_the_answers_of_the_service_and_goes_on_where_it_stopped(service, client, tmp_path):
     wait_until_learned(client)
     for user in ("f1", "f2", "late"):
