@@ -116,7 +116,7 @@ def wait_until_learned(client, within_s=60):
 
 def test_every_call_answers_with_its_type(service, client):
     wait_until_learned(client)
-    answer = client.recommend("u1", k=3, explain=True, filter=["group:g1"], boost={"group:g1": 0.5}, diversity=0.1)
+    answer = client.recommend("u1", k=3, explain=True, filter=["group:all"], boost={"group:g1": 0.5})
     assert len(answer.items) == 3
     explained = sum(part.contribution for part in answer.items[0].explanation)
     assert explained == pytest.approx(answer.items[0].score, abs=1e-4)
