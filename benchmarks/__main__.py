@@ -16,6 +16,7 @@ NAMES = (
     "fold_in",
     "incremental",
     "training",
+    "batch",
     "plots",
 )
 

@@ -147,6 +147,11 @@ class Service:
         rows: list[HistoryRow] = await call_idempotent(self._trainer.history, user_id, after_offset)
         return rows
 
+    async def interactions(self, cursor: str | None, limit: int) -> bytes:
+        """JSON of a page of all interactions."""
+        page: bytes = await call_idempotent(self._trainer.interactions, cursor, limit)
+        return page
+
     async def versions(self) -> list[dict[str, Any]]:
         """Versions in the registry, newest first."""
         listed: list[dict[str, Any]] = await self._models.versions.remote()

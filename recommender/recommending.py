@@ -123,6 +123,10 @@ class Recommender:
             for query, person, own in zip(queries, people, chosen, strict=True)
         ]
 
+    def wish(self, query: Query, state: UserState) -> Wish:
+        """What a query asks of the catalogue."""
+        return _wish(query, self._person(query, state))
+
     def score_many(self, queries: Sequence[Query], states: Sequence[UserState]) -> NDArray[np.float32]:
         """Scores of the whole catalogue, nothing masked, float32 of shape (n_queries, n_items)."""
         people = [self._person(query, state) for query, state in zip(queries, states, strict=True)]

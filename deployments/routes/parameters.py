@@ -10,6 +10,7 @@ from pydantic import WithJsonSchema
 from deployments import patterns
 from deployments.problems import Problem, invalid
 from deployments.schemas import check_id
+from recommender.interaction_pages import CURSOR
 from recommender.paging import LONGEST_CURSOR
 
 JSON = "application/json"
@@ -55,6 +56,8 @@ Typed = Annotated[str, Query(min_length=1, max_length=256, description="part of 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(pattern=patterns.CURSOR, description="next_cursor of the page before")]
 WindowS = Annotated[int, Query(ge=1, le=LONGEST_WINDOW_S, description="seconds that the window has, up to now")]
+LongLimit = Annotated[int, Query(ge=1, le=10_000)]
+Everyones = Annotated[str | None, Query(pattern=f"^{CURSOR}$", description="next_cursor of the page before")]
 Fallback = Literal["popular", "none"]
 
 
@@ -77,11 +80,13 @@ __all__ = [
     "Boosts",
     "Cursor",
     "Diversity",
+    "Everyones",
     "Fallback",
     "Filters",
     "ItemId",
     "K",
     "Limit",
+    "LongLimit",
     "Request",
     "Response",
     "Shown",

@@ -9,9 +9,20 @@ from fastapi import APIRouter, Request, Response
 from deployments.bodies import read
 from deployments.openapi import documented
 from deployments.problems import invalid
-from deployments.routes.parameters import Cursor, ItemId, Limit, UserId, answer, not_found
+from deployments.routes.parameters import (
+    Cursor,
+    Everyones,
+    ItemId,
+    Limit,
+    LongLimit,
+    UserId,
+    answer,
+    not_found,
+    raw_answer,
+)
 from deployments.schemas import InteractionBodies, ItemBodies, ItemBody, ItemFields, UserBodies, UserBody, UserFields
 from deployments.service import current
+from recommender.interaction_pages import InteractionPage
 from recommender.stores.base import Item, User
 
 router = APIRouter(tags=["writing"])
@@ -90,6 +101,16 @@ async def add_interactions(request: Request) -> Response:
     body = await read(request, _interactions)
     appended = await current().append([each.interaction() for each in body.interactions])
     return answer(Accepted(appended.accepted, appended.duplicates), 202)
+
+
+@router.get("/v1/interactions", **documented(InteractionPage, 503))
+async def list_interactions(cursor: Everyones = None, limit: LongLimit = 1000) -> Response:
+    """Interactions of everyone, learned or waiting, page by page, each user's in the order in which they came.
+
+    The last page has no `next_cursor`; one before it may be shorter than `limit`. Who is erased while somebody reads
+    is not in the pages that come.
+    """
+    return raw_answer(await current().interactions(cursor, limit))
 
 
 @router.put("/v1/users/{user_id}", **documented(UserObject, 503, body=UserFields, creates=True))
