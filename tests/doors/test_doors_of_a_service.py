@@ -176,7 +176,6 @@ def cluster():
 @pytest.mark.usefixtures("cluster")
 def test_a_batch_has_the_answers_of_the_service_and_goes_on_where_it_stopped(service, client, tmp_path):
     wait_until_learned(client)
-    client.put_user("late", {})
     client.add_interactions([{"user_id": user, "item_id": "i3"} for user in ("f1", "f2", "late")])
     words = ["--model", service.folder / "state", "--out", tmp_path, "--k", 5, "--block", 20]
     words += ["--workers", 1, "--redis-url", "embedded"]
