@@ -16,10 +16,12 @@ import pyarrow.parquet as pq
 import ray
 import ray.data
 from numpy.typing import NDArray
+from ray.exceptions import RayError
 
 from recommender import files
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import catch_up
+from recommender.errors import RecommenderError
 from recommender.everyone import Everyone, Lists
 from recommender.registry import Artifact
 from recommender.snapshot import Snapshot
@@ -83,6 +85,11 @@ def run(version: str, artifact: Artifact, plan: Plan, workers: int | None) -> It
         What to do.
     workers
         Processes; as many as the cluster has processors when absent.
+
+    Raises
+    ------
+    RecommenderError
+        A worker failed; the files that are there are whole.
     """
     pending = plan.pending()
     if not pending:
@@ -100,8 +107,12 @@ def run(version: str, artifact: Artifact, plan: Plan, workers: int | None) -> It
             compute=ray.data.ActorPoolStrategy(size=n),
             num_cpus=1,
         )
-        for batch in done.iter_batches(batch_size=None, prefetch_batches=0):
-            yield int(batch["users"].sum())
+        try:
+            for batch in done.iter_batches(batch_size=None, prefetch_batches=0):
+                yield int(batch["users"].sum())
+        except RayError as error:
+            why = str(error).strip().rpartition("\n")[2]
+            raise RecommenderError(f"the batch stopped, and goes on when it is started again: {why}") from error
 
 
 class Worker:
