@@ -26,6 +26,7 @@ class ScoredItem(msgspec.Struct, frozen=True):
     title: str | None = None
     explanation: list[Contribution] | None = None
     explored: bool = False
+    because: str | None = None
 
 
 class Recommendations(msgspec.Struct, frozen=True):
@@ -105,6 +106,21 @@ class Popular(msgspec.Struct, frozen=True):
     """What everyone gets, best first."""
 
     items: list[NeighbourItem]
+    model_version: str | None = None
+    degraded: list[str] = []
+
+
+class FoundItem(msgspec.Struct, frozen=True):
+    """An item that was searched for."""
+
+    item_id: str
+    title: str | None = None
+
+
+class FoundItems(msgspec.Struct, frozen=True):
+    """Items that were searched for, the most fitting first."""
+
+    items: list[FoundItem]
     model_version: str | None = None
 
 
@@ -223,6 +239,40 @@ class Training(msgspec.Struct, frozen=True):
 
     status: str
     mode: str
+
+
+class CountedReplica(msgspec.Struct, frozen=True):
+    """A process whose numbers are among those of `Counted`."""
+
+    deployment: str
+    replica: str
+    since: float
+
+
+class Counter(msgspec.Struct, frozen=True):
+    """A number that only rises."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """Observations by size."""
+
+    name: str
+    labels: dict[str, str]
+    bounds: list[float]
+    buckets: list[int]
+    sum: float
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """What replicas have counted, added up over them."""
+
+    replicas: list[CountedReplica]
+    counters: list[Counter]
+    histograms: list[Histogram]
 
 
 class Status(msgspec.Struct, frozen=True):

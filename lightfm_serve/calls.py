@@ -81,13 +81,14 @@ _recommendations = _reader(answers.Recommendations)
 _results = _reader(answers.RecommendationResults)
 _ranking = _reader(answers.Ranking)
 _similar_items, _similar_users = _reader(answers.SimilarItems), _reader(answers.SimilarUsers)
-_popular, _latest = _reader(answers.Popular), _reader(answers.Latest)
+_popular, _latest, _found = _reader(answers.Popular), _reader(answers.Latest), _reader(answers.FoundItems)
 _accepted, _upserted = _reader(answers.Accepted), _reader(answers.Upserted)
 _user, _users = _reader(answers.StoredUser), _reader(answers.UserPage)
 _item, _items = _reader(answers.StoredItem), _reader(answers.ItemPage)
 _history, _interactions = _reader(answers.HistoryPage), _reader(answers.InteractionPage)
 _model, _models = _reader(answers.Model), _reader(answers.Models)
 _training, _status = _reader(answers.Training), _reader(answers.Status)
+_counted = _reader(answers.Counted)
 _said = _reader(dict[str, str])
 _encode = msgspec.json.encode
 
@@ -174,9 +175,19 @@ def similar_users(user_id: str, k: int = 10) -> Call[answers.SimilarUsers]:
     return Call("GET", "/v1/users/{user_id}/similar", _similar_users, {"user_id": user_id}, {"k": k})
 
 
-def popular(k: int = 10, *, filter: Sequence[str] = ()) -> Call[answers.Popular]:
-    """What everyone gets, best first."""
-    return Call("GET", "/v1/popular", _popular, params={"k": k, "filter": list(filter)})
+def popular(k: int = 10, *, filter: Sequence[str] = (), window_s: int | None = None) -> Call[answers.Popular]:
+    """What everyone gets, best first; with `window_s` by the number of interactions in so many seconds up to now."""
+    return Call("GET", "/v1/popular", _popular, params={"k": k, "filter": list(filter), "window_s": window_s})
+
+
+def trending(k: int = 10, *, filter: Sequence[str] = (), window_s: int = 86_400) -> Call[answers.Popular]:
+    """Items whose part in the interactions of the last seconds is larger than before, the surest first."""
+    return Call("GET", "/v1/trending", _popular, params={"k": k, "filter": list(filter), "window_s": window_s})
+
+
+def search(q: str, k: int = 10) -> Call[answers.FoundItems]:
+    """Items by what someone has typed of a title or an id, the most fitting first."""
+    return Call("GET", "/v1/search", _found, params={"q": q, "k": k})
 
 
 def latest(k: int = 10, *, filter: Sequence[str] = ()) -> Call[answers.Latest]:
@@ -297,6 +308,11 @@ def activate(version: str) -> Call[answers.Model]:
 def status() -> Call[answers.Status]:
     """Health of each part, versions of the replicas, what waits and how the last training went."""
     return Call("GET", "/v1/status", _status)
+
+
+def metrics() -> Call[answers.Counted]:
+    """Counters and histograms, added up over the replicas."""
+    return Call("GET", "/v1/metrics", _counted)
 
 
 def healthy() -> Call[dict[str, str]]:

@@ -4,6 +4,7 @@ import asyncio
 import pickle
 import re
 
+import msgspec
 import pandas as pd
 import pytest
 from answering import HANG_UP, Reply, accepting, answering, problem
@@ -38,7 +39,9 @@ def each_call():
     yield calls.similar_items("50")
     yield calls.similar_users("a")
     yield calls.popular()
+    yield calls.trending()
     yield calls.latest()
+    yield calls.search("star")
     yield calls.add_interactions([CLICK])
     yield calls.list_interactions()
     yield calls.put_user("a", {"age": 24})
@@ -57,6 +60,7 @@ def each_call():
     yield calls.active_model()
     yield calls.activate("latest")
     yield calls.status()
+    yield calls.metrics()
     yield calls.healthy()
     yield calls.ready()
 
@@ -77,6 +81,34 @@ def test_both_clients_have_a_method_for_every_route_of_the_service():
     for client in (Client, AsyncClient):
         assert methods <= set(dir(client))
         assert client.recommend.__doc__ == calls.recommend.__doc__
+
+
+DOCUMENT = build_api().openapi()
+
+
+def fields(schema, components):
+    """Names in an object, and what is in each; of an array, of its members."""
+    if "$ref" in schema:
+        return fields(components[schema["$ref"].rpartition("/")[2]], components)
+    if "anyOf" in schema:
+        return next((found for each in schema["anyOf"] if (found := fields(each, components))), {})
+    if "items" in schema:
+        return fields(schema["items"], components)
+    return {name: fields(each, components) for name, each in schema.get("properties", {}).items()}
+
+
+@pytest.mark.parametrize("call", list(each_call()), ids=lambda call: f"{call.method} {call.template}")
+def test_the_client_reads_and_asks_what_openapi_says(call):
+    operation = DOCUMENT["paths"][call.template][call.method.lower()]
+    wanted = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
+    (answer,) = [each for status, each in operation["responses"].items() if status in ("200", "202", "204")]
+
+    assert set(call.params) == wanted
+    if "content" in answer:
+        kind = call.read.__self__.type
+        (schema,), components = msgspec.json.schema_components([kind], ref_template="{name}")
+        documented = answer["content"]["application/json"]["schema"]
+        assert fields(schema, components) == fields(documented, DOCUMENT["components"]["schemas"])
 
 
 def test_an_id_and_a_filter_are_encoded():

@@ -136,6 +136,10 @@ def test_every_call_answers_with_its_type(service, client):
     assert client.similar_items("i1").items
     assert client.similar_users("u1").users
     assert client.latest().items
+    assert client.popular(window_s=86_400, filter=["group:all"]).model_version == status.model_version
+    assert client.trending().model_version == status.model_version
+    assert client.search("item 1").items[0].title.startswith("Item 1")
+    assert client.metrics().replicas
     assert client.put_item("x/y", title="X", features={"group": ["g1"]}).available
     assert client.get_item("x/y").title == "X"
     assert client.list_items(limit=1).next_cursor
