@@ -15,6 +15,7 @@ RAY_ENVIRONMENT := \
 	RAY_SERVE_THROUGHPUT_OPTIMIZED=1 \
 	RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S=1 \
 	RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S=2 \
+	RAY_SERVE_HAPROXY_BINARY_PATH=$(CURDIR)/deployments/haproxy.py \
 	RAY_worker_niceness=0 \
 	OMP_NUM_THREADS=1 \
 	RAY_USAGE_STATS_ENABLED=0 \
@@ -60,6 +61,15 @@ check: $(STAMP)  ## format, lint, types, layers, spelling
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
+# Of its own, because it has nothing to do with what we run. Not part of `check`, which also works offline.
+$(VENV)/audit:
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet 'pip-audit>=2.10,<3'
+
+audit: $(VENV)/audit  ## look up known vulnerabilities of what constraints.txt names
+	@$</bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt || { \
+		echo 'not audited as a whole: a vulnerability is named above, or its index could not be asked from here'; exit 1; }
+
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -71,4 +81,4 @@ $(VENV)/bench: $(STAMP)
 bench: $(VENV)/bench  ## run the benchmarks; they write JSON and plots into benchmarks/results
 	$(BIN)/python -m benchmarks
 
-.PHONY: help install serve environment test reliability soak check format bench
+.PHONY: help install serve environment test reliability soak check audit format bench
