@@ -64,6 +64,12 @@ class Service:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(60)
 
+    @property
+    def session(self) -> Path:
+        """Folder of Ray's session."""
+        (found,) = Path("/tmp/ray").glob(f"session_*_{self._process.pid}")  # noqa: S108 (where Ray keeps it)
+        return found
+
     def wait_for(self, path: str) -> None:
         """Wait until a path answers 200."""
         self._wait(path)
