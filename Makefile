@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 FACTOR ?= 5
 MINUTES ?= 30
+# Tests of these keep to themselves and to no time limit; the others start servers or measure, and run one by one.
+TESTS_AT_ONCE := $(addprefix tests/,archive cli comparison core evaluation learning registry sources)
 
 # What makes Ray Serve fast and quiet; deployments/app.py says at start what is missing of the first five.
 # Authentication tokens are Ray's own default for a cluster that `serve run` starts.
@@ -43,7 +45,16 @@ environment:  ## print what `serve` sets for Ray
 	@echo $(RAY_ENVIRONMENT)
 
 test: $(STAMP)  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS_AT_ONCE)
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(TESTS_AT_ONCE))
+
+screens: $(STAMP)  ## take the screenshots of the console into docs/screens
+	RECOMMENDER_SCREENSHOTS=$(CURDIR)/docs/screens RECOMMENDER_BROWSER=required \
+		$(BIN)/python -m pytest tests/console -k "rolling_back or fits_its_screen"
+
+browser:  ## install Debian's chromium, which the tests of the console need, where it is missing (as root)
+	command -v chromium >/dev/null || \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-liberation; }
 
 reliability: $(STAMP)  ## break everything, at full length; writes docs/reliability.md
 	rm -f .reliability.jsonl
@@ -74,6 +85,9 @@ format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+openapi: $(STAMP)  ## write docs/openapi.json
+	$(BIN)/python -m deployments.openapi_file docs/openapi.json
+
 $(VENV)/bench: $(STAMP)
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --quiet --compile -c constraints.txt -e '.[dev,bench]'
 	touch $@
@@ -81,4 +95,12 @@ $(VENV)/bench: $(STAMP)
 bench: $(VENV)/bench  ## run the benchmarks; they write JSON and plots into benchmarks/results
 	$(BIN)/python -m benchmarks
 
-.PHONY: help install serve environment test reliability soak check audit format bench
+$(VENV)/docs: $(STAMP)
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --quiet --compile -c constraints.txt -e '.[dev,docs]'
+	touch $@
+
+# without it mkdocs-material says on every build that its next major version will differ
+docs: $(VENV)/docs  ## build the documentation into build/site, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+.PHONY: help install serve environment test screens browser reliability soak check audit format openapi bench docs

@@ -9,12 +9,14 @@ NAMES = (
     "approximate",
     "overhead",
     "whole",
+    "extras",
     "memory",
     "broadcast",
     "fresh_items",
     "fold_in",
     "incremental",
     "training",
+    "batch",
     "plots",
 )
 

@@ -70,6 +70,11 @@ class Service:
         (found,) = Path("/tmp/ray").glob(f"session_*_{self._process.pid}")  # noqa: S108 (where Ray keeps it)
         return found
 
+    @property
+    def pid(self) -> int:
+        """Process from which all others of the service descend."""
+        return self._process.pid
+
     def wait_for(self, path: str) -> None:
         """Wait until a path answers 200."""
         self._wait(path)

@@ -28,12 +28,12 @@ def snapshot_of(n_items: int) -> Snapshot:
     return replace(snapshot, seen=Rows(indptr, seen.ravel(), np.zeros(0, np.float32)))
 
 
-def put_versions(state: Path, n_items: int, n_versions: int) -> list[str]:
-    """Publish equal versions into the registry of a state folder; their names, oldest first.
+def put_versions(state: Path, n_items: int, n_versions: int, snapshot: Snapshot | None = None) -> list[str]:
+    """Publish equal versions into the registry of a state folder, `snapshot_of` when absent; their names, oldest first.
 
     They have no training state: nothing can go on from them.
     """
-    snapshot = snapshot_of(n_items)
+    snapshot = snapshot or snapshot_of(n_items)
     meta = {
         "log_offset": 0,
         "items_sequence": 0,

@@ -41,7 +41,7 @@ def build(args: AppArgs) -> serve.Application:
     model_store(models)  # starts beside the store, not after it
     store_url = embedded_store_url(state / "store") if args.redis_url == "embedded" else args.redis_url
     # Serve's decorator is untyped
-    predictor = Predictor.bind(models, store_url, args.explore)  # type: ignore[attr-defined]
+    predictor = Predictor.bind(models, store_url, args.explore, args.training.feedback())  # type: ignore[attr-defined]
     trainer = Trainer.bind(args, store_url)  # type: ignore[attr-defined]
     fetcher = FeatureFetcher.bind(store_url)  # type: ignore[attr-defined]
     return Ingress.bind(fetcher, predictor, trainer, models, store_url)  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from ray import serve
 from deployments import logs, metrics
 from deployments.calls import answering
 from deployments.messages import Fetched, pack
+from deployments.tallies import Counted
 from recommender.errors import StoreError
 from recommender.queries import UserState
 from recommender.stores import open_store
@@ -45,7 +46,11 @@ class FeatureFetcher:
         except StoreError as error:
             metrics.count(metrics.STORE_ERRORS, call="fetch")
             logger.warning("answering without stored features: %s", error)
-            return pack(Fetched([UserState() for _ in user_ids], 0, ["features"]))
+            return pack(Fetched([UserState() for _ in user_ids], 0, ["features"], 0))
         states = iter(found.users)
         known = [UserState() if user_id is None else next(states) for user_id in user_ids]
-        return pack(Fetched(known, found.items_sequence, []))
+        return pack(Fetched(known, found.items_sequence, [], found.last_offset))
+
+    async def counted(self) -> Counted:
+        """What this replica has counted."""
+        return metrics.counted()

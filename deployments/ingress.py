@@ -9,14 +9,15 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments import logs, openapi, problems
+from deployments import logs, metrics, openapi, problems
 from deployments.admission import Admission
 from deployments.edge import Edge
 from deployments.model_store import model_store
 from deployments.observed import Observed
-from deployments.routes import models, operating, recommending, writing
+from deployments.routes import console, models, operating, recommending, writing
 from deployments.routes.plain import PlainRecommendations
 from deployments.service import Service
+from deployments.tallies import Counted
 from recommender.stores import open_store
 
 
@@ -33,7 +34,7 @@ def build_api() -> FastAPI:
     problems.install(api)
     openapi.install(api)
     api.router.routes.append(PlainRecommendations())
-    for chapter in (recommending, writing, models, operating):
+    for chapter in (recommending, writing, models, operating, console):
         api.include_router(chapter.router)
     api.add_middleware(Edge)
     api.add_middleware(Observed)
@@ -67,3 +68,7 @@ class Ingress:
         logs.configure()
         store: Any = open_store(store_url)
         self.service = Service(fetcher, predictor, trainer, model_store(models), store)
+
+    async def counted(self) -> Counted:
+        """What this replica has counted."""
+        return metrics.counted()

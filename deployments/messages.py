@@ -19,6 +19,8 @@ class Fetched(msgspec.Struct, frozen=True, array_like=True):
     items_sequence: int
     """Newest change of the catalogue; a predictor that is behind catches up before it answers."""
     degraded: list[str]
+    last_offset: int
+    """Newest entry of the log."""
 
 
 _encoder = msgspec.msgpack.Encoder()

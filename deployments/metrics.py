@@ -8,7 +8,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
+from ray import serve
 from ray.serve import metrics
+
+from deployments.tallies import Counted, Tally
 
 QUICK_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 SLOW_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0)
@@ -54,21 +57,32 @@ STORE_ERRORS = Metric("counter", "recommender_store_errors", "Calls that the sto
 
 ALL = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
 
+TALLY = Tally()
+"""What this process counts, for `GET /v1/metrics`; Prometheus asks Ray, which has it of every process."""
+
 
 def count(metric: Metric, amount: int = 1, /, **labels: str) -> None:
     """Add to a counter; adding nothing does nothing."""
     if amount:
         _made(metric).inc(amount, labels)
+        TALLY.count(metric.name, amount, labels)
 
 
 def observe(metric: Metric, value: float, /, **labels: str) -> None:
     """Add a value to a histogram; it takes values above 0 only."""
     _made(metric).observe(max(value, 1e-9), labels)
+    TALLY.observe(metric.name, value, labels, metric.bounds)
 
 
 def show(metric: Metric, value: float, /, **labels: str) -> None:
     """Set a gauge."""
     _made(metric).set(value, labels)
+
+
+def counted() -> Counted:
+    """Counters and histograms of this replica."""
+    context = serve.get_replica_context()
+    return TALLY.counted(context.deployment, context.replica_tag)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import time
@@ -14,6 +15,8 @@ from deployments.problems import Problem
 from deployments.security import header
 
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+CLIENT_HAS_GONE = 499
+"""Status of a request whose client did not wait for the answer; nginx's number, which never goes out."""
 _KEY = "recommender.observed"
 
 
@@ -52,6 +55,9 @@ class Observed:
             else:
                 logs.about([given or secrets.token_hex(16)])
                 await self._app({**scope, _KEY: seen}, receive, watched)
+        except asyncio.CancelledError:
+            status = CLIENT_HAS_GONE
+            raise
         finally:
             _tell(seen.get("scope", {}), scope["method"], status, time.perf_counter() - begin)
 

@@ -34,7 +34,9 @@ class ProblemDetails(msgspec.Struct, rename={"kind": "type"}):
     errors: list[Fault] = []
 
 
-def documented(result: Any, *failures: int, status: int = 200, body: Any = None) -> dict[str, Any]:
+def documented(
+    result: Any, *failures: int, status: int = 200, body: Any = None, creates: bool = False
+) -> dict[str, Any]:
     """Arguments of a route that describe its body and its answers.
 
     Parameters
@@ -47,7 +49,10 @@ def documented(result: Any, *failures: int, status: int = 200, body: Any = None)
         Of success.
     body
         Type of the request's body.
+    creates
+        Whether success may also be 201.
     """
+    status = 204 if result is None else status
     statuses = [*failures, *ALWAYS, *((408, 413, 415) if body else ())]
     problem = {"application/problem+json": {"schema": _schema(ProblemDetails)}}
     responses: dict[int, Any] = {
@@ -56,14 +61,19 @@ def documented(result: Any, *failures: int, status: int = 200, body: Any = None)
     # a head of more than 16 KiB does not come further than the proxy, which answers in words of its own
     responses[400] = {**responses[400], "content": {**problem, "text/html": {"schema": {"type": "string"}}}}
     if result is None:
-        responses[204] = {"description": "Done"}
+        responses[status] = {"description": "Done"}
     else:
         content = {"application/json": {"schema": _schema(result)}}
         responses[status] = {"description": HTTPStatus(status).phrase, "content": content}
-        if body and status == 200:
+        if creates:
             responses[201] = {"description": "Created", "content": content}
     extra = {"requestBody": {"required": True, "content": {"application/json": {"schema": _schema(body)}}}}
-    return {"responses": responses, "openapi_extra": extra if body else {}, "response_model": None}
+    return {
+        "status_code": status,
+        "responses": responses,
+        "openapi_extra": extra if body else {},
+        "response_model": None,
+    }
 
 
 def install(app: FastAPI) -> None:

@@ -16,19 +16,25 @@ from deployments import logs, metrics
 from deployments.calls import answering
 from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries, unpack_rank_query
 from deployments.model_store import Published, model_store
+from deployments.tallies import Counted
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import catch_up
 from recommender.errors import NotFittedError, StoreError
+from recommender.feedback import Feedback
+from recommender.leaderboards import Leaderboards, Name
 from recommender.neighbours import items_like, users_like
 from recommender.queries import Recommendations
 from recommender.ranking import warm_up
 from recommender.recommending import Recommender
 from recommender.snapshot import Snapshot
 from recommender.stores import open_store
+from recommender.trail import Trail, follow
 
 logger = logging.getLogger("recommender.predictor")
 
 CATCH_UP_EVERY_S = 0.2
+FOLLOW_EVERY_S = 1.0
+"""What is asked for catches up by itself; this is so that there is never much to catch up with."""
 ASK_AGAIN_AFTER_S = 0.2
 
 
@@ -44,16 +50,21 @@ class Predictor:
         Where the store is; changes of the catalogue are read from there.
     explore
         Share of the positions for items that nobody has interacted with.
+    feedback
+        Which interactions count for an item.
     """
 
-    async def __init__(self, models: str, store_url: str, explore: float = 0.0) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, models: str, store_url: str, explore: float = 0.0, feedback: Feedback | None = None
+    ) -> None:
         logs.configure()
-        self._explore = explore
+        self._explore, self._feedback = explore, feedback
         self._models = model_store(models)
         self._store = open_store(store_url)
         self._recommender: Recommender | None = None
+        self._leaderboards: Leaderboards | None = None
         self._serving_since: float | None = None
-        self._catching_up = asyncio.Lock()
+        self._catching_up, self._following = asyncio.Lock(), asyncio.Lock()
         # the code is the same whatever the width: it is compiled while the first model is still being trained
         await asyncio.to_thread(warm_up, 1)
         # a new replica joins with a model, if there is one
@@ -61,6 +72,7 @@ class Predictor:
         self._tasks = [
             asyncio.create_task(self._follow_models()),
             asyncio.create_task(self._follow_catalogue()),
+            asyncio.create_task(self._follow_log()),
         ]
 
     @answering
@@ -86,6 +98,20 @@ class Predictor:
         return answer(recommender.popular(k, filters))
 
     @answering
+    async def find_items(self, text: str, k: int, fetched: bytes) -> bytes:
+        """JSON of items whose title or id fits a text."""
+        recommender, _ = await self._up_to(unpack_fetched(fetched))
+        return answer(recommender.find_items(text, k))
+
+    @answering
+    async def leaders(self, name: Name, window_s: int, k: int, filters: list[str], fetched: bytes) -> bytes:
+        """JSON of a leaderboard of a window."""
+        known = unpack_fetched(fetched)
+        await self._up_to(known)
+        leaderboards, degraded = await self._counted_up_to(known)
+        return answer(leaderboards.top(name, window_s, k, filters, degraded))
+
+    @answering
     async def similar_items(self, item_id: str, k: int, filters: list[str], fetched: bytes) -> bytes | None:
         """JSON of an item's neighbours; None where nothing is known of it."""
         recommender, _ = await self._up_to(unpack_fetched(fetched))
@@ -99,6 +125,10 @@ class Predictor:
         recommender, degraded = await self._up_to(known)
         found = await users_like(recommender, self._store, user_id, known.states[0], k, degraded)
         return None if found is None else answer(found)
+
+    async def counted(self) -> Counted:
+        """What this replica has counted."""
+        return metrics.counted()
 
     async def status(self) -> dict[str, Any]:
         """Who this is and what it serves."""
@@ -130,9 +160,27 @@ class Predictor:
                 return self._recommender, [*known.degraded, "catalogue"]
         return self._recommender, known.degraded
 
+    async def _counted_up_to(self, known: Fetched) -> tuple[Leaderboards, list[str]]:
+        """Leaderboards that have counted every interaction that the fetcher knew of."""
+        if self._leaderboards is None:
+            raise NotFittedError("no model serves yet; the first one is being trained")
+        degraded = bool(known.degraded)
+        if known.last_offset > self._leaderboards.trail.offset:
+            try:
+                await self._follow_trail(self._leaderboards.trail)
+            except StoreError as error:
+                metrics.count(metrics.STORE_ERRORS, call="read")
+                logger.warning("answering without the newest interactions: %s", error)
+                degraded = True
+        return self._leaderboards, ["interactions"] if degraded else []
+
     async def _catch_up(self, recommender: Recommender) -> None:
         async with self._catching_up:
             await catch_up(recommender.catalogue, self._store)
+
+    async def _follow_trail(self, trail: Trail) -> None:
+        async with self._following:
+            await follow(trail, self._store)
 
     async def _take(self, published: Published | None) -> None:
         if published is None:
@@ -147,6 +195,8 @@ class Predictor:
             metrics.show(metrics.MODEL_INFO, 0, model_version=self._recommender.version)
         # one assignment: a request in flight keeps the recommender it began with
         self._recommender, self._serving_since = recommender, time.time()
+        offset, trail = recommender.snapshot.log_offset, self._leaderboards and self._leaderboards.trail
+        self._leaderboards = Leaderboards(recommender, trail.behind(offset) if trail else Trail(offset, self._feedback))
         logger.info("serving model %s", published.version)
 
     async def _follow_models(self) -> None:
@@ -171,6 +221,16 @@ class Predictor:
                     metrics.count(metrics.STORE_ERRORS, call="item_changes")
                     logger.warning("cannot follow the catalogue: %s", error)
                     await asyncio.sleep(1)
+
+    async def _follow_log(self) -> None:
+        while True:
+            await asyncio.sleep(FOLLOW_EVERY_S)
+            if self._leaderboards is not None:
+                try:
+                    await self._follow_trail(self._leaderboards.trail)
+                except StoreError as error:
+                    metrics.count(metrics.STORE_ERRORS, call="read")
+                    logger.warning("cannot follow the log: %s", error)
 
 
 def _count(answers: Sequence[Recommendations], degraded: Sequence[str]) -> None:

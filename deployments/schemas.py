@@ -96,8 +96,10 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     features: FeatureMap | None = None
     recent: Annotated[list[Id], Meta(max_length=1000)] = []
     k: K = 10
-    exclude: Annotated[list[Id], Meta(max_length=10_000)] = []
-    candidates: Annotated[list[Id], Meta(max_length=10_000)] | None = None
+    exclude: Annotated[
+        list[Id], Meta(max_length=10_000, description="items never to return; by feature, filter with -name:value")
+    ] = []
+    candidates: Annotated[list[Id], Meta(max_length=10_000, description="rank only these")] | None = None
     filter: Annotated[list[FilterClause], Meta(max_length=100)] = []
     exclude_seen: bool = True
     explain: bool = False

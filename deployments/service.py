@@ -17,12 +17,14 @@ from deployments import logs, metrics
 from deployments.calls import call_idempotent
 from deployments.messages import pack
 from deployments.problems import Problem, unavailable
+from deployments.tallies import Counted, together
 from recommender.errors import StoreError
 from recommender.queries import Query, RankQuery
 from recommender.shown import Shown
 from recommender.stores.base import Appended, Interaction
 
 if TYPE_CHECKING:
+    from recommender.leaderboards import Name
     from recommender.learner import HistoryRow  # with it comes all of training
 
 logger = logging.getLogger("recommender.ingress")
@@ -111,6 +113,18 @@ class Service:
         popular: bytes = await call_idempotent(self._predictor.popular, k, filters, fetched)
         return popular
 
+    async def find_items(self, text: str, k: int) -> bytes:
+        """JSON of items whose title or id fits a text."""
+        fetched = await self._fetch([])
+        found: bytes = await call_idempotent(self._predictor.find_items, text, k, fetched)
+        return found
+
+    async def leaders(self, name: Name, window_s: int, k: int, filters: list[str]) -> bytes:
+        """JSON of a leaderboard of a window."""
+        fetched = await self._fetch([])
+        leaders: bytes = await call_idempotent(self._predictor.leaders, name, window_s, k, filters, fetched)
+        return leaders
+
     async def similar_items(self, item_id: str, k: int, filters: list[str]) -> bytes | None:
         """JSON of an item's neighbours; None where nothing is known of it."""
         fetched = await self._fetch([])
@@ -132,6 +146,11 @@ class Service:
         """Learned interactions of a user, newest first."""
         rows: list[HistoryRow] = await call_idempotent(self._trainer.history, user_id, after_offset)
         return rows
+
+    async def interactions(self, cursor: str | None, limit: int) -> bytes:
+        """JSON of a page of all interactions."""
+        page: bytes = await call_idempotent(self._trainer.interactions, cursor, limit)
+        return page
 
     async def versions(self) -> list[dict[str, Any]]:
         """Versions in the registry, newest first."""
@@ -158,10 +177,15 @@ class Service:
 
     async def replicas(self) -> list[dict[str, Any]]:
         """What each predictor serves."""
-        # by reference: by value, Ray would keep every broadcast's arguments for ever
-        asked = self._predictor.options(_by_reference=True).broadcast("status")
-        answers = await asked.results_async(timeout_s=STATUS_TIMEOUT_S, return_exceptions=True)
-        return [answer for answer in answers if isinstance(answer, dict)]
+        return [answer for answer in await _ask_all(self._predictor, "status") if isinstance(answer, dict)]
+
+    async def counted(self) -> Counted:
+        """What every replica on the way of a request has counted; one that does not answer in time is left out."""
+        context = serve.get_replica_context()
+        own = serve.get_deployment_handle(context.deployment, context.app_name)
+        handles = (own, self._fetcher, self._predictor)
+        answers = await asyncio.gather(*(_ask_all(handle, "counted") for handle in handles))
+        return together(answer for each in answers for answer in each if isinstance(answer, Counted))
 
     async def status(self) -> dict[str, Any]:
         """Health of each part, as far as it answers."""
@@ -189,6 +213,14 @@ class Service:
     async def _fetch(self, user_ids: list[str | None]) -> bytes:
         fetched: bytes = await call_idempotent(self._fetcher.fetch_many, user_ids)
         return fetched
+
+
+async def _ask_all(handle: DeploymentHandle, method: str) -> list[Any]:
+    """What each replica answers, or the error in its place."""
+    # by reference: by value, Ray would keep every broadcast's arguments for ever
+    asked = handle.options(_by_reference=True).broadcast(method)
+    answers: list[Any] = await asked.results_async(timeout_s=STATUS_TIMEOUT_S, return_exceptions=True)
+    return answers
 
 
 async def _or_error(awaited: Any) -> Any:

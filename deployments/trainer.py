@@ -15,6 +15,7 @@ from deployments import logs, metrics
 from deployments.args import AppArgs
 from deployments.calls import answering
 from deployments.freshness import tell_freshness
+from deployments.messages import answer
 from deployments.model_store import model_store
 from recommender import files, poisoned
 from recommender.archive import Archive
@@ -87,6 +88,11 @@ class Trainer:
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
         """Learned interactions of a user with an offset above `after_offset`, newest first."""
         return await self._learner.history(user_id, after_offset)
+
+    @answering
+    async def interactions(self, cursor: str | None, limit: int) -> bytes:
+        """JSON of a page of all interactions."""
+        return answer(await self._learner.interactions(cursor, limit))
 
     def check_health(self) -> None:
         """Serve asks this; without its watch nothing would be learned."""

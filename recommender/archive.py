@@ -123,6 +123,41 @@ class Archive:
         """
         return _frame(self._rows_of_user(segment, user_id) for segment in segments)
 
+    def read_from(
+        self, segment: Segment, offsets: tuple[int, int], user_id: str, skip: int, limit: int
+    ) -> pd.DataFrame:
+        """Rows of a segment by user, each user's by rising offset; only the row groups that are needed are read.
+
+        Parameters
+        ----------
+        segment
+            Where from.
+        offsets
+            Only those behind the first and up to the second.
+        user_id, skip
+            Begin at this user, or the next there is, and pass over so many rows of this one.
+        limit
+            Rows, at most.
+
+        Raises
+        ------
+        CorruptArtifactError
+            The segment is missing or not what was written.
+        """
+        found: list[pa.Table] = []
+        with _refusing(segment), pq.ParquetFile(self._checked(segment), page_checksum_verification=True) as file:
+            for group in _groups_from(file.metadata, user_id):
+                rows = _plain(file.read_row_group(group))
+                wanted = pc.and_(pc.greater(rows["offset"], offsets[0]), pc.less_equal(rows["offset"], offsets[1]))
+                rows = rows.filter(pc.and_(wanted, pc.greater_equal(rows["user_id"], user_id)))
+                passed = min(skip, pc.sum(pc.equal(rows["user_id"], user_id)).as_py() or 0)
+                skip -= passed
+                found.append(rows.slice(passed, limit))
+                limit -= len(found[-1])
+                if not limit:
+                    break
+        return pa.concat_tables([STORED.empty_table(), *found]).drop_columns("position").to_pandas()
+
     def erase(self, segments: Sequence[Segment], users: Mapping[str, int]) -> list[Segment]:
         """Segments without the rows of deleted users; the old files stay until `prune`.
 
@@ -196,13 +231,17 @@ class Archive:
             return _plain(pq.read_table(pa.BufferReader(content)))
 
     def _rows_of_user(self, segment: Segment, user_id: str) -> pa.Table:
-        path = self._folder / segment.name
         with _refusing(segment):
-            if path.stat().st_size != segment.bytes:
-                raise CorruptArtifactError(f"archive segment {segment.name} is not as long as it was written")
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            with pq.ParquetFile(self._checked(segment), page_checksum_verification=True) as file:
                 rows = _plain(file.read_row_groups(_groups_with(file.metadata, user_id)))
             return rows.filter(pc.equal(rows["user_id"], user_id))
+
+    def _checked(self, segment: Segment) -> Path:
+        """Path of a segment that is as long as it was written."""
+        path = self._folder / segment.name
+        if path.stat().st_size != segment.bytes:
+            raise CorruptArtifactError(f"archive segment {segment.name} is not as long as it was written")
+        return path
 
 
 class _Hashing:
@@ -304,6 +343,13 @@ def _groups_with(metadata: Any, user_id: str) -> list[int]:
     column = STORED.names.index("user_id")
     groups = ((index, metadata.row_group(index).column(column)) for index in range(metadata.num_row_groups))
     return [index for index, chunk in groups if _may_hold(chunk.statistics, user_id)]
+
+
+def _groups_from(metadata: Any, user_id: str) -> list[int]:
+    """Row groups whose last user is not before `user_id`."""
+    column = STORED.names.index("user_id")
+    groups = ((index, metadata.row_group(index).column(column).statistics) for index in range(metadata.num_row_groups))
+    return [index for index, found in groups if found is None or not found.has_min_max or found.max >= user_id]
 
 
 def _may_hold(statistics: Any, user_id: str) -> bool:

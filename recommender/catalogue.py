@@ -241,6 +241,10 @@ class Catalogue:
         found = [vector for vector in vectors if vector is not None]
         return np.stack(found) if found else np.zeros((0, self.snapshot.no_components), np.float32)
 
+    def represented(self, item_ids: Sequence[str]) -> list[str]:
+        """Those of `item_ids` that `representations` has a vector of."""
+        return [item_id for item_id in item_ids if self._vector(item_id) is not None]
+
     def _read_headings(self, rows: Sequence[int]) -> Iterator[tuple[str, str | None, int]]:
         snapshot = self.snapshot
         titles = [title or None for title in snapshot.titles.take(rows)]

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from recommender.boosts import Boosts, added
 from recommender.catalogue import Catalogue
-from recommender.filters import Filter
 from recommender.ids import UNKNOWN
 from recommender.index import nearest_rows
 from recommender.ranking import EVERYTHING, Best, Users, best_rows, merged
@@ -150,7 +149,7 @@ def _fresh_part(catalogue: Catalogue, filters: Sequence[str], candidates: Sequen
     fresh = catalogue.fresh
     rows = np.arange(fresh.n) if candidates is None else _positions(catalogue, candidates)
     if filters:
-        kept = Filter.parse(filters).among(fresh.n, fresh.having)
+        kept = catalogue.filters.kept(filters).filter.among(fresh.n, fresh.having)
         rows = np.intersect1d(rows, np.fromiter(kept, np.int64, len(kept)))
     rows = rows[np.argsort(fresh.places[rows])]
     return _Part(~fresh.live, rows.astype(np.int32))

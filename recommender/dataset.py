@@ -17,6 +17,8 @@ from recommender.queries import FeatureValue
 COLUMNS = ("user_id", "item_id", "weight", "timestamp")
 TITLE = "title"
 """The column that is shown and never a feature."""
+AVAILABLE = "available"
+"""The column of items that says whether they may be recommended; never a feature of theirs."""
 MAX_ID_BYTES = 256
 
 
@@ -28,10 +30,11 @@ class Dataset:
     ----------
     interactions
         ``user_id``, ``item_id`` (str), ``weight`` (float32, finite, above 0) and ``timestamp`` (float64,
-        seconds since the epoch; the row number where the source has none), in the order of the source.
+        seconds since the epoch; the row number where the source has none), in the order of the source. Perhaps
+        ``event``, which may be missing in a row.
     users, items
-        Indexed by id; every column is a feature, but for ``title``. A cell is a string, a boolean, a
-        finite number, a list of strings, or missing (None, NaN).
+        Indexed by id; every column is a feature, but for ``title`` and, of items, ``available``. A cell is a
+        string, a boolean, a finite number, a list of strings, or missing (None, NaN).
 
     Raises
     ------
@@ -88,14 +91,22 @@ def plainly_ids(values: Sequence[Any]) -> bool:
 
 
 def feature_records(frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, FeatureValue]]]:
-    """Id and features of each row, as plain Python values, without what is missing and without title."""
-    columns = {str(name): plain_values(frame[name]) for name in frame.columns if name != TITLE}
+    """Id and features of each row, as plain Python values, without what is missing and what is no feature."""
+    own = (TITLE, AVAILABLE) if frame.index.name == "item_id" else (TITLE,)
+    columns = {str(name): plain_values(frame[name]) for name in frame.columns if name not in own}
     names = list(columns)
     if not names:
         yield from ((an_id, {}) for an_id in frame.index.tolist())
         return
     for an_id, row in zip(frame.index.tolist(), zip(*columns.values(), strict=True), strict=True):
         yield an_id, {name: value for name, value in zip(names, row, strict=True) if value is not None}
+
+
+def withdrawn(items: pd.DataFrame) -> frozenset[str]:
+    """Items that are not available."""
+    if AVAILABLE not in items:
+        return frozenset()
+    return frozenset(items.index[[value is False for value in plain_values(items[AVAILABLE])]])
 
 
 def plain_values(column: pd.Series[Any]) -> list[Any]:

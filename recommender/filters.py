@@ -81,6 +81,8 @@ class Kept(NamedTuple):
     """Shape (n_items,)."""
     listed: NDArray[np.int32] | None
     """The same, rising, where they are few; None where they are many."""
+    filter: Filter
+    """What lets them through."""
 
 
 class FilterCache:
@@ -106,14 +108,15 @@ class FilterCache:
         key = frozenset(clauses)
         found = self._kept.get(key)
         if found is None:
-            found = self._kept[key] = _kept(Filter.parse(clauses).rows(self._snapshot))
+            wanted = Filter.parse(clauses)
+            found = self._kept[key] = _kept(wanted, wanted.rows(self._snapshot))
         return found
 
 
-def _kept(rows: NDArray[np.bool_]) -> Kept:
+def _kept(wanted: Filter, rows: NDArray[np.bool_]) -> Kept:
     rows.flags.writeable = False  # many requests share it
     few = np.count_nonzero(rows) < LISTED_BELOW * len(rows)
-    return Kept(rows, np.flatnonzero(rows).astype(np.int32) if few else None)
+    return Kept(rows, np.flatnonzero(rows).astype(np.int32) if few else None, wanted)
 
 
 def _size(kept: Kept) -> int:

@@ -84,14 +84,29 @@ def fold_in(weights: NDArray[np.float32], representations: NDArray[np.float32]) 
 
     Returns
     -------
-    float32 of shape (d + n,). History components are not mapped: they are summed, and divided by sqrt(k).
+    float32 of shape (d + n,). The n history components are those of the mean user, whatever the items: see
+    `recommender.history_components`.
     """
     newest = representations[-LONGEST:]
     d = mapped_width(weights)
     mean = _shares(len(newest)) @ newest[:, :d]
     folded: NDArray[np.float32] = _inputs(mean[None, :], len(newest))[0] @ weights
-    folded[d:] += newest[:, d:].sum(axis=0) / np.sqrt(np.float32(len(newest)))
     return folded
+
+
+def fold_in_parts(weights: NDArray[np.float32], representations: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What each of some items adds to `fold_in` of them, float32 of shape (k, d + n); nothing, one too old to count.
+
+    With what an empty history has, the same for everyone who has so many items, they add up to it.
+    """
+    newest = representations[-LONGEST:]
+    parts, d = np.zeros_like(representations), mapped_width(weights)
+    if not len(newest):
+        return parts
+    scale = 1 / np.sqrt(np.float32(len(newest)))
+    mapped = weights[1 : d + 1] + scale * weights[d + 2 :]  # of m and of s m in the inputs
+    parts[-LONGEST:] = (_shares(len(newest))[:, None] * newest[:, :d]) @ mapped
+    return parts
 
 
 def mapped_width(weights: NDArray[np.float32]) -> int:
@@ -100,7 +115,7 @@ def mapped_width(weights: NDArray[np.float32]) -> int:
 
 
 def with_history_components(weights: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Map that also takes history components, and has them less their mean over the users."""
+    """Map that also gives history components: those of the mean user, ``-mean`` where rows have theirs less it."""
     more = np.zeros((len(weights), len(mean)), np.float32)
     more[0] = -mean
     return np.concatenate([weights, more], axis=1)
@@ -132,10 +147,7 @@ def fold_in_rows(
     d, counts = mapped_width(weights), np.maximum(lengths, 1)[:, None]
     sums = chosen @ representations[:, :d]
     means = sums / np.maximum(np.asarray(chosen.sum(axis=1)), np.finfo(np.float32).tiny)
-    folded: NDArray[np.float32] = (_inputs(means, counts) @ weights).astype(np.float32, copy=False)
-    chosen.data[:] = 1
-    folded[:, d:] += (chosen @ representations[:, d:]) / np.sqrt(counts).astype(np.float32)
-    return folded
+    return (_inputs(means, counts) @ weights).astype(np.float32, copy=False)
 
 
 def history_share(n_learned: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -7,15 +7,17 @@ what is new and forgets little, at a cost that depends on how much is new. ``ben
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from recommender.activity import activity_of, together
 from recommender.errors import TrainingError
 from recommender.features import Features, FeatureSpace
 from recommender.feedback import disliked, joining, liking, loss_weights
@@ -138,7 +140,10 @@ def train_increment(
             return Trained(model, snapshot, verdict, metrics)
     progress("fitting")
     snapshot = step.learn(newer if n_judging else news.interactions, {**meta, "metrics": metrics})
-    snapshot = snapshot and indexed(model, snapshot, approximate_above, serving.index)
+    if snapshot:
+        news_of_items = activity_of(model.items.ids, news.interactions, time.time())
+        activity = together(serving.activity, news_of_items)
+        snapshot = replace(indexed(model, snapshot, approximate_above, serving.index), activity=activity)
     return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics)
 
 

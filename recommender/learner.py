@@ -11,15 +11,17 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import msgspec
 import pandas as pd
 
+from recommender import interaction_pages
 from recommender.archive import Archive, Segment
 from recommender.catalogue_copy import CatalogueCopy
 from recommender.consuming import NOTHING, Consumed, consume
-from recommender.dataset import Dataset, feature_records
+from recommender.dataset import Dataset, feature_records, withdrawn
 from recommender.feedback import Feedback
 from recommender.gate import Verdict
 from recommender.ids import UNKNOWN
 from recommender.incremental import IncrementSettings, News, train_increment
 from recommender.indexing import APPROXIMATE_ABOVE
+from recommender.interaction_pages import InteractionPage
 from recommender.model import LFMRecommender
 from recommender.model_state import model_from_arrays, model_to_arrays, model_to_meta
 from recommender.registry import Artifact, Registry, VersionInfo
@@ -168,7 +170,7 @@ class Learner:
             await self._store.put_users(page)
         for items in _pages(_items(dataset, now)):
             await self._store.put_items(items)
-        rows = dataset.interactions.assign(offset=0, event=None)
+        rows = dataset.interactions.assign(offset=0)
         segment = await asyncio.to_thread(self._archive.append, rows, first_offset=0, last_offset=0)
         return await self._learn_full([segment], NOTHING, None, progress)
 
@@ -217,6 +219,13 @@ class Learner:
             )
             for row in newest_first.itertuples()
         ]
+
+    async def interactions(self, cursor: str | None, limit: int) -> InteractionPage:
+        """A page of all interactions, learned or waiting; see `recommender.interaction_pages`."""
+        base = await asyncio.to_thread(self.base)
+        learned = interaction_pages.Learned(_segments(base), int(base.meta["log_offset"]) if base else -1)
+        place = interaction_pages.Place.parse(cursor)
+        return await interaction_pages.page_of(learned, self._archive, self._store, place, limit)
 
     async def _archived(self, base: VersionInfo | None, consumed: Consumed) -> list[Segment]:
         """Segments with what was consumed, without what was deleted."""
@@ -388,9 +397,10 @@ def _artifact(trained: Trained, meta: Mapping[str, Any]) -> Artifact:
 
 def _items(dataset: Dataset, now: float) -> Iterable[Item]:
     titles = dataset.items["title"] if "title" in dataset.items else pd.Series(dtype=str)
+    unavailable = withdrawn(dataset.items)
     for item_id, features in feature_records(dataset.items):
         title = titles.get(item_id)
-        yield Item(item_id, title if isinstance(title, str) else None, features, True, now)
+        yield Item(item_id, title if isinstance(title, str) else None, features, item_id not in unavailable, now)
 
 
 def _pages(records: Iterable[T]) -> Iterable[list[T]]:

@@ -70,6 +70,8 @@ class ScoredItem(msgspec.Struct, frozen=True):
     explanation: list[Contribution] | msgspec.UnsetType = msgspec.UNSET
     explored: bool | msgspec.UnsetType = msgspec.UNSET
     """True for a newcomer that is there to be found, whatever its score."""
+    because: str | msgspec.UnsetType = msgspec.UNSET
+    """The explanation in words: the interaction and the feature that add most to the score."""
 
 
 class Recommendations(msgspec.Struct, frozen=True):
@@ -109,7 +111,10 @@ class Ranking(msgspec.Struct, frozen=True):
 
 
 class PopularItem(msgspec.Struct, frozen=True):
-    """An item of the baseline."""
+    """An item of a leaderboard.
+
+    `score` is the weight of all its interactions; of a window their number; of what is trending, how surely it rises.
+    """
 
     item_id: str
     score: float
@@ -128,6 +133,20 @@ class Latest(msgspec.Struct, frozen=True):
     """Items that were put last, newest first."""
 
     items: list[LatestItem]
+
+
+class FoundItem(msgspec.Struct, frozen=True):
+    """An item whose title or id fits what was typed."""
+
+    item_id: str
+    title: str | None
+
+
+class FoundItems(msgspec.Struct, frozen=True):
+    """Items that were searched for, the most fitting first."""
+
+    items: list[FoundItem]
+    model_version: str
 
 
 class SimilarItem(msgspec.Struct, frozen=True):
@@ -163,7 +182,9 @@ class SimilarUsers(msgspec.Struct, frozen=True):
 
 
 class Popular(msgspec.Struct, frozen=True):
-    """The baseline, best first."""
+    """A leaderboard, best first; the baseline is one."""
 
     items: list[PopularItem]
     model_version: str
+    degraded: list[str]
+    """``interactions``, where those of the last moment may be missing."""

@@ -6,6 +6,7 @@ import random
 import secrets
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -13,17 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
-from recommender.boosts import Boosts
 from recommender.catalogue import Catalogue, CatalogueItem
 from recommender.choosing import Chosen, Wish, choose, choose_by
 from recommender.diversity import diversified, pool_size
+from recommender.explaining import Asking, explained
 from recommender.exploring import explore
 from recommender.features import Encoded
+from recommender.finding import Finder
 from recommender.paging import cursor_of
 from recommender.popularity import promised_popularity
 from recommender.queries import (
     Contribution,
     FeatureMap,
+    FoundItem,
+    FoundItems,
     Popular,
     PopularItem,
     Query,
@@ -51,6 +55,8 @@ class Person(NamedTuple):
     """A user as one query sees them."""
 
     vector: UserVector
+    row: int
+    """Of a known user, -1 for anyone else."""
     seen: NDArray[np.int32]
     """Rows of the snapshot."""
     recent: Sequence[str]
@@ -117,6 +123,10 @@ class Recommender:
             for query, person, own in zip(queries, people, chosen, strict=True)
         ]
 
+    def wish(self, query: Query, state: UserState) -> Wish:
+        """What a query asks of the catalogue."""
+        return _wish(query, self._person(query, state))
+
     def score_many(self, queries: Sequence[Query], states: Sequence[UserState]) -> NDArray[np.float32]:
         """Scores of the whole catalogue, nothing masked, float32 of shape (n_queries, n_items)."""
         people = [self._person(query, state) for query, state in zip(queries, states, strict=True)]
@@ -158,8 +168,24 @@ class Recommender:
     def popular(self, k: int, filters: Sequence[str] = ()) -> Popular:
         """What everyone gets, best first."""
         [chosen] = choose(self.catalogue, [Wish(NOBODY, k, filters=tuple(filters))])
-        headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
-        return Popular([PopularItem(item_id, score, title) for (item_id, title, _), score in headings], self.version)
+        return self._board(chosen)
+
+    def listed(
+        self,
+        scores: NDArray[np.float32],
+        fresh_scores: NDArray[np.float32],
+        k: int,
+        filters: Sequence[str] = (),
+        degraded: Sequence[str] = (),
+    ) -> Popular:
+        """Best by scores made elsewhere, one a row of the snapshot and one a fresh row; never one of -inf."""
+        wish = Wish(NOBODY, k, filters=tuple(filters))
+        return self._board(choose_by(self.catalogue, wish, scores, fresh_scores), degraded)
+
+    def find_items(self, text: str, k: int) -> FoundItems:
+        """Items whose title or id fits `text`, the most fitting first, as `Finder.find` has it."""
+        headings = self.catalogue.headings(self._finder.find(text, k))
+        return FoundItems([FoundItem(item_id, title) for item_id, title, _ in headings], self.version)
 
     def similar_items(self, item_id: str, k: int, filters: Sequence[str] = ()) -> SimilarItems | None:
         """Items whose representations have the largest cosine with that of an item, which is not among them.
@@ -202,6 +228,15 @@ class Recommender:
         found = [SimilarUser(*each) for each in zip(ids, _short_all(best.scores), strict=True)]
         return SimilarUsers(user_id, found, self.version, [])
 
+    def _board(self, chosen: Chosen, degraded: Sequence[str] = ()) -> Popular:
+        headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
+        items = [PopularItem(item_id, score, title) for (item_id, title, _), score in headings]
+        return Popular(items, self.version, list(degraded))
+
+    @cached_property
+    def _finder(self) -> Finder:
+        return Finder(self.catalogue)
+
     @cached_property
     def _learned_users(self) -> LearnedUsers:
         return LearnedUsers(self.snapshot)
@@ -225,7 +260,7 @@ class Recommender:
         fresh = [item_id for item_id, offset in state.recent if offset > snapshot.log_offset]
         recent = [*fresh, *query.recent]
         vectors = self.catalogue.representations(recent)
-        return Person(snapshot.user_vector(index, encoded, vectors), seen, recent, encoded.ignored)
+        return Person(snapshot.user_vector(index, encoded, vectors), index, seen, recent, encoded.ignored)
 
     def _scores(self, users: Sequence[UserVector]) -> NDArray[np.float32]:
         """Scores of the snapshot's rows, then of the fresh ones, shape (n_users, n_items)."""
@@ -249,7 +284,7 @@ class Recommender:
     def _answer(self, query: Query, person: Person, chosen: Chosen, degraded: Sequence[str]) -> Recommendations:
         user = person.vector
         nothing = user.strategy == "popular" and query.fallback == "none"
-        items = self._listed(query, user, chosen)
+        items = self._listed(query, person, chosen)
         return Recommendations(
             query.user_id,
             "none" if nothing else user.strategy,
@@ -262,8 +297,8 @@ class Recommender:
             cursor_of([*query.shown, *(item.item_id for item in items)]) if len(items) == query.k else None,
         )
 
-    def _listed(self, query: Query, user: UserVector, chosen: Chosen) -> list[ScoredItem]:
-        numerals = [cases.numeral(user.case_row, block) for block in range(4)]
+    def _listed(self, query: Query, person: Person, chosen: Chosen) -> list[ScoredItem]:
+        numerals = [cases.numeral(person.vector.case_row, block) for block in range(4)]
         headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
         items = [ScoredItem(item_id, score, numerals[block], title) for (item_id, title, block), score in headings]
         if chosen.explored:
@@ -273,30 +308,19 @@ class Recommender:
             ]
         if not query.explain:
             return items
+        return self._explained(items, query, person, chosen)
+
+    def _explained(self, items: Sequence[ScoredItem], query: Query, person: Person, chosen: Chosen) -> list[ScoredItem]:
+        asking = Asking(person.vector, person.row, person.recent)
+        why = explained(self.catalogue, asking, chosen, query.boost)
+        parts = [part for each in why for part in each.parts]
+        contributions = map(Contribution, [name for name, _ in parts], _short_all([amount for _, amount in parts]))
         return [
-            msgspec.structs.replace(item, explanation=why)
-            for item, why in zip(items, self._explanations(user, chosen, query.boost), strict=True)
+            msgspec.structs.replace(
+                item, explanation=list(islice(contributions, len(each.parts))), because=each.because
+            )
+            for item, each in zip(items, why, strict=True)
         ]
-
-    def _explanations(self, user: UserVector, chosen: Chosen, boosts: Boosts) -> list[list[Contribution]]:
-        boosted = [self._boosted(position, boosts) for position in chosen.positions]
-        scores = [
-            score - sum(amount for _, amount in own) for score, own in zip(chosen.scores.tolist(), boosted, strict=True)
-        ]
-        if user.strategy == "popular":
-            explained = [[("popularity", score)] for score in scores]
-        else:
-            features = [self.catalogue.features(position) for position in chosen.positions]
-            blocks = [block for _, _, block in self.catalogue.headings(chosen.positions)]
-            known = np.isin(blocks, (cases.KNOWN_WITH_FEATURES, cases.KNOWN_ALONE))
-            explained = self.snapshot.explain(user, features, scores, known)
-        whole = [[*own, *parts] for own, parts in zip(boosted, explained, strict=True)]
-        amounts = iter(_short_all([amount for parts in whole for _, amount in parts]))
-        return [[Contribution(name, next(amounts)) for name, _ in parts] for parts in whole]
-
-    def _boosted(self, position: int, boosts: Boosts) -> list[tuple[str, float]]:
-        """What boosts add to the score of an item."""
-        return [(f"boost {token}", amount) for token, amount in boosts if self.catalogue.has(position, token)]
 
     def _score_one(self, user: UserVector, item_id: str, features: FeatureMap | None) -> tuple[CatalogueItem, float]:
         snapshot = self.snapshot

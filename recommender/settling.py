@@ -39,7 +39,7 @@ class Settling:
     """
 
     history_components: int = 32
-    history_weight: float = 0.5
+    history_weight: float = 0.3
     newcomer_quantile: float = 0.9
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
+from recommender.activity import NO_ACTIVITY, Activity
 from recommender.features import Encoded, FeatureSpace
 from recommender.foldin import fold_in, recent_share
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
@@ -120,6 +122,8 @@ class Snapshot:
     meta: Mapping[str, Any]
     index: Index | None = None
     """Of `items`, where the catalogue is large."""
+    activity: Activity = NO_ACTIVITY
+    """When items were interacted with; a version from before this has none."""
     user_rows: Rows = NOBODYS
     """Features of the users, as they were at the training; a version from before this has none."""
 
@@ -153,6 +157,13 @@ class Snapshot:
         """Items that a user had interacted with when the snapshot was trained."""
         index = UNKNOWN if user_id is None else self.user_ids.index_of(user_id)
         return np.zeros(0, np.int32) if index == UNKNOWN else self.seen.row(index)
+
+    def liked_items(self, user_index: int) -> NDArray[np.int32]:
+        """Of a known user the rows of `liked`, by time; of anyone else none."""
+        if user_index == UNKNOWN:
+            return np.zeros(0, np.int32)
+        seen, disliked = self.seen.row(user_index), self.disliked.row(user_index)
+        return seen[~np.isin(seen, disliked)] if len(disliked) else seen
 
     def user_vector(self, user_index: int, features: Encoded, recent: NDArray[np.float32]) -> UserVector:
         """Representation of a user by what is known.
@@ -244,21 +255,24 @@ class Snapshot:
         if not items:
             return []
         columns = np.concatenate([item.columns for item in items])
-        lengths = [len(item.columns) for item in items]
+        each = np.arange(len(items))
+        owners = np.repeat(each, [len(item.columns) for item in items])
         # embeddings are multiplied once a feature, however many of the items have it
         distinct, places = np.unique(columns, return_inverse=True)
         tables = self.newcomer_features, self.item_features
         worth = np.stack([table.vectors[distinct] @ user.vector + table.biases[distinct] for table in tables])
-        sides = np.repeat(np.asarray(known, np.int64), lengths)
-        amounts = (np.concatenate([item.weights for item in items]) * worth[sides, places]).tolist()
-        names = self.item_space.names.ids_of(distinct.tolist())
-        labels = [names[place] for place in places.tolist()]
-        explained, start = [], 0
-        for length, score, is_known in zip(lengths, scores, known, strict=True):
-            own = slice(start, start + length)
-            explained.append(_explained(labels[own], amounts[own], user.bias, score, known=bool(is_known)))
-            start += length
-        return explained
+        sides = np.asarray(known, np.int64)
+        amounts = (np.concatenate([item.weights for item in items]) * worth[sides[owners], places]).astype(np.float64)
+        rest = _rest(owners, amounts, np.asarray(scores, np.float64), user.bias)
+        names = [*self.item_space.names.ids_of(distinct.tolist()), "user_bias", "new_item", "item_id"]
+        labels = np.concatenate([places, np.full(len(each), len(distinct)), len(distinct) + 1 + sides])
+        amounts = np.concatenate([amounts, np.full(len(each), user.bias), rest])
+        owners = np.concatenate([owners, each, each])
+        order = np.lexsort((-np.abs(amounts), owners))
+        order = order[amounts[order] != 0]
+        parts = list(zip([names[label] for label in labels[order].tolist()], amounts[order].tolist(), strict=True))
+        ends = np.searchsorted(owners[order], [*each, len(each)]).tolist()
+        return [parts[start:end] for start, end in pairwise(ends)]
 
     @staticmethod
     def _summed(table: Table, features: Encoded) -> tuple[NDArray[np.float32], float]:
@@ -278,7 +292,7 @@ class Snapshot:
             arrays |= with_prefix(name, getattr(self, name).to_arrays())
         for name in _SPACES:
             arrays |= with_prefix(name, getattr(self, name).names.to_arrays())
-        for name in (*_TABLES, *_ROWS, "user_rows"):
+        for name in (*_TABLES, *_ROWS, "activity", "user_rows"):
             arrays |= with_prefix(name, getattr(self, name)._asdict())
         arrays |= self.index.to_arrays() if self.index else {}
         return arrays | with_prefix("titles", self.titles.to_arrays())
@@ -303,20 +317,23 @@ class Snapshot:
             parts[name] = Rows(**without_prefix(name, arrays))  # type: ignore[arg-type]
         if rows := without_prefix("user_rows", arrays):
             parts["user_rows"] = Rows(**rows)  # type: ignore[arg-type]
+        if activity := without_prefix("activity", arrays):
+            parts["activity"] = Activity(**activity)  # type: ignore[arg-type]
         parts["titles"] = TextTable.from_arrays(without_prefix("titles", arrays))
         parts["index"] = Index.from_arrays(arrays, meta)
         n_known, n_trained = arrays["counts"].tolist()
         return cls(**parts, n_known_items=n_known, n_trained_items=n_trained, meta=meta)
 
 
-def _explained(
-    names: list[str], amounts: list[float], user_bias: float, score: float, *, known: bool
-) -> list[tuple[str, float]]:
-    parts = [*zip(names, amounts, strict=True), ("user_bias", user_bias)]
-    rest = score - sum(amounts) - user_bias
-    if abs(rest) > _ROUNDING * (abs(score) + sum(map(abs, amounts)) + abs(user_bias)):
-        parts.append(("item_id" if known else "new_item", rest))
-    return sorted((part for part in parts if part[1]), key=lambda part: -abs(part[1]))
+def _rest(
+    owners: NDArray[np.int64], amounts: NDArray[np.float64], scores: NDArray[np.float64], user_bias: float
+) -> NDArray[np.float64]:
+    """What of each score neither features nor the user's bias account for; 0 where that is only rounding."""
+    n = len(scores)
+    rest = scores - np.bincount(owners, amounts, n) - user_bias
+    sizes = np.abs(scores) + np.bincount(owners, np.abs(amounts), n) + abs(user_bias)
+    found: NDArray[np.float64] = np.where(np.abs(rest) > _ROUNDING * sizes, rest, 0.0)
+    return found
 
 
 def with_last(features: Table) -> Table:

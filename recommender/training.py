@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
+from recommender.activity import activity_of
 from recommender.errors import TrainingError
 from recommender.evaluation import global_time_split
 from recommender.features import Features, FeatureSpace
@@ -168,7 +170,9 @@ def train_full(
     progress("fitting")
     about = {**meta, "trained_on": data.trained_on(), "metrics": metrics}
     model, snapshot = fit(data, settings, about)
-    snapshot = snapshot and indexed(model, snapshot, approximate_above)
+    if snapshot:
+        activity = activity_of(model.items.ids, data.interactions, time.time())
+        snapshot = replace(indexed(model, snapshot, approximate_above), activity=activity)
     return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics)
 
 

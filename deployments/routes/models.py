@@ -40,6 +40,23 @@ class Training(msgspec.Struct):
     mode: str
 
 
+class Status(msgspec.Struct):
+    """How everything does; what a part that is down would have said is null or empty."""
+
+    model_version: str | None
+    pinned: bool
+    """Whether a version was chosen by hand, so that newer ones do not take over."""
+    replicas: list[dict[str, Any]]
+    """Predictors, and which version each serves."""
+    interactions_waiting: int | None
+    seconds_since_newest_learned: float | None
+    training: str | None
+    last_training: dict[str, Any] | None
+    health: dict[str, str]
+    """By part ``ok``, or what is wrong."""
+    store: dict[str, Any] | None
+
+
 @router.get("/v1/models", **documented(Models))
 async def list_models() -> Response:
     """Versions of the model, newest first."""
@@ -66,7 +83,7 @@ async def activate(request: Request) -> Response:
     return answer(await current().activate((await read(request, _active)).version))
 
 
-@router.get("/v1/status", **documented(dict[str, Any]))
+@router.get("/v1/status", **documented(Status))
 async def status() -> Response:
     """Health of each part, versions of the replicas, what waits and how the last training went."""
     return answer(await current().status())

@@ -6,6 +6,7 @@ from deployments.openapi import documented
 from deployments.problems import unavailable
 from deployments.routes.parameters import answer
 from deployments.service import current
+from deployments.tallies import Counted
 
 router = APIRouter(tags=["operating"])
 
@@ -22,3 +23,13 @@ async def ready() -> Response:
     if not await current().is_ready():
         raise unavailable("no model serves yet; the first one is being trained")
     return answer({"status": "ready"})
+
+
+@router.get("/v1/metrics", **documented(Counted, 503))
+async def counted() -> Response:
+    """Counters and histograms as JSON, added up over the replicas of Ingress, FeatureFetcher and Predictor.
+
+    They are those of Prometheus, without its `ray_`. Each replica counts since it began, so that a number falls when
+    one restarts; `replicas` says whose numbers these are, and one that did not answer in time is not among them.
+    """
+    return answer(await current().counted())

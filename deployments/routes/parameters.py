@@ -10,9 +10,11 @@ from pydantic import WithJsonSchema
 from deployments import patterns
 from deployments.problems import Problem, invalid
 from deployments.schemas import check_id
+from recommender.interaction_pages import CURSOR
 from recommender.paging import LONGEST_CURSOR
 
 JSON = "application/json"
+LONGEST_WINDOW_S = 10_000_000_000
 ID: Any = {"minLength": 1, "maxLength": 256, "pattern": patterns.ID}
 
 
@@ -50,8 +52,12 @@ Boosts = Annotated[
 ]
 ShownText = Annotated[str, WithJsonSchema({"type": "string", "pattern": patterns.SHOWN})]
 Shown = Annotated[ShownText | None, Query(max_length=LONGEST_CURSOR, description="next_cursor of the page before")]
+Typed = Annotated[str, Query(min_length=1, max_length=256, description="part of a title or an id")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(pattern=patterns.CURSOR, description="next_cursor of the page before")]
+WindowS = Annotated[int, Query(ge=1, le=LONGEST_WINDOW_S, description="seconds that the window has, up to now")]
+LongLimit = Annotated[int, Query(ge=1, le=10_000)]
+Everyones = Annotated[str | None, Query(pattern=f"^{CURSOR}$", description="next_cursor of the page before")]
 Fallback = Literal["popular", "none"]
 
 
@@ -74,15 +80,19 @@ __all__ = [
     "Boosts",
     "Cursor",
     "Diversity",
+    "Everyones",
     "Fallback",
     "Filters",
     "ItemId",
     "K",
     "Limit",
+    "LongLimit",
     "Request",
     "Response",
     "Shown",
+    "Typed",
     "UserId",
+    "WindowS",
     "answer",
     "id_of",
     "not_found",

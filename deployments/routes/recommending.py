@@ -13,7 +13,9 @@ from deployments.routes.parameters import (
     ItemId,
     K,
     Shown,
+    Typed,
     UserId,
+    WindowS,
     answer,
     not_found,
     raw_answer,
@@ -129,8 +131,37 @@ async def latest_items(filters: Filters = [], k: K = 10) -> Response:  # noqa: B
     return answer(await latest(current().store, k, filters))
 
 
+@router.get("/v1/search", **documented(queries.FoundItems))
+async def search_items(q: Typed, k: K = 10) -> Response:
+    """Items that can be recommended by what someone has typed of a title or an id, the most fitting first.
+
+    The item with exactly this id comes first, then titles and ids that begin so, titles with a word that begins so, and
+    those that have it anywhere; the more popular first among each. Case does not matter.
+    """
+    return raw_answer(await current().find_items(q, k))
+
+
 @router.get("/v1/popular", **documented(queries.Popular))
-async def popular(filters: Filters = [], k: K = 10) -> Response:  # noqa: B006 (FastAPI copies it)
-    """What everyone gets, best first."""
+async def popular(filters: Filters = [], k: K = 10, window_s: WindowS | None = None) -> Response:  # noqa: B006 (FastAPI copies it)
+    """What everyone gets, best first; with `window_s` by the number of interactions in so many seconds up to now.
+
+    An interaction counts in its window at once, by its `timestamp`; one of the future counts as of now. Those that
+    were learned have their time to one part in 128 of their age, so that the edge of an hour is good to half a minute.
+    Items without an interaction in the window are left out.
+    """
     Filter.parse(filters)
-    return raw_answer(await current().popular(k, filters))
+    if window_s is None:
+        return raw_answer(await current().popular(k, filters))
+    return raw_answer(await current().leaders("popular", window_s, k, filters))
+
+
+@router.get("/v1/trending", **documented(queries.Popular))
+async def trending(filters: Filters = [], k: K = 10, window_s: WindowS = 86_400) -> Response:  # noqa: B006
+    """Items whose part in the interactions of the last `window_s` seconds is larger than before, the surest first.
+
+    `score` is the root of Dunning's log-likelihood ratio of the window against the 28 windows before it, or against
+    all that was before where these have next to nothing; above 2 it is seldom chance. Items whose part has not grown
+    are left out.
+    """
+    Filter.parse(filters)
+    return raw_answer(await current().leaders("trending", window_s, k, filters))

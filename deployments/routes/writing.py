@@ -9,9 +9,20 @@ from fastapi import APIRouter, Request, Response
 from deployments.bodies import read
 from deployments.openapi import documented
 from deployments.problems import invalid
-from deployments.routes.parameters import Cursor, ItemId, Limit, UserId, answer, not_found
+from deployments.routes.parameters import (
+    Cursor,
+    Everyones,
+    ItemId,
+    Limit,
+    LongLimit,
+    UserId,
+    answer,
+    not_found,
+    raw_answer,
+)
 from deployments.schemas import InteractionBodies, ItemBodies, ItemBody, ItemFields, UserBodies, UserBody, UserFields
 from deployments.service import current
+from recommender.interaction_pages import InteractionPage
 from recommender.stores.base import Item, User
 
 router = APIRouter(tags=["writing"])
@@ -92,7 +103,17 @@ async def add_interactions(request: Request) -> Response:
     return answer(Accepted(appended.accepted, appended.duplicates), 202)
 
 
-@router.put("/v1/users/{user_id}", **documented(UserObject, 503, body=UserFields))
+@router.get("/v1/interactions", **documented(InteractionPage, 503))
+async def list_interactions(cursor: Everyones = None, limit: LongLimit = 1000) -> Response:
+    """Interactions of everyone, learned or waiting, page by page, each user's in the order in which they came.
+
+    The last page has no `next_cursor`; one before it may be shorter than `limit`. Who is erased while somebody reads
+    is not in the pages that come.
+    """
+    return raw_answer(await current().interactions(cursor, limit))
+
+
+@router.put("/v1/users/{user_id}", **documented(UserObject, 503, body=UserFields, creates=True))
 async def put_user(user_id: UserId, request: Request) -> Response:
     """Create or replace a user."""
     body = await read(request, _user)
@@ -111,7 +132,7 @@ async def get_user(user_id: UserId) -> Response:
     return answer(_user_object(user))
 
 
-@router.delete("/v1/users/{user_id}", status_code=204, **documented(None, 404, 503))
+@router.delete("/v1/users/{user_id}", **documented(None, 404, 503))
 async def delete_user(user_id: UserId) -> Response:
     """Erase a user's features, interactions and recent items; no later training sees them."""
     if not await current().delete_user(user_id):
@@ -146,7 +167,7 @@ async def user_interactions(user_id: UserId, cursor: Cursor = None, limit: Limit
     return answer(HistoryPage(user_id, page, following))
 
 
-@router.put("/v1/items/{item_id}", **documented(ItemObject, 503, body=ItemFields))
+@router.put("/v1/items/{item_id}", **documented(ItemObject, 503, body=ItemFields, creates=True))
 async def put_item(item_id: ItemId, request: Request) -> Response:
     """Create or replace an item; with features it is recommendable at once."""
     body = await read(request, _item)
@@ -165,7 +186,7 @@ async def get_item(item_id: ItemId) -> Response:
     return answer(_item_object(item))
 
 
-@router.delete("/v1/items/{item_id}", status_code=204, **documented(None, 404, 503))
+@router.delete("/v1/items/{item_id}", **documented(None, 404, 503))
 async def delete_item(item_id: ItemId) -> Response:
     """Delete an item; it is not recommended from the next request on."""
     if not await current().store.delete_item(item_id):

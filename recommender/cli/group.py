@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from recommender.dataset import Dataset, feature_records
+from recommender.dataset import Dataset, feature_records, withdrawn
 from recommender.errors import RecommenderError
 from recommender.snapshot_builder import CatalogueEntry
 from recommender.training import TrainingData
@@ -70,8 +70,14 @@ def main() -> None:
 def training_data(dataset: Dataset) -> TrainingData:
     """All of a data set, as training takes it."""
     titles = dataset.items["title"].to_dict() if "title" in dataset.items else {}
+    unavailable = withdrawn(dataset.items)
     catalogue = [
-        CatalogueEntry(item_id, features, title if isinstance(title := titles.get(item_id), str) else None)
+        CatalogueEntry(
+            item_id,
+            features,
+            title if isinstance(title := titles.get(item_id), str) else None,
+            item_id not in unavailable,
+        )
         for item_id, features in feature_records(dataset.items)
     ]
     return TrainingData(dataset.interactions, dict(feature_records(dataset.users)), catalogue)

@@ -10,11 +10,8 @@ from typing import Any
 import click
 import httpx
 
+from recommender.cli.calling import url_option
 from recommender.cli.group import as_json, main, say
-
-DEFAULT_URL = "http://127.0.0.1:8000"
-
-url_option = click.option("--url", default=DEFAULT_URL, show_default=True, help="Of the running service.")
 
 
 @main.command()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from known_worlds import learned_world
 from scipy import sparse
 
-from recommender.history_components import PENALTY, components, of_histories, scaled_components
+from recommender.history_components import PENALTY, TRUSTED_LENGTH, components, of_histories, scaled_components
 from recommender.settling import Settling, settled
 from recommender.snapshot import Rows, Table
 
@@ -49,12 +49,16 @@ def test_there_are_no_more_components_than_users_or_items_and_they_are_always_th
     assert (components(pairs, 2) == components(pairs, 2)).all()
 
 
-def test_a_history_is_the_sum_of_its_items_over_the_root_of_their_number():
+def test_a_history_is_the_sum_of_its_items_over_the_root_of_their_number_and_counts_half_at_the_trusted_length():
     items = np.arange(8, dtype=np.float32).reshape(4, 2)
-    histories = Rows(np.array([0, 2, 2, 3], np.int64), np.array([3, 1, 0], np.int32), np.zeros(0, np.float32))
+    lengths = [2, 0, 1, int(TRUSTED_LENGTH)]
+    indices = np.array([3, 1, 0] + [2] * int(TRUSTED_LENGTH), np.int32)
+    histories = Rows(np.cumsum([0, *lengths]), indices, np.zeros(0, np.float32))
+    two = (items[3] + items[1]) / np.sqrt(2) * 2 / (2 + TRUSTED_LENGTH)
+    long = items[2] * np.sqrt(TRUSTED_LENGTH) / 2
 
     assert of_histories(items, histories) == pytest.approx(
-        np.array([(items[3] + items[1]) / np.sqrt(2), [0, 0], items[0]]), abs=1e-6
+        np.array([two, [0, 0], items[0] / (1 + TRUSTED_LENGTH), long]), rel=1e-5
     )
 
 
@@ -103,3 +107,16 @@ def test_without_the_indicators_of_both_sides_there_are_none(indicators):
     world = learned_world(indicators)
 
     assert settled(world.model, world.snapshot(), Settling()).no_components == world.model.no_components
+
+
+def test_a_session_that_was_not_learned_is_answered_as_without_components():
+    world = learned_world()
+    plain = settled(world.model, world.snapshot(), Settling(history_components=0))
+    wide = settled(world.model, world.snapshot(), Settling(history_components=4))
+    nobody = wide.user_space.encode({})
+    n, clicked = wide.n_known_items, [0, 3]
+    before, after = (
+        each.score(each.user_vector(-1, nobody, each.items.vectors[clicked]))[:n] for each in (plain, wide)
+    )
+
+    assert after == pytest.approx(before, abs=1e-4)

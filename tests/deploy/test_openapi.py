@@ -1,10 +1,13 @@
 """The OpenAPI document, without a service: it is what the routes say of themselves."""
 
 import re
+from pathlib import Path
 
 import pytest
+from openapi_spec_validator import validate
 
 from deployments.ingress import build_api
+from deployments.openapi_file import text
 
 DOCUMENT = build_api().openapi()
 OPERATIONS = {
@@ -26,6 +29,22 @@ def schema(reference: dict) -> dict:
 def test_every_operation_has_problems_and_a_description(operation):
     assert "application/problem+json" in operation["responses"]["422"]["content"]
     assert operation["description"]
+
+
+def test_the_file_in_the_repository_is_the_document_and_valid():
+    written = (Path(__file__).parents[2] / "docs" / "openapi.json").read_text(encoding="utf-8")
+
+    assert written == text(), "run `make openapi`"
+    validate(DOCUMENT)
+
+
+def test_only_what_can_happen_is_documented():
+    creating = {" ".join(operation) for operation, about in OPERATIONS.items() if "201" in about["responses"]}
+    accepting = {" ".join(operation) for operation, about in OPERATIONS.items() if "202" in about["responses"]}
+
+    assert creating == {"PUT /v1/users/{user_id}", "PUT /v1/items/{item_id}"}
+    assert accepting == {"POST /v1/interactions", "POST /v1/models"}
+    assert not any("200" in OPERATIONS[tuple(each.split(" "))]["responses"] for each in accepting)
 
 
 def test_neighbours_are_described():

@@ -13,7 +13,7 @@ import pytest
 from recommender import learner as learner_module
 from recommender.archive import Archive, Segment
 from recommender.errors import TrainingError
-from recommender.learner import Learner
+from recommender.learner import Learner, Mode
 from recommender.model_state import model_from_arrays
 from recommender.registry import Registry
 from recommender.registry import registry as registry_module
@@ -48,8 +48,8 @@ class Household:
     def learner_of(self, store: MemoryStore) -> Learner:
         return Learner(self.registry, self.archive, store, SETTINGS, keep_versions=2)
 
-    async def learn(self) -> Snapshot:
-        version = (await self.learner.learn("full")).version
+    async def learn(self, mode: Mode = "full") -> Snapshot:
+        version = (await self.learner.learn(mode)).version
         artifact = self.registry.load(version)
         return Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta["snapshot"], "version": version})
 
@@ -121,6 +121,24 @@ async def test_a_deleted_user_is_not_in_the_next_version_and_later_clicks_count_
 
     assert snapshot.item_ids.ids_of(snapshot.learned_items("u5")) == ["i7"]
     assert [row[1] for row in await house.learner.history("u5", 1)] == ["i7"]
+
+
+@asynchronous
+@pytest.mark.parametrize("modes", [("full", "full"), ("incremental", "incremental"), ("incremental", "full")])
+async def test_every_interaction_is_in_the_counts_by_time_once(house, modes):
+    dataset = open_dataset(WORLD)
+    await house.learner.bootstrap(dataset)
+    counts = []
+    for mode in modes:
+        await house.store.append([Interaction("u1", "i7", 1.0, 1.74e9 + n) for n in range(3)])
+        snapshot = await house.learn(mode)
+        since = snapshot.activity.since(1.72e9)
+        recent = snapshot.activity.counted(slice(since, None), snapshot.n_items)
+        counts.append((recent[snapshot.item_ids.index_of("i7")], recent.sum()))
+
+    assert dataset.interactions["timestamp"].max() < 1.71e9
+    assert counts == [(3, 3), (6, 6)]
+    assert snapshot.activity.counts.sum() == len(dataset.interactions) + 6
 
 
 @asynchronous
@@ -287,20 +305,21 @@ def liked(user: int, items: range, group: int) -> list[Interaction]:
 
 @asynchronous
 async def test_a_candidate_that_is_worse_is_rejected_kept_and_its_interactions_wait(house):
-    await house.store.put_items([Item(f"i{n}", None, {"group": f"g{group_of(n)}"}, True, 0.0) for n in range(160)])
+    on_offer = range(80, 160)  # what nobody has seen yet: features alone tell it apart
+    await house.store.put_items(
+        [Item(f"i{n}", None, {"group": f"g{group_of(n)}"}, n in on_offer, 0.0) for n in range(160)]
+    )
     for user in range(120):
         await house.store.append(liked(user, range(80), group_of(user)))
     await house.learn()
     serving = house.learner.base().version
-    # somebody mixes up the features of what nobody has seen yet ...
-    await house.store.put_items(
-        [Item(f"i{n}", None, {"group": f"g{group_of(n + 1)}"}, True, 0.0) for n in range(80, 160)]
-    )
+    # somebody mixes up the features ...
+    await house.store.put_items([Item(f"i{n}", None, {"group": f"g{group_of(n + 1)}"}, True, 0.0) for n in on_offer])
     for _ in range(6):
         for user in range(120):
             await house.store.append(liked(user, range(80), group_of(user)))
     for user in range(120):  # ... and the newest tenth judges by just that
-        await house.store.append(liked(user, range(80, 160), group_of(user))[:13])
+        await house.store.append(liked(user, on_offer, group_of(user))[:13])
     learner = Learner(house.registry, house.archive, house.store, SETTINGS, holdout=0.1, margin=0.0)
     learned = await learner.learn("incremental")
 

@@ -53,11 +53,13 @@ def test_ctrl_c_leaves_no_process_and_the_next_start_serves_without_training(sma
     with small.client() as client:
         after = client.get("/v1/users/u7/recommendations").json()
         status = client.get("/v1/status").json()
+        popular = client.get("/v1/popular", params={"window_s": 600}).json()
         repeated = {"interactions": [{"user_id": "late", "item_id": "i1", "event_id": "e"}]}
         assert client.post("/v1/interactions", json=repeated).json() == {"accepted": 0, "duplicates": 1}
     assert after["items"] == before["items"]
     assert status["last_training"] is None
     assert status["interactions_waiting"] == 1
+    assert [(item["item_id"], item["score"]) for item in popular["items"]] == [("i1", 1)]
 
 
 def test_a_killed_service_leaves_no_store_and_can_be_started_again(small):

@@ -110,6 +110,14 @@ def test_every_metric_is_told(told):
     assert {family(name) for name in told} == {f"ray_{metric.name}" for metric in ALL}
 
 
+def test_every_number_of_dashboard_and_alerts_is_told(told):
+    files = [path.read_text() for path in DEPLOY.iterdir()]
+    named = {name for text in files for name in re.findall(r"ray_recommender_\w+", text)}
+
+    assert len(named) >= len(ALL)
+    assert named <= told.keys()
+
+
 def test_requests_are_told_by_route_and_status_and_never_by_id(told):
     name, route = "ray_recommender_requests_total", RECOMMENDATIONS
 

@@ -110,6 +110,51 @@ def test_explanations_add_up_to_the_score(client):
         total = sum(part["contribution"] for part in item["explanation"])
 
         assert total == pytest.approx(item["score"], abs=1e-4)
+        assert item["because"].startswith("because ")
+
+
+def test_a_sentence_names_what_the_user_has_chosen(client):
+    seen = client.get(f"/v1/users/{KNOWN}/interactions", params={"limit": 1000}).json()["interactions"]
+    titles = {client.get(f"/v1/items/{each['item_id']}").json()["title"] for each in seen}
+    sentences = [item["because"] for item in recommend(client, KNOWN, explain=True, k=20)["items"]]
+    said = [each for each in sentences if each.startswith("because you chose ")]
+    (session,) = ask(client, {"recent": ["50"], "explain": True, "k": 3})
+
+    assert said
+    assert all(any(each.startswith(f"because you chose {title}") for title in titles) for each in said)
+    assert session["items"][0]["because"].startswith("because you chose Star Wars")
+
+
+def test_what_has_just_happened_is_popular_and_trends_at_once(client):
+    client.put("/v1/items/hot-1", json={"features": SCI_FI, "title": "Hot"})
+    boards = {
+        "popular": {"window_s": 60, "k": 1000},
+        "trending": {"window_s": 3_600, "k": 1000},
+        "popular of westerns": {"window_s": 60, "k": 1000, "filter": "genres:Western"},
+    }
+
+    def score_on(board: str) -> float | None:
+        # replicas take turns
+        answers = [
+            client.get(f"/v1/{board.split(maxsplit=1)[0]}", params=boards[board]).json()["items"] for _ in range(4)
+        ]
+        scores = {next((each["score"] for each in items if each["item_id"] == "hot-1"), None) for items in answers}
+        assert len(scores) == 1
+        return scores.pop()
+
+    interactions = [{"user_id": f"fan-{number}", "item_id": "hot-1"} for number in range(7)]
+    old = {"user_id": "fan-of-old", "item_id": "hot-1", "timestamp": "2020-01-01T00:00:00Z"}
+    before = [score_on(board) for board in boards]
+    client.post("/v1/interactions", json={"interactions": [*interactions, old]})
+    first = [score_on(board) for board in boards]
+    client.delete("/v1/users/fan-0")
+    second = [score_on(board) for board in boards]
+    client.delete("/v1/items/hot-1")
+
+    assert before == [None, None, None]
+    assert (first[0], first[2], second[0]) == (7, None, 6)
+    assert first[1] > second[1] > 2
+    assert [score_on(board) for board in boards] == [None, None, None]
 
 
 def test_a_batch_answers_in_order_as_single_requests_do(client):

@@ -194,7 +194,7 @@ def items(content):
 
 
 BROKEN = {
-    "no file": ({}, r"has no interactions.csv or interactions.parquet"),
+    "no file": ({}, r"has no interactions.csv, interactions.parquet or interactions.jsonl"),
     "both kinds": (
         {"interactions": INTERACTIONS, "both": True},
         "has both interactions.csv and interactions.parquet; keep one",

@@ -1,0 +1,71 @@
+"""The console: a page at ``/`` and its files. It has no data of its own, everything comes through the API."""
+
+from functools import cache
+from hashlib import blake2b
+from importlib.resources import files
+from typing import NamedTuple
+
+from fastapi import APIRouter, Request, Response
+
+from deployments.routes.parameters import not_found
+
+router = APIRouter(include_in_schema=False)
+
+PAGE = "index.html"
+MEDIA_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+HEADERS = {
+    # nothing from elsewhere, nothing inline, and no way to make markup of text
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",  # asked for again each time, and answered 304 until the next release
+}
+
+
+class File(NamedTuple):
+    """A file as it goes out."""
+
+    body: bytes
+    media_type: str
+    etag: str
+
+
+@cache
+def _files() -> dict[str, File]:
+    """All files of the console by name: what is not here cannot be asked for."""
+    found = {}
+    for each in files("deployments").joinpath("console").iterdir():
+        media_type = MEDIA_TYPES.get(each.name.rpartition(".")[2])
+        if media_type:
+            body = each.read_bytes()
+            found[each.name] = File(body, media_type, f'"{blake2b(body, digest_size=8).hexdigest()}"')
+    return found
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+async def page(request: Request) -> Response:
+    """The page."""
+    return _answer(request, PAGE)
+
+
+@router.api_route("/console/{name}", methods=["GET", "HEAD"])
+async def file(name: str, request: Request) -> Response:
+    """One of its files."""
+    return _answer(request, name)
+
+
+def _answer(request: Request, name: str) -> Response:
+    asked = _files().get(name)
+    if asked is None:
+        raise not_found("file of the console")
+    headers = {**HEADERS, "ETag": asked.etag}
+    if request.headers.get("if-none-match") == asked.etag:
+        return Response(status_code=304, headers=headers)
+    return Response(asked.body, headers=headers, media_type=asked.media_type)

@@ -1,0 +1,112 @@
+"""Tallies: what processes have counted since they began, to be told as JSON.
+
+The numbers are those that Prometheus reads, by the same names. Labels take few values, so a tally stays small.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from operator import add
+
+import msgspec
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class CountedCounter(msgspec.Struct, frozen=True):
+    """How often something happened."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+class CountedHistogram(msgspec.Struct, frozen=True):
+    """How long something took."""
+
+    name: str
+    labels: dict[str, str]
+    bounds: list[float]
+    """Upper ends of the buckets, rising; what is above the last is in one bucket more."""
+    buckets: list[int]
+    """How many fell into each bucket, not added up."""
+    sum: float
+
+
+class CountedReplica(msgspec.Struct, frozen=True):
+    """A replica whose numbers are among them."""
+
+    deployment: str
+    replica: str
+    since: float
+    """When it began to count, in seconds since the epoch."""
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """What replicas have counted, added up over them."""
+
+    replicas: list[CountedReplica]
+    counters: list[CountedCounter]
+    histograms: list[CountedHistogram]
+
+
+class Tally:
+    """What one process counts."""
+
+    def __init__(self) -> None:
+        self._since = time.time()
+        self._counters: dict[tuple[str, Labels], float] = {}
+        self._histograms: dict[tuple[str, Labels], tuple[Sequence[float], list[int], list[float]]] = {}
+
+    def count(self, name: str, amount: float, labels: Mapping[str, str]) -> None:
+        """Add to a counter."""
+        key = (name, tuple(labels.items()))
+        self._counters[key] = self._counters.get(key, 0) + amount
+
+    def observe(self, name: str, value: float, labels: Mapping[str, str], bounds: Sequence[float]) -> None:
+        """Put a value into its bucket."""
+        key = (name, tuple(labels.items()))
+        kept = self._histograms.get(key)
+        if kept is None:
+            kept = self._histograms[key] = (bounds, [0] * (len(bounds) + 1), [0.0])
+        kept[1][bisect_left(bounds, value)] += 1
+        kept[2][0] += value
+
+    def counted(self, deployment: str, replica: str) -> Counted:
+        """All of it, as of one replica."""
+        return Counted(
+            [CountedReplica(deployment, replica, self._since)],
+            [CountedCounter(name, dict(labels), value) for (name, labels), value in self._counters.items()],
+            [
+                CountedHistogram(name, dict(labels), list(bounds), list(buckets), total)
+                for (name, labels), (bounds, buckets, [total]) in self._histograms.items()
+            ],
+        )
+
+
+def together(parts: Iterable[Counted]) -> Counted:
+    """Numbers of several replicas, added up."""
+    replicas: list[CountedReplica] = []
+    counters: dict[tuple[str, Labels], CountedCounter] = {}
+    histograms: dict[tuple[str, Labels], CountedHistogram] = {}
+    for part in parts:
+        replicas += part.replicas
+        for one in part.counters:
+            key = (one.name, tuple(sorted(one.labels.items())))
+            value = counters[key].value if key in counters else 0
+            counters[key] = CountedCounter(one.name, one.labels, value + one.value)
+        for each in part.histograms:
+            key = (each.name, tuple(sorted(each.labels.items())))
+            histograms[key] = _both(histograms[key], each) if key in histograms else each
+    return Counted(
+        sorted(replicas, key=lambda replica: (replica.deployment, replica.replica)),
+        [counters[key] for key in sorted(counters)],
+        [histograms[key] for key in sorted(histograms)],
+    )
+
+
+def _both(one: CountedHistogram, other: CountedHistogram) -> CountedHistogram:
+    buckets = list(map(add, one.buckets, other.buckets))
+    return CountedHistogram(one.name, one.labels, one.bounds, buckets, one.sum + other.sum)

@@ -1,0 +1,57 @@
+"""A typed client of a running lightfm-serve: sync and async, it asks again by itself where that is safe.
+
+>>> from lightfm_serve import Client, Interaction
+>>> client = Client("http://127.0.0.1:8000")
+>>> client
+<Client: http://127.0.0.1:8000>
+>>> client.close()
+"""
+
+from lightfm_serve import answers, errors
+from lightfm_serve.bodies import Interaction, Item, RankItem, Request, User
+from lightfm_serve.client import ONCE, AsyncClient, Client
+from lightfm_serve.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    Problem,
+    ProblemError,
+    ServeError,
+    TooLargeError,
+    TooManyRequestsError,
+    UnauthorizedError,
+    UnavailableError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
+from lightfm_serve.frames import Imported
+from lightfm_serve.retrying import Retries
+
+__all__ = [
+    "ONCE",
+    "AsyncClient",
+    "Client",
+    "ConflictError",
+    "ForbiddenError",
+    "Imported",
+    "Interaction",
+    "InvalidError",
+    "Item",
+    "NotFoundError",
+    "Problem",
+    "ProblemError",
+    "RankItem",
+    "Request",
+    "Retries",
+    "ServeError",
+    "TooLargeError",
+    "TooManyRequestsError",
+    "UnauthorizedError",
+    "UnavailableError",
+    "UnexpectedAnswerError",
+    "UnreachableError",
+    "User",
+    "answers",
+    "errors",
+]

@@ -1,0 +1,239 @@
+"""What the service answers. Fields that a newer service adds are passed over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+FeatureValue = str | bool | int | float | list[str]
+Features = dict[str, FeatureValue]
+
+
+class Contribution(msgspec.Struct, frozen=True):
+    """Part of a score."""
+
+    feature: str
+    contribution: float
+
+
+class ScoredItem(msgspec.Struct, frozen=True):
+    """A recommended item; `case` is the Roman numeral of what was known."""
+
+    item_id: str
+    score: float
+    case: str
+    title: str | None = None
+    explanation: list[Contribution] | None = None
+    explored: bool = False
+
+
+class Recommendations(msgspec.Struct, frozen=True):
+    """Items for a user, best first."""
+
+    user_id: str | None
+    strategy: str
+    case: str
+    items: list[ScoredItem]
+    model_version: str
+    recommendation_id: str
+    ignored_features: list[str] = []
+    degraded: list[str] = []
+    next_cursor: str | None = None
+
+
+class RecommendationResults(msgspec.Struct, frozen=True):
+    """Answers in the order of the requests."""
+
+    results: list[Recommendations]
+
+
+class UnscoredItem(msgspec.Struct, frozen=True):
+    """An item that cannot be scored, and why."""
+
+    item_id: str
+    case: str
+    reason: str
+
+
+class Ranking(msgspec.Struct, frozen=True):
+    """The items that were asked, best first."""
+
+    user_id: str | None
+    strategy: str
+    case: str
+    items: list[ScoredItem]
+    unscored: list[UnscoredItem]
+    model_version: str
+    ignored_features: list[str] = []
+    degraded: list[str] = []
+
+
+class NeighbourItem(msgspec.Struct, frozen=True):
+    """An item and how near, or how popular, it is."""
+
+    item_id: str
+    score: float
+    title: str | None = None
+
+
+class SimilarItems(msgspec.Struct, frozen=True):
+    """Items like one, most alike first."""
+
+    item_id: str
+    items: list[NeighbourItem]
+    model_version: str | None = None
+
+
+class NeighbourUser(msgspec.Struct, frozen=True):
+    """A user and how near they are."""
+
+    user_id: str
+    score: float
+
+
+class SimilarUsers(msgspec.Struct, frozen=True):
+    """Users like one, most alike first."""
+
+    user_id: str
+    users: list[NeighbourUser]
+    model_version: str | None = None
+    degraded: list[str] = []
+
+
+class Popular(msgspec.Struct, frozen=True):
+    """What everyone gets, best first."""
+
+    items: list[NeighbourItem]
+    model_version: str | None = None
+
+
+class LatestItem(msgspec.Struct, frozen=True):
+    """An item of the catalogue; `updated_at` in seconds since the epoch."""
+
+    item_id: str
+    updated_at: float
+    title: str | None = None
+
+
+class Latest(msgspec.Struct, frozen=True):
+    """Items that changed last, newest first."""
+
+    items: list[LatestItem]
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """Interactions that are durable now, and those that were there before."""
+
+    accepted: int
+    duplicates: int
+
+
+class StoredUser(msgspec.Struct, frozen=True):
+    """A user as stored."""
+
+    user_id: str
+    updated_at: float
+    features: Features | None = None
+
+
+class StoredItem(msgspec.Struct, frozen=True):
+    """An item as stored."""
+
+    item_id: str
+    updated_at: float
+    available: bool = True
+    title: str | None = None
+    features: Features | None = None
+
+
+class UserPage(msgspec.Struct, frozen=True):
+    """Users, least recently changed first."""
+
+    users: list[StoredUser]
+    next_cursor: str | None = None
+
+
+class ItemPage(msgspec.Struct, frozen=True):
+    """Items, least recently changed first."""
+
+    items: list[StoredItem]
+    next_cursor: str | None = None
+
+
+class Upserted(msgspec.Struct, frozen=True):
+    """What a batch did."""
+
+    created: int
+    updated: int
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """An interaction of a user whom the question names."""
+
+    item_id: str
+    weight: float
+    timestamp: float
+    event: str | None = None
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """Interactions of a user, newest first."""
+
+    user_id: str
+    interactions: list[HistoryEntry]
+    next_cursor: str | None = None
+
+
+class StoredInteraction(msgspec.Struct, frozen=True):
+    """An interaction as it is kept."""
+
+    user_id: str
+    item_id: str
+    weight: float
+    timestamp: float
+    event: str | None = None
+
+
+class InteractionPage(msgspec.Struct, frozen=True):
+    """Interactions of everyone, each user's in the order in which they came."""
+
+    interactions: list[StoredInteraction]
+    next_cursor: str | None = None
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A version of the model."""
+
+    version: str
+    created_at: str
+    trained_on: dict[str, int]
+    metrics: dict[str, float]
+    status: str
+
+
+class Models(msgspec.Struct, frozen=True):
+    """Versions, newest first."""
+
+    models: list[Model]
+
+
+class Training(msgspec.Struct, frozen=True):
+    """A training has begun."""
+
+    status: str
+    mode: str
+
+
+class Status(msgspec.Struct, frozen=True):
+    """How the service does, as far as its parts answer."""
+
+    model_version: str | None = None
+    pinned: bool = False
+    replicas: list[dict[str, Any]] = []
+    interactions_waiting: int | None = None
+    seconds_since_newest_learned: float | None = None
+    training: str | None = None
+    last_training: dict[str, Any] | None = None
+    health: dict[str, str] = {}
+    store: dict[str, Any] | None = None

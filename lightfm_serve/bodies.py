@@ -1,0 +1,67 @@
+"""What is sent. A mapping with the same names does as well."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from lightfm_serve.answers import Features
+
+
+class Interaction(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Something a user did with an item.
+
+    `timestamp` is seconds since the epoch or a datetime, now when absent. `event_id` is made up where there is none,
+    so that a repeated call does not count twice.
+    """
+
+    user_id: str
+    item_id: str
+    weight: float = 1.0
+    timestamp: float | datetime | None = None
+    event: str | None = None
+    event_id: str | None = None
+
+
+class User(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A user to be put."""
+
+    user_id: str
+    features: Features | None = None
+
+
+class Item(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """An item to be put."""
+
+    item_id: str
+    title: str | None = None
+    features: Features | None = None
+    available: bool = True
+
+
+class Request(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """One request for recommendations; without a user, an anonymous session."""
+
+    user_id: str | None = None
+    features: Features | None = None
+    """Instead of the stored ones; an empty map means none."""
+    recent: list[str] = []
+    """Item ids, newest last."""
+    k: int = 10
+    exclude: list[str] = []
+    candidates: list[str] | None = None
+    filter: list[str] = []
+    exclude_seen: bool = True
+    explain: bool = False
+    diversity: float = 0.0
+    boost: dict[str, float] = {}
+    cursor: str | None = None
+    fallback: str = "popular"
+
+
+class RankItem(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """An item to be ranked by features given here."""
+
+    item_id: str
+    features: Features | None = None

@@ -1,0 +1,309 @@
+"""Every route of the service as a function that describes the call; who sends it is somebody else's matter."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from lightfm_serve import answers
+from lightfm_serve.answers import Features
+from lightfm_serve.bodies import Interaction, Item, RankItem, Request, User
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+Given = Mapping[str, Any]
+
+MOST_AT_ONCE = 10_000
+"""Interactions, users or items that one call takes."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[T_co]):
+    """A question to the service.
+
+    Parameters
+    ----------
+    method, template
+        Of the route, as OpenAPI names it.
+    read
+        Makes the answer of its body.
+    ids
+        What stands in the template.
+    params
+        Of the query; those that are None are left out.
+    body
+        JSON.
+    repeatable
+        Asking twice does what asking once does, so that it may be repeated when no answer came.
+    """
+
+    method: str
+    template: str
+    read: Callable[[bytes], T_co]
+    ids: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    body: bytes | None = None
+    repeatable: bool = True
+
+    @property
+    def path(self) -> str:
+        """Path with the ids percent-encoded."""
+        return self.template.format_map({name: quote(value, safe="") for name, value in self.ids.items()})
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """Parameters as they stand in the URL."""
+        pairs: list[tuple[str, str]] = []
+        for name, value in self.params.items():
+            many = value if isinstance(value, list | tuple) else [value]
+            pairs.extend((name, _text(each)) for each in many if each is not None)
+        return pairs
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _reader(kind: type[T]) -> Callable[[bytes], T]:
+    return msgspec.json.Decoder(kind).decode
+
+
+def _nothing(_: bytes) -> None:
+    return None
+
+
+_recommendations = _reader(answers.Recommendations)
+_results = _reader(answers.RecommendationResults)
+_ranking = _reader(answers.Ranking)
+_similar_items, _similar_users = _reader(answers.SimilarItems), _reader(answers.SimilarUsers)
+_popular, _latest = _reader(answers.Popular), _reader(answers.Latest)
+_accepted, _upserted = _reader(answers.Accepted), _reader(answers.Upserted)
+_user, _users = _reader(answers.StoredUser), _reader(answers.UserPage)
+_item, _items = _reader(answers.StoredItem), _reader(answers.ItemPage)
+_history, _interactions = _reader(answers.HistoryPage), _reader(answers.InteractionPage)
+_model, _models = _reader(answers.Model), _reader(answers.Models)
+_training, _status = _reader(answers.Training), _reader(answers.Status)
+_said = _reader(dict[str, str])
+_encode = msgspec.json.encode
+
+
+# Recommending.
+
+
+def recommend(
+    user_id: str,
+    k: int = 10,
+    *,
+    exclude_seen: bool = True,
+    filter: Sequence[str] = (),
+    explain: bool = False,
+    diversity: float = 0.0,
+    boost: Mapping[str, float] | None = None,
+    cursor: str | None = None,
+    fallback: Literal["popular", "none"] = "popular",
+) -> Call[answers.Recommendations]:
+    """Recommend items to a user, best first.
+
+    Parameters
+    ----------
+    user_id
+        Known or not.
+    k
+        1 to 1000.
+    exclude_seen
+        Leave out what the user has interacted with.
+    filter
+        ``genres:Comedy`` must hold, ``-genres:Horror`` must not.
+    explain
+        Show what each score is made of.
+    diversity
+        0 to 1.
+    boost
+        By ``name:value``, what is added to the scores of items that have it.
+    cursor
+        ``next_cursor`` of the page before.
+    fallback
+        ``none``: `NotFoundError` for a user of whom nothing is known.
+    """
+    # what has its default stays out of the URL: the service answers the plain request fastest
+    params = {
+        "k": k,
+        "exclude_seen": None if exclude_seen else False,
+        "filter": list(filter),
+        "explain": explain or None,
+        "diversity": diversity or None,
+        "boost": [f"{feature}:{amount!r}" for feature, amount in (boost or {}).items()],
+        "cursor": cursor,
+        "fallback": None if fallback == "popular" else fallback,
+    }
+    return Call("GET", "/v1/users/{user_id}/recommendations", _recommendations, {"user_id": user_id}, params)
+
+
+def recommend_many(requests: Iterable[Request | Given]) -> Call[answers.RecommendationResults]:
+    """Recommend for 1 to 256 users or anonymous sessions at once."""
+    return Call("POST", "/v1/recommendations", _results, body=_encode({"requests": list(requests)}))
+
+
+def rank(
+    items: Iterable[str | RankItem | Given],
+    *,
+    user_id: str | None = None,
+    features: Features | None = None,
+    recent: Sequence[str] = (),
+) -> Call[answers.Ranking]:
+    """Score exactly these items for one user, known or not."""
+    body: dict[str, Any] = {"items": list(items), "recent": list(recent)}
+    body |= {} if user_id is None else {"user_id": user_id}
+    body |= {} if features is None else {"features": features}
+    return Call("POST", "/v1/rank", _ranking, body=_encode(body))
+
+
+def similar_items(item_id: str, k: int = 10, *, filter: Sequence[str] = ()) -> Call[answers.SimilarItems]:
+    """Items like this one."""
+    params = {"k": k, "filter": list(filter)}
+    return Call("GET", "/v1/items/{item_id}/similar", _similar_items, {"item_id": item_id}, params)
+
+
+def similar_users(user_id: str, k: int = 10) -> Call[answers.SimilarUsers]:
+    """Users like this one."""
+    return Call("GET", "/v1/users/{user_id}/similar", _similar_users, {"user_id": user_id}, {"k": k})
+
+
+def popular(k: int = 10, *, filter: Sequence[str] = ()) -> Call[answers.Popular]:
+    """What everyone gets, best first."""
+    return Call("GET", "/v1/popular", _popular, params={"k": k, "filter": list(filter)})
+
+
+def latest(k: int = 10, *, filter: Sequence[str] = ()) -> Call[answers.Latest]:
+    """Available items by the time of their last change, newest first."""
+    return Call("GET", "/v1/latest", _latest, params={"k": k, "filter": list(filter)})
+
+
+# Writing, and reading what was written.
+
+
+def add_interactions(interactions: Iterable[Interaction | Given]) -> Call[answers.Accepted]:
+    """Add 1 to 10,000 interactions, all or none; they are durable when the answer comes.
+
+    One without an ``event_id`` gets one, so that a repetition does not count twice: where an answer was lost, those
+    that had arrived are counted among the ``duplicates``.
+    """
+    named = [_named(each) for each in interactions]
+    return Call("POST", "/v1/interactions", _accepted, body=_encode({"interactions": named}))
+
+
+def _named(interaction: Interaction | Given) -> Interaction | Given:
+    if isinstance(interaction, Interaction):
+        if interaction.event_id is not None:
+            return interaction
+        return msgspec.structs.replace(interaction, event_id=uuid.uuid4().hex)
+    if interaction.get("event_id") is not None:
+        return interaction
+    return {**interaction, "event_id": uuid.uuid4().hex}
+
+
+def put_user(user_id: str, features: Features | None = None) -> Call[answers.StoredUser]:
+    """Create or replace a user."""
+    return Call("PUT", "/v1/users/{user_id}", _user, {"user_id": user_id}, body=_encode({"features": features}))
+
+
+def get_user(user_id: str) -> Call[answers.StoredUser]:
+    """A user as stored."""
+    return Call("GET", "/v1/users/{user_id}", _user, {"user_id": user_id})
+
+
+def delete_user(user_id: str) -> Call[None]:
+    """Erase a user's features, interactions and recent items."""
+    return Call("DELETE", "/v1/users/{user_id}", _nothing, {"user_id": user_id})
+
+
+def list_users(*, cursor: str | None = None, limit: int = 100) -> Call[answers.UserPage]:
+    """A page of users, least recently changed first."""
+    return Call("GET", "/v1/users", _users, params={"cursor": cursor, "limit": limit})
+
+
+def put_users(users: Iterable[User | Given]) -> Call[answers.Upserted]:
+    """Create or replace 1 to 10,000 users, all or none."""
+    return Call("POST", "/v1/users", _upserted, body=_encode({"users": list(users)}))
+
+
+def user_interactions(user_id: str, *, cursor: str | None = None, limit: int = 100) -> Call[answers.HistoryPage]:
+    """A page of a user's interactions, newest first."""
+    params = {"cursor": cursor, "limit": limit}
+    return Call("GET", "/v1/users/{user_id}/interactions", _history, {"user_id": user_id}, params)
+
+
+def list_interactions(*, cursor: str | None = None, limit: int = 1000) -> Call[answers.InteractionPage]:
+    """A page of everyone's interactions."""
+    return Call("GET", "/v1/interactions", _interactions, params={"cursor": cursor, "limit": limit})
+
+
+def put_item(
+    item_id: str, *, title: str | None = None, features: Features | None = None, available: bool = True
+) -> Call[answers.StoredItem]:
+    """Create or replace an item; with features it is recommendable at once."""
+    body = _encode({"title": title, "features": features, "available": available})
+    return Call("PUT", "/v1/items/{item_id}", _item, {"item_id": item_id}, body=body)
+
+
+def get_item(item_id: str) -> Call[answers.StoredItem]:
+    """An item as stored."""
+    return Call("GET", "/v1/items/{item_id}", _item, {"item_id": item_id})
+
+
+def delete_item(item_id: str) -> Call[None]:
+    """Delete an item; it is not recommended from the next request on."""
+    return Call("DELETE", "/v1/items/{item_id}", _nothing, {"item_id": item_id})
+
+
+def list_items(*, cursor: str | None = None, limit: int = 100) -> Call[answers.ItemPage]:
+    """A page of items, least recently changed first."""
+    return Call("GET", "/v1/items", _items, params={"cursor": cursor, "limit": limit})
+
+
+def put_items(items: Iterable[Item | Given]) -> Call[answers.Upserted]:
+    """Create or replace 1 to 10,000 items, all or none."""
+    return Call("POST", "/v1/items", _upserted, body=_encode({"items": list(items)}))
+
+
+# Models, and operating.
+
+
+def models() -> Call[answers.Models]:
+    """Versions of the model, newest first."""
+    return Call("GET", "/v1/models", _models)
+
+
+def train(mode: Literal["full", "incremental"] = "incremental") -> Call[answers.Training]:
+    """Train now; `ConflictError` when a training is running."""
+    return Call("POST", "/v1/models", _training, body=_encode({"mode": mode}), repeatable=False)
+
+
+def active_model() -> Call[answers.Model]:
+    """Which version serves."""
+    return Call("GET", "/v1/models/active", _model)
+
+
+def activate(version: str) -> Call[answers.Model]:
+    """Roll back or forward, on every replica; ``latest`` follows new versions again."""
+    return Call("PUT", "/v1/models/active", _model, body=_encode({"version": version}))
+
+
+def status() -> Call[answers.Status]:
+    """Health of each part, versions of the replicas, what waits and how the last training went."""
+    return Call("GET", "/v1/status", _status)
+
+
+def healthy() -> Call[dict[str, str]]:
+    """The process is up."""
+    return Call("GET", "/healthz", _said)
+
+
+def ready() -> Call[dict[str, str]]:
+    """A model serves; `UnavailableError` until one does."""
+    return Call("GET", "/readyz", _said)

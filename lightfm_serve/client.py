@@ -1,0 +1,261 @@
+"""The clients: one that waits, and one for asyncio. They differ in how they send, and in nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+import msgspec
+
+from lightfm_serve import calls
+from lightfm_serve.calls import Call
+from lightfm_serve.errors import ServeError, UnexpectedAnswerError, UnreachableError, problem_of
+from lightfm_serve.frames import Frame, Imported, calls_of
+from lightfm_serve.methods import AsyncMethod, Method
+from lightfm_serve.retrying import Attempts, Retries
+
+T = TypeVar("T")
+
+URL = "http://127.0.0.1:8000"
+KEY_VARIABLE = "RECOMMENDER_API_KEY"
+TIMEOUT_S = 30.0
+ONCE = Retries(attempts=1)
+"""Never ask again."""
+
+
+class Client:
+    """A running service, to be called.
+
+    Parameters
+    ----------
+    url
+        Where it is.
+    api_key
+        Of its scope; that in the environment variable ``RECOMMENDER_API_KEY`` when absent.
+    timeout_s
+        For each attempt.
+    retries
+        How long to insist when no answer comes, or one that says to come back. Repeating is safe: interactions
+        carry an ``event_id``, and whatever else is repeated does the same twice as once.
+
+    Examples
+    --------
+    >>> with Client() as client:  # doctest: +SKIP
+    ...     client.add_interactions([Interaction(user_id="ann", item_id="50")])
+    ...     client.recommend("ann", k=3).items
+    """
+
+    recommend = Method(calls.recommend)
+    recommend_many = Method(calls.recommend_many)
+    rank = Method(calls.rank)
+    similar_items = Method(calls.similar_items)
+    similar_users = Method(calls.similar_users)
+    popular = Method(calls.popular)
+    latest = Method(calls.latest)
+    add_interactions = Method(calls.add_interactions)
+    list_interactions = Method(calls.list_interactions)
+    put_user = Method(calls.put_user)
+    get_user = Method(calls.get_user)
+    delete_user = Method(calls.delete_user)
+    list_users = Method(calls.list_users)
+    put_users = Method(calls.put_users)
+    user_interactions = Method(calls.user_interactions)
+    put_item = Method(calls.put_item)
+    get_item = Method(calls.get_item)
+    delete_item = Method(calls.delete_item)
+    list_items = Method(calls.list_items)
+    put_items = Method(calls.put_items)
+    models = Method(calls.models)
+    train = Method(calls.train)
+    active_model = Method(calls.active_model)
+    activate = Method(calls.activate)
+    status = Method(calls.status)
+    healthy = Method(calls.healthy)
+    ready = Method(calls.ready)
+
+    def __init__(
+        self,
+        url: str = URL,
+        api_key: str | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        retries: Retries = Retries(),  # noqa: B008 (it cannot be changed)
+    ) -> None:
+        self._url, self._retries = url.rstrip("/"), retries
+        self._http = httpx.Client(base_url=self._url, headers=_headers(api_key), timeout=timeout_s)
+
+    def __repr__(self) -> str:
+        return f"<Client: {self._url}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._http.close()
+
+    def send(self, call: Call[T], /) -> T:
+        """Answer of a call.
+
+        Raises
+        ------
+        ServeError
+            No answer came, or it said that something is wrong; see `lightfm_serve.errors`.
+        """
+        attempts = Attempts(self._retries, call)
+        while True:
+            failure: ServeError
+            try:
+                response = self._http.request(**_request(call))
+            except httpx.TransportError as error:
+                failure = _unreachable(self._url, error)
+            else:
+                if response.is_success:
+                    return _read(call, response)
+                failure = problem_of(response)
+            if attempts.has_settled(failure):
+                return call.read(b"")
+            time.sleep(attempts.pause_s(failure))
+
+    def import_frame(
+        self, interactions: Frame | None = None, *, users: Frame | None = None, items: Frame | None = None
+    ) -> Imported:
+        """Send pandas DataFrames: items and users first, so that what refers to them finds them.
+
+        Parameters
+        ----------
+        interactions
+            ``user_id,item_id`` and perhaps ``weight``, ``timestamp`` (seconds since the epoch, or datetimes),
+            ``event`` and ``event_id``. Without the last, a row's id is made of its content: the same frame sent
+            again counts no row twice, within the service's window of at least a week.
+        users, items
+            The id as a column, or as the index; of items perhaps ``title`` and ``available``; every other column is
+            a feature. A missing cell is no feature.
+
+        Raises
+        ------
+        ValueError
+            A column is missing or not known.
+        ServeError
+            As in `send`; the frames may be sent again.
+        """
+        done = Imported()
+        for call in calls_of(interactions, users, items):
+            done = done.plus(call.template, self.send(call))
+        return done
+
+
+class AsyncClient:
+    """`Client` for asyncio: the same methods, to be awaited."""
+
+    recommend = AsyncMethod(calls.recommend)
+    recommend_many = AsyncMethod(calls.recommend_many)
+    rank = AsyncMethod(calls.rank)
+    similar_items = AsyncMethod(calls.similar_items)
+    similar_users = AsyncMethod(calls.similar_users)
+    popular = AsyncMethod(calls.popular)
+    latest = AsyncMethod(calls.latest)
+    add_interactions = AsyncMethod(calls.add_interactions)
+    list_interactions = AsyncMethod(calls.list_interactions)
+    put_user = AsyncMethod(calls.put_user)
+    get_user = AsyncMethod(calls.get_user)
+    delete_user = AsyncMethod(calls.delete_user)
+    list_users = AsyncMethod(calls.list_users)
+    put_users = AsyncMethod(calls.put_users)
+    user_interactions = AsyncMethod(calls.user_interactions)
+    put_item = AsyncMethod(calls.put_item)
+    get_item = AsyncMethod(calls.get_item)
+    delete_item = AsyncMethod(calls.delete_item)
+    list_items = AsyncMethod(calls.list_items)
+    put_items = AsyncMethod(calls.put_items)
+    models = AsyncMethod(calls.models)
+    train = AsyncMethod(calls.train)
+    active_model = AsyncMethod(calls.active_model)
+    activate = AsyncMethod(calls.activate)
+    status = AsyncMethod(calls.status)
+    healthy = AsyncMethod(calls.healthy)
+    ready = AsyncMethod(calls.ready)
+
+    def __init__(
+        self,
+        url: str = URL,
+        api_key: str | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        retries: Retries = Retries(),  # noqa: B008 (it cannot be changed)
+    ) -> None:
+        self._url, self._retries = url.rstrip("/"), retries
+        self._http = httpx.AsyncClient(base_url=self._url, headers=_headers(api_key), timeout=timeout_s)
+
+    def __repr__(self) -> str:
+        return f"<AsyncClient: {self._url}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._http.aclose()
+
+    async def send(self, call: Call[T], /) -> T:
+        """See `Client.send`."""
+        attempts = Attempts(self._retries, call)
+        while True:
+            failure: ServeError
+            try:
+                response = await self._http.request(**_request(call))
+            except httpx.TransportError as error:
+                failure = _unreachable(self._url, error)
+            else:
+                if response.is_success:
+                    return _read(call, response)
+                failure = problem_of(response)
+            if attempts.has_settled(failure):
+                return call.read(b"")
+            await asyncio.sleep(attempts.pause_s(failure))
+
+    async def import_frame(
+        self, interactions: Frame | None = None, *, users: Frame | None = None, items: Frame | None = None
+    ) -> Imported:
+        """See `Client.import_frame`."""
+        done = Imported()
+        for call in calls_of(interactions, users, items):
+            done = done.plus(call.template, await self.send(call))
+        return done
+
+
+def _headers(api_key: str | None) -> dict[str, str]:
+    key = api_key or os.environ.get(KEY_VARIABLE)
+    return {"authorization": f"Bearer {key}"} if key else {}
+
+
+def _request(call: Call[Any]) -> Mapping[str, Any]:
+    return {
+        "method": call.method,
+        "url": call.path,
+        "params": call.query or None,
+        "content": call.body,
+        "headers": None if call.body is None else {"content-type": "application/json"},
+    }
+
+
+def _read(call: Call[T], response: httpx.Response) -> T:
+    try:
+        return call.read(response.content)
+    except msgspec.MsgspecError as error:
+        raise UnexpectedAnswerError(f"{call.method} {call.path}: {error}") from error
+
+
+def _unreachable(url: str, error: httpx.TransportError) -> UnreachableError:
+    return UnreachableError(f"{url} does not answer ({type(error).__name__}: {error})")

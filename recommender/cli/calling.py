@@ -1,0 +1,61 @@
+"""Calling a running service from a command: where it is, with which key, and what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from lightfm_serve import Client, ForbiddenError, Retries, ServeError, UnauthorizedError, UnreachableError
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+url_option = click.option("--url", default=DEFAULT_URL, show_default=True, help="Of the running service.")
+key_option = click.option(
+    "--key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with the API key.  [default: the key in RECOMMENDER_API_KEY]",
+)
+patience_option = click.option(
+    "--patience",
+    type=click.FloatRange(0),
+    default=600.0,
+    show_default=True,
+    help="Seconds to wait, all together for one batch, for a service that is busy or away.",
+)
+
+
+@contextmanager
+def calling(url: str, key_file: Path | None, patience_s: float, hint: str = "") -> Iterator[Client]:
+    """A client for the length of a command; what goes wrong ends it with status 1 and one line.
+
+    Parameters
+    ----------
+    url, key_file, patience_s
+        As the options say.
+    hint
+        What to do when it went wrong half-way.
+    """
+    retries = Retries(attempts=100_000, patience_s=patience_s)
+    with Client(url, _key(key_file), timeout_s=60, retries=retries) as client:
+        try:
+            # whether anybody is there is found out at once; waiting is for one who was
+            with Client(url, _key(key_file), timeout_s=10) as asking:
+                asking.healthy()
+            yield client
+        except UnreachableError as error:
+            raise click.ClickException(f"{error}; start it with: make serve{_after(hint)}") from None
+        except (UnauthorizedError, ForbiddenError) as error:
+            raise click.ClickException(f"{error} (RECOMMENDER_API_KEY or --key-file)") from None
+        except ServeError as error:
+            raise click.ClickException(f"{error}{_after(hint)}") from None
+
+
+def _after(hint: str) -> str:
+    return f"; {hint}" if hint else ""
+
+
+def _key(key_file: Path | None) -> str | None:
+    return None if key_file is None else key_file.read_text(encoding="utf-8").strip()

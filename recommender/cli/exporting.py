@@ -1,0 +1,75 @@
+"""The command that writes what a running service has into a data folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from tqdm import tqdm
+
+from recommender.cli.calling import calling, key_option, patience_option, url_option
+from recommender.cli.group import as_json, main, say
+from recommender.errors import InvalidDataError
+from recommender.sources.exporting import Written, write_table
+from recommender.sources.tables import SUFFIXES
+
+PAGE, LONG_PAGE = 1000, 10_000
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@url_option
+@key_option
+@patience_option
+@as_json
+def export(folder: Path, url: str, key_file: Path | None, patience: float, as_json: bool) -> None:
+    """Write users, items and interactions of a running service into FOLDER.
+
+    As Parquet, in the format that `import` and `dataset:` take; as JSON lines what columns cannot hold exactly, such
+    as a feature that is a number here and a text there. What is erased while the command runs may be in it or not.
+    """
+    _check_empty(folder)
+    with calling(url, key_file, patience, "nothing was left behind; run it again") as client, _bar() as bar:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = [
+            write_table(folder, name, _records(read, name, bar))
+            for name, read in (
+                ("items", lambda cursor: client.list_items(cursor=cursor, limit=PAGE)),
+                ("users", lambda cursor: client.list_users(cursor=cursor, limit=PAGE)),
+                ("interactions", lambda cursor: client.list_interactions(cursor=cursor, limit=LONG_PAGE)),
+            )
+        ]
+    say({each.name: {"rows": each.rows, "file": str(each.path)} for each in written}, _text(written), as_json)
+
+
+def _check_empty(folder: Path) -> None:
+    names = [f"{stem}{suffix}" for stem in ("items", "users", "interactions") for suffix in SUFFIXES]
+    there = [name for name in names if (folder / name).exists()]
+    if there:
+        raise InvalidDataError(f"{folder} has {there[0]} already; name another folder, or remove it")
+
+
+def _records(read: Callable[[str | None], Any], name: str, bar: tqdm[Any]) -> Iterator[dict[str, Any]]:
+    cursor: str | None = None
+    while True:
+        page = read(cursor)
+        records = getattr(page, name)
+        yield from (msgspec.to_builtins(each) for each in records)
+        bar.set_postfix_str(name, refresh=False)
+        bar.update(len(records))
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def _bar() -> tqdm[Any]:
+    return tqdm(desc="exporting", unit="row", unit_scale=True, disable=not sys.stderr.isatty(), leave=False)
+
+
+def _text(written: list[Written]) -> str:
+    lines = [f"{each.rows:>12,}  {each.path}" for each in written]
+    return "\n".join([*lines, *(f"Note: {each.path.name} is not Parquet: {each.why}" for each in written if each.why)])

@@ -1,0 +1,181 @@
+"""The command that streams data into a running service."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from lightfm_serve import Client, InvalidError, calls
+from lightfm_serve.answers import Accepted, Upserted
+from lightfm_serve.batches import fitting
+from lightfm_serve.calls import Call
+from recommender import files
+from recommender.cli.calling import calling, key_option, patience_option, url_option
+from recommender.cli.group import as_json, main, say
+from recommender.errors import InvalidDataError
+from recommender.sources.gorse import open_gorse
+from recommender.sources.streaming import Batch, Rows, Told, open_folder
+
+PROGRESS = ".recommender-import.json"
+SOURCES: Mapping[str, Callable[[Path, Told], list[Rows]]] = {"folder": open_folder, "gorse": open_gorse}
+CALLS: Mapping[str, Callable[[Sequence[Any]], Call[Accepted | Upserted]]] = {
+    "items": calls.put_items,
+    "users": calls.put_users,
+    "interactions": calls.add_interactions,
+}
+
+
+@main.command("import")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--from", "source", type=click.Choice(list(SOURCES)), default="folder", show_default=True)
+@click.option("--resume", is_flag=True, help="Go on where an import of the same files was interrupted.")
+@url_option
+@key_option
+@patience_option
+@as_json
+def import_(
+    path: Path, source: str, resume: bool, url: str, key_file: Path | None, patience: float, as_json: bool
+) -> None:
+    """Stream PATH into a running service.
+
+    PATH is a data folder with items, users and interactions as .csv, .parquet or .jsonl; with --from gorse a folder
+    with what Gorse's dashboard exports (users.jsonl, items.jsonl, feedback.jsonl), or the file of a Gorse dump.
+
+    Everything is checked before anything is sent. An interaction is sent with an event_id made of what it says, so
+    that repeating an import, within a week, counts nothing twice.
+    """
+    with _bar(None, "checking") as bar:
+        rows = SOURCES[source](path, lambda name, n: _moved(bar, name, n))
+    progress = Progress(path, url)
+    done = progress.before() if resume else {}
+    hint = f"what was sent is safe: recommender import {path} --resume"
+    with calling(url, key_file, patience, hint) as client, _bar(sum(each.n for each in rows), "importing") as bar:
+        sent = Sent(client, progress, done, bar)
+        for each in rows:
+            sent.send(each)
+    progress.forget()
+    say(sent.said(), sent.text(), as_json)
+
+
+class Progress:
+    """What has been sent, in a small file beside the data; where none can be written there is none.
+
+    Parameters
+    ----------
+    path
+        What is imported.
+    url
+        Where to.
+    """
+
+    def __init__(self, path: Path, url: str) -> None:
+        folder = path if path.is_dir() else path.parent
+        self._path = folder / PROGRESS
+        read = sorted(folder.iterdir()) if path.is_dir() else [path]
+        stats = {each.name: each.stat() for each in read if each.is_file() and not each.name.startswith(".")}
+        self._about = {"url": url, "files": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}}
+
+    def before(self) -> dict[str, int]:
+        """Rows of each kind that an earlier import of the same files sent to the same service."""
+        try:
+            content = json.loads(self._path.read_bytes())
+            done: dict[str, int] = content.pop("done")
+        except (OSError, ValueError, KeyError, AttributeError):
+            return {}
+        return done if content == self._about else {}
+
+    def remember(self, done: Mapping[str, int]) -> None:
+        """Write down how far it has come."""
+        try:
+            with files.replacing(self._path) as file:
+                file.write(json.dumps({**self._about, "done": dict(done)}).encode())
+        except OSError:  # a folder that cannot be written: then an import begins anew, which counts nothing twice
+            return
+
+    def forget(self) -> None:
+        """All is sent."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError:
+            return
+
+
+class Sent:
+    """Sends, and counts.
+
+    Parameters
+    ----------
+    client
+        Of the service.
+    progress
+        Where it is written down.
+    done
+        Rows of each kind that need not be sent.
+    bar
+        Moves.
+    """
+
+    def __init__(self, client: Client, progress: Progress, done: Mapping[str, int], bar: tqdm[Any]) -> None:
+        self._client, self._progress, self._bar = client, progress, bar
+        self._done = dict(done)
+        self._skipped = sum(done.values())
+        self._counts = {"items": 0, "users": 0, "interactions": 0, "duplicates": 0}
+
+    def send(self, rows: Rows) -> None:
+        """Send users, items or interactions, a batch at a time."""
+        before, read = self._done.get(rows.name, 0), 0
+        for batch in rows.batches():
+            read += len(batch.records)
+            if read > before and batch.records:
+                self._send(rows.name, batch)
+                self._done[rows.name] = read
+                self._progress.remember(self._done)
+            _moved(self._bar, rows.name, len(batch.records))
+
+    def said(self) -> dict[str, int]:
+        """For machines."""
+        return {**self._counts, "skipped": self._skipped}
+
+    def text(self) -> str:
+        """For people."""
+        lines = [f"{name:<14}{n:>12,}" for name, n in self._counts.items()]
+        return "\n".join([*lines, *([f"{'sent before':<14}{self._skipped:>12,}"] if self._skipped else [])])
+
+    def _send(self, name: str, batch: Batch) -> None:
+        start = 0
+        for call, rows in fitting(CALLS[name], batch.records):
+            try:
+                answer = self._client.send(call)
+            except InvalidError as error:
+                raise InvalidDataError(_placed(error, batch, start)) from None
+            start += len(rows)
+            if isinstance(answer, Accepted):
+                self._counts["interactions"] += answer.accepted
+                self._counts["duplicates"] += answer.duplicates
+            else:
+                self._counts[name] += answer.created + answer.updated
+
+
+def _placed(error: InvalidError, batch: Batch, start: int) -> str:
+    """What the service refuses, at its place in the file."""
+    fault = error.problem.errors[0] if error.problem.errors else None
+    found = re.search(r"\[(\d+)\]", fault.loc) if fault else None
+    if fault is None or found is None or start + int(found[1]) >= len(batch.places):
+        return str(error)
+    return f"{batch.places[start + int(found[1])]}: the service refuses it: {fault.loc}: {fault.msg}"
+
+
+def _bar(total: int | None, doing: str) -> tqdm[Any]:
+    return tqdm(total=total, desc=doing, unit="row", unit_scale=True, disable=not sys.stderr.isatty(), leave=False)
+
+
+def _moved(bar: tqdm[Any], name: str, n: int) -> None:
+    bar.set_postfix_str(name, refresh=False)
+    bar.update(n)

@@ -1,0 +1,106 @@
+"""Explaining: what adds up to the scores of an answer, and a sentence for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender import cases
+from recommender.because import history_parts, sentence
+from recommender.boosts import Boosts
+from recommender.catalogue import Catalogue
+from recommender.choosing import Chosen
+from recommender.snapshot import UserVector
+
+Parts = list[tuple[str, float]]
+BOOST = "boost "
+"""Before the token in a name of a contribution."""
+
+
+class Explained(NamedTuple):
+    """Why one item is in an answer."""
+
+    parts: Parts
+    """Names and contributions; they add up to the score."""
+    because: str
+
+
+class Asking(NamedTuple):
+    """For whom an answer is."""
+
+    vector: UserVector
+    row: int
+    """Of a known user, -1 for anyone else."""
+    recent: Sequence[str]
+    """Item ids that the snapshot has not learned, oldest first."""
+
+
+def explained(catalogue: Catalogue, user: Asking, chosen: Chosen, boosts: Boosts) -> list[Explained]:
+    """Each chosen item explained: what the request added comes first, then the largest amount.
+
+    The sentence names the interaction and the feature that add most to the score, if they add anything: an interaction
+    by `history_parts`, a feature by its contribution.
+    """
+    boosted = [_boosted(catalogue, position, boosts) for position in chosen.positions]
+    parts = _parts(catalogue, user.vector, chosen, boosted)
+    return [
+        Explained(
+            [*added, *own],
+            sentence(history=title, parts=own, boosts=_named(added), explored=position in chosen.explored),
+        )
+        for position, title, own, added in zip(
+            chosen.positions, _causes(catalogue, user, chosen), parts, boosted, strict=True
+        )
+    ]
+
+
+def _boosted(catalogue: Catalogue, position: int, boosts: Boosts) -> Parts:
+    """What boosts add to the score of an item."""
+    return [(BOOST + token, amount) for token, amount in boosts if catalogue.has(position, token)]
+
+
+def _named(boosted: Parts) -> Parts:
+    return [(name.removeprefix(BOOST), amount) for name, amount in boosted]
+
+
+def _parts(catalogue: Catalogue, user: UserVector, chosen: Chosen, boosted: Sequence[Parts]) -> list[Parts]:
+    """What adds up to each score without its boosts."""
+    added = (sum(amount for _, amount in own) for own in boosted)
+    scores = [score - own for score, own in zip(chosen.scores.tolist(), added, strict=True)]
+    if user.strategy == "popular":
+        return [[("popularity", score)] for score in scores]
+    features = [catalogue.features(position) for position in chosen.positions]
+    blocks = [block for _, _, block in catalogue.headings(chosen.positions)]
+    known = np.isin(blocks, (cases.KNOWN_WITH_FEATURES, cases.KNOWN_ALONE))
+    return catalogue.snapshot.explain(user, features, scores, known)
+
+
+def _causes(catalogue: Catalogue, user: Asking, chosen: Chosen) -> list[str | None]:
+    """Title of the interaction that adds most to the score of each item, None where none adds anything."""
+    recent = catalogue.represented(user.recent)
+    liked = catalogue.snapshot.liked_items(user.row)
+    parts = history_parts(catalogue.snapshot, user.vector, liked, catalogue.representations(recent))
+    if not len(parts):
+        return [None] * len(chosen.positions)
+    influence = parts @ catalogue.vectors(chosen.positions).T  # (n_interactions, n_items)
+    best = influence.argmax(axis=0)
+    adds = influence[best, np.arange(len(best))] > 0
+    titles = dict(_titles(catalogue, liked, recent, np.unique(best[adds])))
+    return [titles[place] if own else None for place, own in zip(best.tolist(), adds.tolist(), strict=True)]
+
+
+def _titles(
+    catalogue: Catalogue, liked: NDArray[np.int32], recent: Sequence[str], places: NDArray[np.int64]
+) -> Iterator[tuple[int, str]]:
+    """Title of each place in a history, or the id of an item that has none."""
+    learned = places[places < len(liked)]
+    for place, (item_id, title, _) in zip(learned.tolist(), catalogue.headings(liked[learned].tolist()), strict=True):
+        changed = catalogue.fresh.rows.get(item_id)
+        yield place, (title if changed is None else catalogue.fresh.details[changed].title) or item_id
+    for place in places[len(learned) :].tolist():
+        item_id = recent[place - len(liked)]
+        item = catalogue.find(item_id)
+        yield place, (item and item.title) or item_id

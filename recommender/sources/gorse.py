@@ -1,0 +1,304 @@
+"""What Gorse exports: JSON lines of its dashboard, or the binary dump of its ``/api/dump``.
+
+The dashboard gives ``users.jsonl``, ``items.jsonl`` and ``feedback.jsonl`` (``/api/bulk/…``), one object a line with
+the names of Gorse. A dump is a stream of little-endian int64: -1, -2 and -3 announce users, items and feedback, a
+number above 0 is the size of the protobuf message behind it, 0 is the end.
+
+What becomes of it: labels are features, those of nested objects by the names that lead to them (``a.b``), a bare list
+of labels the feature ``labels``; categories are the feature ``categories``; an item's comment is its title, and a
+hidden item is not available; the type of feedback is the event, its value, where there is one above 0, the weight.
+Lists of numbers (embeddings) and comments of users are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from struct import unpack
+from typing import Any, BinaryIO, NamedTuple
+
+import msgspec
+
+from recommender.dataset import id_fault
+from recommender.errors import InvalidDataError
+from recommender.sources import wire
+from recommender.sources.cells import LATEST_TIMESTAMP_S, MAX_EVENT_LETTERS
+from recommender.sources.streaming import (
+    BATCH,
+    Batch,
+    InteractionBlock,
+    Record,
+    Rows,
+    Told,
+    checked_interactions,
+)
+from recommender.sources.tables import MAX_NAME_BYTES
+
+LABELS, CATEGORIES = "labels", "categories"
+FILES = {"users": "users.jsonl", "items": "items.jsonl", "feedback": "feedback.jsonl"}
+STREAMS = {-1: "users", -2: "items", -3: "feedback"}
+
+
+class GorseUser(msgspec.Struct, rename="pascal"):
+    """A user as Gorse writes them; what else there is is passed over."""
+
+    user_id: str
+    labels: Any = None
+
+
+class GorseItem(msgspec.Struct, rename="pascal"):
+    """An item as Gorse writes it."""
+
+    item_id: str
+    is_hidden: bool = False
+    categories: list[str] | None = None
+    labels: Any = None
+    comment: str = ""
+
+
+class GorseFeedback(msgspec.Struct, rename="pascal"):
+    """Feedback as Gorse writes it."""
+
+    feedback_type: str
+    user_id: str
+    item_id: str
+    value: float = 0.0
+    timestamp: str | float = ""
+
+
+Kind = type[GorseUser] | type[GorseItem] | type[GorseFeedback]
+KINDS: Mapping[str, Kind] = {"users": GorseUser, "items": GorseItem, "feedback": GorseFeedback}
+
+
+class Placed(NamedTuple):
+    """What was read, and where it stands."""
+
+    place: str
+    content: Any
+
+
+Source = Callable[[str], Iterator[Placed]]
+"""Reads all of users, items or feedback."""
+
+
+@dataclass(frozen=True)
+class Entities:
+    """Users or items."""
+
+    name: str
+    n: int
+    read: Callable[[], Iterator[tuple[str, Record]]]
+
+    def batches(self) -> Iterator[Batch]:
+        """See `recommender.sources.streaming.Rows`."""
+        records = self.read()
+        while block := list(islice(records, BATCH)):
+            yield Batch([record for _, record in block], [place for place, _ in block])
+
+
+def open_gorse(path: Path, told: Told = lambda _name, _n: None) -> list[Rows]:
+    """Check an export, and give what it has: items, users, interactions.
+
+    Parameters
+    ----------
+    path
+        A folder with the files of the dashboard, or the file of a dump.
+    told
+        Hears of what was checked.
+
+    Raises
+    ------
+    InvalidDataError
+        Anything is malformed; the message names file and line, or the number of the record in a dump.
+    """
+    source = _dashboard(path) if path.is_dir() else _dump(path)
+    return [
+        _checked("items", "item_id", lambda: map(_item, source("items")), told),
+        _checked("users", "user_id", lambda: map(_user, source("users")), told),
+        checked_interactions(lambda: _interactions(source("feedback")), told),
+    ]
+
+
+def _checked(name: str, id_name: str, read: Callable[[], Iterator[tuple[str, Record]]], told: Told) -> Entities:
+    seen: set[str] = set()
+    for place, record in read():
+        if record[id_name] in seen:
+            raise InvalidDataError(f"{place}: duplicate id {record[id_name]!r}")
+        seen.add(record[id_name])
+        told(name, 1)
+    return Entities(name, len(seen), read)
+
+
+# Where it comes from.
+
+
+def _dashboard(folder: Path) -> Source:
+    if not any((folder / name).is_file() for name in FILES.values()):
+        raise InvalidDataError(f"{folder} has none of {', '.join(FILES.values())}")
+
+    def read(name: str) -> Iterator[Placed]:
+        path = folder / FILES[name]
+        if not path.is_file():
+            return
+        decode = msgspec.json.Decoder(KINDS[name]).decode
+        with path.open("rb") as file:
+            for line, text in enumerate(file, 1):
+                if text.strip():
+                    place = f"{path.name}, line {line}"
+                    try:
+                        yield Placed(place, decode(text))
+                    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                        raise InvalidDataError(f"{place}: {error}") from None
+
+    return read
+
+
+def _dump(path: Path) -> Source:
+    def read(name: str) -> Iterator[Placed]:
+        with path.open("rb") as file:
+            for number, (kind, message) in enumerate(_messages(path.name, file), 1):
+                if kind == name:
+                    place = f"{path.name}, record {number}"
+                    try:
+                        yield Placed(place, _parsed(kind, message))
+                    except (ValueError, KeyError, msgspec.MsgspecError) as error:
+                        raise InvalidDataError(f"{place}: not what Gorse writes: {error}") from None
+
+    return read
+
+
+def _messages(name: str, file: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """Messages of a dump, and what they are of."""
+    kind = ""
+    while True:
+        head = file.read(8)
+        if len(head) < 8:
+            raise InvalidDataError(f"{name} ends before its end is announced; it is no dump of Gorse, or cut short")
+        (size,) = unpack("<q", head)
+        if size == 0:
+            return
+        if size < 0:
+            if size not in STREAMS:
+                raise InvalidDataError(f"{name} is no dump of Gorse: it announces {size}")
+            kind = STREAMS[size]
+            continue
+        message = file.read(size) if kind else b""
+        if len(message) < size:
+            raise InvalidDataError(f"{name} ends within a record; it is no dump of Gorse, or cut short")
+        yield kind, message
+
+
+def _parsed(kind: str, message: bytes) -> Any:
+    found: dict[int, list[Any]] = {}
+    for number, value in wire.fields(message):
+        found.setdefault(number, []).append(value)
+
+    def text(number: int) -> str:
+        return bytes(found[number][-1]).decode() if number in found else ""
+
+    def labels(number: int) -> Any:
+        return msgspec.json.decode(found[number][-1]) if number in found else None
+
+    if kind == "users":
+        return GorseUser(text(1), labels(2))
+    if kind == "items":
+        categories = [bytes(each).decode() for each in found.get(4, [])]
+        return GorseItem(text(2), bool(found.get(3, [0])[-1]), categories, labels(6), text(7))
+    return GorseFeedback(text(2), text(3), text(4), timestamp=_moment(found[5][-1]) if 5 in found else 0.0)
+
+
+def _moment(timestamp: bytes) -> float:
+    """Seconds since the epoch of protobuf's ``Timestamp``; 0 for what is before."""
+    parts = {number: int(value) for number, value in wire.fields(timestamp) if not isinstance(value, bytes)}
+    seconds = parts.get(1, 0)
+    # a negative number is one of 64 bits
+    return seconds + parts.get(2, 0) / 1e9 if seconds < 2**63 else 0.0
+
+
+# What it means to us.
+
+
+def _user(placed: Placed) -> tuple[str, Record]:
+    user = placed.content
+    _check_id(placed.place, "UserId", user.user_id)
+    return placed.place, {"user_id": user.user_id, "features": _features(placed.place, user.labels)}
+
+
+def _item(placed: Placed) -> tuple[str, Record]:
+    item = placed.content
+    _check_id(placed.place, "ItemId", item.item_id)
+    features = _features(placed.place, item.labels)
+    if item.categories:
+        features[CATEGORIES] = list(item.categories)
+    record: Record = {"item_id": item.item_id, "features": features, "available": not item.is_hidden}
+    return placed.place, record | ({"title": item.comment[:1024]} if item.comment else {})
+
+
+def _interactions(placed: Iterable[Placed]) -> Iterator[InteractionBlock]:
+    source = iter(placed)
+    while block := list(islice(source, BATCH)):
+        for place, feedback in block:
+            _check_id(place, "UserId", feedback.user_id)
+            _check_id(place, "ItemId", feedback.item_id)
+            if not 1 <= len(feedback.feedback_type) <= MAX_EVENT_LETTERS:
+                raise InvalidDataError(f"{place}, 'FeedbackType': it has 1 to {MAX_EVENT_LETTERS} letters")
+        contents = [each.content for each in block]
+        yield InteractionBlock(
+            [each.user_id for each in contents],
+            [each.item_id for each in contents],
+            [each.value if each.value > 0 else 1.0 for each in contents],
+            [_seconds(each.place, each.content.timestamp) for each in block],
+            [each.feedback_type for each in contents],
+            [each.place for each in block],
+        )
+
+
+def _seconds(place: str, timestamp: str | float) -> float:
+    """Seconds since the epoch; 0 for Gorse's time of none, which is in the year 1."""
+    if timestamp == "":
+        return 0.0
+    if isinstance(timestamp, str):
+        try:
+            moment = datetime.fromisoformat(timestamp)
+        except ValueError:
+            raise InvalidDataError(f"{place}, 'Timestamp': {timestamp[:80]!r} is not RFC 3339") from None
+        timestamp = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return min(max(0.0, timestamp), LATEST_TIMESTAMP_S)
+
+
+def _check_id(place: str, name: str, an_id: str) -> None:
+    fault = id_fault(an_id)
+    if fault:
+        raise InvalidDataError(f"{place}, {name!r}: id {an_id[:80]!r} {fault}")
+
+
+def _features(place: str, labels: Any) -> Record:
+    """Labels as features."""
+    if isinstance(labels, list):
+        labels = {LABELS: labels}
+    if isinstance(labels, str):
+        labels = {LABELS: [labels]}
+    if not isinstance(labels, dict):
+        return {}
+    return dict(_flat(place, labels, ""))
+
+
+def _flat(place: str, labels: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in labels.items():
+        name = prefix + key
+        if not 1 <= len(name.encode()) <= MAX_NAME_BYTES:
+            raise InvalidDataError(f"{place}, 'Labels': a name has 1 to {MAX_NAME_BYTES} bytes, not {name[:80]!r}")
+        if isinstance(value, dict):
+            yield from _flat(place, value, f"{name}.")
+        elif isinstance(value, list):
+            if _are_texts(value):
+                yield name, value
+        elif value is not None:
+            yield name, value
+
+
+def _are_texts(values: Sequence[Any]) -> bool:
+    return bool(values) and all(isinstance(each, str) for each in values)

@@ -1,0 +1,243 @@
+"""Streaming: a data folder checked whole, then read again a batch at a time, so that it need not fit into memory.
+
+What is kept of a million interactions is 8 MB, of a million users their ids.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightfm_serve.event_ids import digest_of, event_id_of
+from recommender.dataset import AVAILABLE, TITLE
+from recommender.sources import cells
+from recommender.sources.tables import Table, blocks, path_of
+
+BATCH = 10_000
+
+Record = dict[str, Any]
+Told = Callable[[str, int], None]
+"""Hears of what was checked: which, and how many rows more."""
+
+
+class Batch(NamedTuple):
+    """Records as the service takes them, and where each stands."""
+
+    records: list[Record]
+    places: Sequence[str]
+
+
+class Rows(Protocol):
+    """Users, items or interactions of a source, checked."""
+
+    @property
+    def name(self) -> str:
+        """Which they are."""
+        ...
+
+    @property
+    def n(self) -> int:
+        """How many they are."""
+        ...
+
+    def batches(self) -> Iterator[Batch]:
+        """All of them, the same in each pass."""
+        ...
+
+
+def open_folder(folder: Path, told: Told = lambda _name, _n: None) -> list[Rows]:
+    """Check a folder, in the format of `recommender.sources.folder`, and give what it has: items, users, interactions.
+
+    Raises
+    ------
+    InvalidDataError
+        Anything is malformed; the message names file, line (row in Parquet), column and value.
+    """
+    found: list[Rows] = []
+    for name, id_column in (("items", "item_id"), ("users", "user_id")):
+        path = path_of(folder, name, required=False)
+        if path is not None:
+            found.append(_checked_entities(name, path, id_column, told))
+    path = path_of(folder, "interactions", required=not found)
+    if path is not None:
+        found.append(checked_interactions(lambda: _interactions(path), told))
+    return found
+
+
+# Users and items.
+
+
+@dataclass(frozen=True)
+class Entities:
+    """Users or items of a file."""
+
+    name: str
+    path: Path
+    id_column: str
+    n: int
+    converters: Mapping[str, Callable[[str], Any]]
+    """Of the columns of a CSV file."""
+
+    def batches(self) -> Iterator[Batch]:
+        """See `Rows`."""
+        for table in blocks(self.path, BATCH, self.id_column):
+            ids = cells.ids(table, self.id_column)
+            columns = self._features(table)
+            own = self._own(table)
+            records = [
+                {
+                    self.id_column: an_id,
+                    **{name: values[row] for name, values in own.items() if values[row] is not None},
+                    "features": {name: value[row] for name, value in columns.items() if value[row] is not None},
+                }
+                for row, an_id in enumerate(ids)
+            ]
+            yield Batch(records, _places(table))
+
+    def _own(self, table: Table) -> dict[str, Sequence[Any]]:
+        """What is no feature."""
+        if self.id_column != "item_id":
+            return {}
+        own: dict[str, Sequence[Any]] = {}
+        if TITLE in table.columns:
+            own[TITLE] = cells.titles(table, TITLE)
+        if AVAILABLE in table.columns:
+            own[AVAILABLE] = cells.availabilities(table, AVAILABLE)
+        return own
+
+    def _features(self, table: Table) -> dict[str, list[Any]]:
+        names = (name for name in table.columns if _is_feature(name, self.id_column))
+        return {name: cells.features(table, name, self.converters.get(name)) for name in names}
+
+
+def _is_feature(name: str, id_column: str) -> bool:
+    return name not in (id_column, TITLE) and (name != AVAILABLE or id_column != "item_id")
+
+
+def _checked_entities(name: str, path: Path, id_column: str, told: Told) -> Entities:
+    seen: set[str] = set()
+    types: dict[str, cells.ColumnType] = {}
+    for table in blocks(path, BATCH, id_column):
+        for row, an_id in enumerate(cells.ids(table, id_column)):
+            if an_id in seen:
+                table.refuse(row, id_column, "duplicate id {}")
+            seen.add(an_id)
+        for column in () if table.typed else table.columns:
+            if _is_feature(column, id_column):
+                types.setdefault(column, cells.ColumnType()).look(table.columns[column])
+        told(name, table.n_rows)
+    checked = Entities(name, path, id_column, len(seen), {each: found.converter() for each, found in types.items()})
+    for _ in checked.batches():  # every cell is read once, now that it is known how
+        pass
+    return checked
+
+
+# Interactions.
+
+
+class InteractionBlock(NamedTuple):
+    """Columns of some interactions, and where each stands."""
+
+    user_ids: Sequence[str]
+    item_ids: Sequence[str]
+    weights: Sequence[float]
+    timestamps: Sequence[float]
+    events: Sequence[str | None]
+    places: Sequence[str]
+
+    def digests(self) -> list[bytes]:
+        """What each says."""
+        return list(map(digest_of, *self[:5]))
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Interactions of a source, each with an ``event_id`` that is made of what it says.
+
+    Rows that say the same are told apart by counting them; which do is known from the first pass, so that only those
+    are counted.
+    """
+
+    blocks: Callable[[], Iterator[InteractionBlock]]
+    n: int
+    repeated: frozenset[int]
+    """Beginnings of the digests that occur again."""
+    name: str = field(default="interactions")
+
+    def batches(self) -> Iterator[Batch]:
+        """See `Rows`."""
+        times: Counter[bytes] = Counter()
+        for block in self.blocks():
+            records: list[Record] = []
+            for digest, row in zip(block.digests(), zip(*block[:5], strict=True), strict=True):
+                nth = 0
+                if _beginning(digest) in self.repeated:
+                    nth = times[digest]
+                    times[digest] += 1
+                user_id, item_id, weight, timestamp, event = row
+                record: Record = {"user_id": user_id, "item_id": item_id, "weight": weight, "timestamp": timestamp}
+                record["event_id"] = event_id_of(digest, nth)
+                if event is not None:
+                    record["event"] = event
+                records.append(record)
+            yield Batch(records, block.places)
+
+
+def checked_interactions(source: Callable[[], Iterator[InteractionBlock]], told: Told) -> Interactions:
+    """Interactions that can be read twice, after the first time."""
+    found: list[NDArray[np.uint64]] = []
+    for block in source():
+        found.append(np.frombuffer(b"".join(digest[:8] for digest in block.digests()), np.uint64))
+        told("interactions", len(found[-1]))
+    beginnings = np.sort(np.concatenate([np.zeros(0, np.uint64), *found]))
+    repeated = beginnings[1:][beginnings[1:] == beginnings[:-1]]
+    return Interactions(source, len(beginnings), frozenset(repeated.tolist()))
+
+
+def _beginning(digest: bytes) -> int:
+    return int.from_bytes(digest[:8], "little")
+
+
+def _interactions(path: Path) -> Iterator[InteractionBlock]:
+    rows = 0
+    for table in blocks(path, BATCH, "user_id", "item_id"):
+        cells.check_interaction_columns(table)
+        yield InteractionBlock(
+            cells.ids(table, "user_id"),
+            cells.ids(table, "item_id"),
+            _short(cells.weights(table)),
+            cells.timestamps(table, rows).tolist(),
+            cells.events(table),
+            _places(table),
+        )
+        rows += table.n_rows
+
+
+def _short(weights: NDArray[np.float32]) -> list[float]:
+    """With as many digits as a float32 has, so that 0.1 is not 0.10000000149011612."""
+    distinct, places = np.unique(weights, return_inverse=True)
+    texts = [float(str(weight)) for weight in distinct]
+    return [texts[place] for place in places.tolist()]
+
+
+class _Places(Sequence[str]):
+    """Places of the rows of a table, as text when somebody asks."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table._replace(columns={})
+
+    def __len__(self) -> int:
+        return self._table.n_rows
+
+    def __getitem__(self, row: Any) -> Any:
+        return self._table.place(range(len(self))[row])
+
+
+def _places(table: Table) -> Sequence[str]:
+    return _Places(table)

@@ -1,0 +1,59 @@
+"""The little of protobuf's wire format that a dump needs, so that it needs no compiled messages [1]_.
+
+References
+----------
+.. [1] https://protobuf.dev/programming-guides/encoding/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from struct import unpack_from
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+
+
+def fields(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:
+    """Number and value of each field: a whole number, a float, or the bytes of a text or of a message within.
+
+    Raises
+    ------
+    ValueError
+        It is no message.
+    """
+    place = 0
+    while place < len(message):
+        key, place = varint(message, place)
+        kind = key & 7
+        value: int | float | bytes
+        if kind == VARINT:
+            value, place = varint(message, place)
+        elif kind == BYTES:
+            size, start = varint(message, place)
+            place = start + size
+            value = message[start:place]
+        elif kind in (FIXED64, FIXED32):
+            size, code = (8, "<d") if kind == FIXED64 else (4, "<f")
+            if place + size > len(message):
+                raise ValueError("it ends within a number")
+            (value,) = unpack_from(code, message, place)
+            place += size
+        else:
+            raise ValueError(f"a field is of the kind {kind}, which there is not")
+        if place > len(message):
+            raise ValueError("it ends within a field")
+        yield key >> 3, value
+
+
+def varint(message: bytes, place: int) -> tuple[int, int]:
+    """A whole number, and where it ends."""
+    number = 0
+    for shift in range(0, 70, 7):
+        if place >= len(message):
+            raise ValueError("it ends within a number")
+        byte = message[place]
+        place += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, place
+    raise ValueError("a number is longer than any")

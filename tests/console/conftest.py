@@ -1,0 +1,78 @@
+"""One real service with keys, and a real browser, for all tests of the console."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from running_service import RunningService
+
+KEYS = {"read": "read-key", "write": "write-key", "admin": "admin-key"}
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    running = RunningService(tmp_path_factory.mktemp("console"))
+    running.start(RECOMMENDER_API_KEYS=",".join(":".join(each) for each in KEYS.items()))
+    try:
+        running.wait_until_ready()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def client(service: RunningService) -> Iterator[httpx.Client]:
+    with service.client() as client:
+        client.headers["authorization"] = f"Bearer {KEYS['admin']}"
+        yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium. Not longer than a module: Playwright keeps an event loop in this thread while it runs."""
+    found = shutil.which("chromium")
+    if found is None:
+        missing = "there is no chromium on this machine: `make browser` installs Debian's"
+        (pytest.fail if os.environ.get("RECOMMENDER_BROWSER") == "required" else pytest.skip)(missing)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(service: RunningService, browser: Browser) -> Iterator[object]:
+    """Opens a view in a tab of its own, with a key; whatever the browser complained of fails the test."""
+    contexts, complaints = [], []
+
+    def opened(view: str, key: str | None = KEYS["admin"], **options: object) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        if key is not None:
+            context.add_init_script(f"sessionStorage.setItem('api-key', '{key}')")
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+        page.on("console", lambda line: line.type in ("error", "warning") and complaints.append(line.text))
+        page.goto(f"{service.url}/#/{view}")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    # a browser writes of each answer that is an error; those are what the page puts into words
+    assert [each for each in complaints if not each.startswith("Failed to load resource")] == []

@@ -1,0 +1,73 @@
+"""Activity: counts by time and item, coarser with age."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recommender.activity import NO_ACTIVITY, RESOLUTION, activity_of, rounded, together
+from recommender.ids import IdTable
+
+NOW = 1_800_000_000
+ITEMS = IdTable.from_ids(["a", "b", "c"])
+
+
+def table(*rows: tuple[str, float]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["item_id", "timestamp"]).assign(weight=1.0)
+
+
+def total(activity, start_s: float) -> list[int]:
+    return activity.counted(slice(activity.since(start_s), None), len(ITEMS)).tolist()
+
+
+@given(st.integers(0, NOW), st.integers(0, 10**9))
+def test_a_time_is_known_to_a_part_of_its_age_however_often_it_is_rounded(time, later):
+    once = rounded(np.array([time]), NOW)
+    again = rounded(once, NOW + later)
+
+    assert 0 <= time - once[0] <= max(0, (NOW - time) / RESOLUTION)
+    assert 0 <= time - again[0] <= (NOW + later - once[0]) / RESOLUTION
+
+
+def test_interactions_count_from_their_time_on():
+    activity = activity_of(ITEMS, table(("a", NOW - 10), ("a", NOW - 10), ("b", NOW - 7200), ("c", 0)), NOW)
+
+    assert [total(activity, NOW - age) for age in (9, 10, 7200 * 2, NOW)] == [
+        [0, 0, 0],
+        [2, 0, 0],
+        [2, 1, 0],
+        [2, 1, 1],
+    ]
+
+
+def test_what_is_of_the_future_counts_as_of_now():
+    activity = activity_of(ITEMS, table(("a", NOW + 1e9)), NOW)
+
+    assert (total(activity, NOW), total(activity, NOW + 1)) == ([1, 0, 0], [0, 0, 0])
+
+
+def test_unknown_items_missing_times_and_dislikes_do_not_count():
+    rows = table(("x", NOW), ("a", np.nan), ("b", NOW), ("c", NOW)).assign(weight=[1, 1, -1, 0])
+
+    assert len(activity_of(ITEMS, rows, NOW).times) == 0
+
+
+def test_activity_grows_as_if_all_had_come_at_once():
+    older, newer = table(("a", NOW - 40), ("b", NOW - 3)), table(("a", NOW - 40), ("c", NOW - 50), ("b", NOW))
+    grown = together(activity_of(ITEMS, older, NOW), activity_of(ITEMS, newer, NOW))
+    at_once = activity_of(ITEMS, pd.concat([older, newer]), NOW)
+
+    assert [total(grown, NOW - age) for age in range(60)] == [total(at_once, NOW - age) for age in range(60)]
+    assert together(NO_ACTIVITY, grown).times.tolist() == grown.times.tolist()
+    assert grown.times.dtype == np.uint32
+
+
+def test_what_many_take_needs_few_entries():
+    times = np.random.default_rng(0).uniform(NOW - 30 * 86_400, NOW, 50_000)
+
+    activity = activity_of(ITEMS, table(*(("a", time) for time in times)), NOW)
+
+    assert activity.counts.sum() == 50_000
+    assert len(activity.times) < 3_000
+    assert total(activity, NOW - 86_400)[0] == pytest.approx((times >= NOW - 86_400).sum(), rel=2 / RESOLUTION)

@@ -1,0 +1,23 @@
+"""A service for the pages, which ask one that has MovieLens."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from running_service import RunningService
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    running = RunningService(tmp_path_factory.mktemp("pages")).start()
+    try:
+        running.wait_until_ready()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _curl() -> None:
+    assert shutil.which("curl"), f"the pages call curl, which is not on PATH: {os.environ['PATH']}"
