@@ -17,6 +17,7 @@ RAY_ENVIRONMENT := \
 	RAY_SERVE_THROUGHPUT_OPTIMIZED=1 \
 	RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S=1 \
 	RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S=2 \
+	RAY_SERVE_HAPROXY_BINARY_PATH=$(CURDIR)/deployments/haproxy.py \
 	RAY_worker_niceness=0 \
 	OMP_NUM_THREADS=1 \
 	RAY_USAGE_STATS_ENABLED=0 \
@@ -71,6 +72,15 @@ check: $(STAMP)  ## format, lint, types, layers, spelling
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
+# Of its own, because it has nothing to do with what we run. Not part of `check`, which also works offline.
+$(VENV)/audit:
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet 'pip-audit>=2.10,<3'
+
+audit: $(VENV)/audit  ## look up known vulnerabilities of what constraints.txt names
+	@$</bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt || { \
+		echo 'not audited as a whole: a vulnerability is named above, or its index could not be asked from here'; exit 1; }
+
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -93,4 +103,4 @@ $(VENV)/docs: $(STAMP)
 docs: $(VENV)/docs  ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
-.PHONY: help install serve environment test screens browser reliability soak check format openapi bench docs
+.PHONY: help install serve environment test screens browser reliability soak check audit format openapi bench docs

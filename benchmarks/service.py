@@ -65,6 +65,12 @@ class Service:
         self._process.wait(60)
 
     @property
+    def session(self) -> Path:
+        """Folder of Ray's session."""
+        (found,) = Path("/tmp/ray").glob(f"session_*_{self._process.pid}")  # noqa: S108 (where Ray keeps it)
+        return found
+
+    @property
     def pid(self) -> int:
         """Process from which all others of the service descend."""
         return self._process.pid

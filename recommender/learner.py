@@ -154,7 +154,8 @@ class Learner:
         if base is None:
             return "full" if await self.waiting() >= schedule.min_interactions else None
         versions = self._registry.versions()
-        full_at = max((each.created_at.timestamp() for each in versions if each.meta["mode"] == "full"), default=0.0)
+        # the newest by number: the one with the latest time may be from before the machine's clock was set back
+        full_at = next((each.created_at.timestamp() for each in versions if each.meta["mode"] == "full"), 0.0)
         last = versions[0]
         unseen = (await self._store.state()).last_offset - max(int(last.meta["log_offset"]), 0)
         since_full = unseen + int(base.meta.get("interactions_since_full", 0))
