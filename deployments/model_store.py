@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
 
 from deployments import logs
+from recommender.errors import StateUnavailableError
 from recommender.registry import Registry, VersionInfo
 
 NAME, NAMESPACE = "model-store", "recommender"
@@ -34,7 +34,7 @@ class ModelStoreState:
 
     def __init__(self, folder: str) -> None:
         logs.configure()
-        self._registry = Registry(Path(folder))
+        self._registry = Registry(folder)
         self._published: Published | None = None
         self._changed = asyncio.Condition()
         self._lock = asyncio.Lock()
@@ -58,7 +58,11 @@ class ModelStoreState:
     async def current(self) -> Published | None:
         """What serves now."""
         if self._published is None:
-            await self.refresh()
+            try:
+                await self.refresh()
+            except StateUnavailableError as error:
+                # who asks gets on without a model; the next who asks has it looked for again
+                logger.warning("no model to serve yet: %s", error)
         return self._published
 
     async def versions(self) -> list[dict[str, Any]]:
