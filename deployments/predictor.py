@@ -49,6 +49,7 @@ class Predictor:
     async def __init__(self, models: str, store_url: str, explore: float = 0.0) -> None:  # type: ignore[misc]  # Serve awaits it
         logs.configure()
         self._explore = explore
+        self._registry = models
         self._models = model_store(models)
         self._store = open_store(store_url)
         self._recommender: Recommender | None = None
@@ -158,6 +159,7 @@ class Predictor:
                 # the model store restarts by itself; what this replica has goes on serving
                 logger.exception("asking the model store again")
                 await asyncio.sleep(ASK_AGAIN_AFTER_S)
+                self._models = model_store(self._registry)
 
     async def _follow_catalogue(self) -> None:
         while True:

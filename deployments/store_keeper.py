@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from recommender.bucket import is_url
 from recommender.stores import EmbeddedValkey
 
 EMBEDDED = "embedded"
-NAME, NAMESPACE = "store-keeper", "recommender"
+NAMESPACE = "recommender"
 LOOK_EVERY_S = 0.2
 
 
@@ -48,16 +49,16 @@ def check_embedded(redis_url: str, state_dir: str) -> None:
     if redis_url != EMBEDDED:
         return
     remedy = "Set redis_url (or RECOMMENDER_REDIS_URL) to a Redis or Valkey that all nodes reach"
-    if len([node for node in ray.nodes() if node["Alive"]]) > 1:
-        raise RuntimeError(f"redis_url: embedded works on one node only; this Ray cluster has several. {remedy}")
     if is_url(state_dir):
         raise RuntimeError(f"redis_url: embedded keeps its data in a folder, and state_dir is {state_dir}. {remedy}")
+    if len([node for node in ray.nodes() if node["Alive"]]) > 1:
+        raise RuntimeError(f"redis_url: embedded works on one node only; this Ray cluster has several. {remedy}")
 
 
 def embedded_store_url(folder: Path) -> str:
-    """URL of the one embedded store of this cluster, started if need be."""
+    """URL of the one embedded store of a folder, started if need be."""
     options: dict[str, Any] = {
-        "name": NAME,
+        "name": f"store-keeper-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}",
         "namespace": NAMESPACE,
         "lifetime": "detached",
         "get_if_exists": True,

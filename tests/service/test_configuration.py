@@ -10,6 +10,7 @@ from running_service import ROOT
 
 from deployments.app import FASTER_WITH
 from deployments.args import AppArgs
+from deployments.store_keeper import check_embedded
 from recommender.feedback import Feedback
 from recommender.incremental import IncrementSettings
 from recommender.settling import Settling
@@ -65,6 +66,11 @@ def test_the_environment_overrides_three_arguments(monkeypatch):
     args = AppArgs().with_environment()
 
     assert (args.dataset, args.redis_url, args.state_dir) == ("none", "redis://127.0.0.1:1", "/elsewhere")
+
+
+def test_an_embedded_store_refuses_a_state_in_a_bucket_and_says_what_to_do():
+    with pytest.raises(RuntimeError, match=r"state_dir is s3://bucket/state. Set redis_url"):
+        check_embedded("embedded", "s3://bucket/state")
 
 
 def test_two_replicas_of_each_deployment_on_the_request_path():
