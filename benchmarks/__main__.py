@@ -11,6 +11,8 @@ NAMES = (
     "whole",
     "memory",
     "broadcast",
+    "nodes",
+    "autoscaling",
     "fresh_items",
     "fold_in",
     "incremental",

@@ -53,8 +53,9 @@ class Node:
 class RunningCluster(RunningService):
     """A head and whatever nodes join it; the service comes with `deploy`."""
 
-    def __init__(self, folder: Path, code: Path = ROOT, **args: object) -> None:
+    def __init__(self, folder: Path, code: Path = ROOT, store_bytes: int = STORE_BYTES, **args: object) -> None:
         super().__init__(folder, **args)
+        self._store_bytes = store_bytes
         self.content = yaml.safe_load(self.config.read_text())
         self.application = self.content["applications"][0]
         self.code = code
@@ -134,6 +135,12 @@ class RunningCluster(RunningService):
         """Living nodes with a process of this title."""
         return [node for node in self.nodes if node.process.poll() is None and node.has(title)]
 
+    def object_store_mb(self) -> list[int]:
+        """What lies in the object store of each node, in 10^6 bytes."""
+        listed = self.api("GET", "/nodes?view=summary").json()["data"]["summary"]
+        living = [each for each in listed if each["raylet"]["state"] == "ALIVE"]
+        return [round(each["raylet"]["objectStoreUsedMemory"] / 1e6) for each in living]
+
     def wait_until_ready(self, within_s: float = 180) -> float:
         self.process = self.nodes[0].process
         return super().wait_until_ready(within_s)
@@ -146,7 +153,7 @@ class RunningCluster(RunningService):
     def _start(self, *options: str) -> Node:
         name = f"node{len(self.nodes)}"
         command = [str(BIN / "ray"), "start", "--block", "--disable-usage-stats", "--num-cpus=2",
-                   f"--object-store-memory={STORE_BYTES}", "--min-worker-port=0", "--max-worker-port=0",
+                   f"--object-store-memory={self._store_bytes}", "--min-worker-port=0", "--max-worker-port=0",
                    f"--dashboard-agent-listen-port={free_port()}", "--node-ip-address=127.0.0.1",
                    f"--node-name={name}", *options]  # fmt: skip
         # workers look for code in the folder in which their node was started, before the path
