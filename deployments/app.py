@@ -16,7 +16,7 @@ from deployments.model_store import model_store
 from deployments.predictor import Predictor
 from deployments.store_keeper import EMBEDDED, check_embedded, embedded_store_url
 from deployments.trainer import Trainer
-from recommender.bucket import is_url, within
+from recommender.bucket import Bucket, is_url, within
 
 logger = logging.getLogger("recommender.app")
 
@@ -50,7 +50,7 @@ def build(args: AppArgs) -> serve.Application:
 def _made(state_dir: str) -> str:
     """Where the state is: a URL as it was given, or an absolute path of a folder that exists."""
     if is_url(state_dir):
-        return state_dir
+        return Bucket(state_dir).url  # fails here, with a clear message, where its library is not installed
     folder = Path(state_dir).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder)

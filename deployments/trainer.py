@@ -109,7 +109,7 @@ class Trainer:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _due(self) -> Mode | None:
-        if self._learner.base() is None and self._args.dataset != "none":
+        if self._args.dataset != "none" and await asyncio.to_thread(self._learner.base) is None:
             return "full" if self._last is None else None
         return await self._learner.due(self._args.training.schedule())
 
@@ -144,7 +144,7 @@ class Trainer:
             ) from None
 
     async def _learn_alone(self, mode: Mode) -> Learned:
-        if self._learner.base() is None and self._args.dataset != "none":
+        if self._args.dataset != "none" and await asyncio.to_thread(self._learner.base) is None:
             self._report(f"loading {self._args.dataset}")
             dataset = await asyncio.to_thread(open_dataset, self._args.dataset)
             return await self._learner.bootstrap(dataset, self._report)

@@ -127,9 +127,11 @@ class BucketShelf:
         names = _pointers(self._listing())
         if not names:
             return None
-        if names[-1] not in self._pointers:
-            self._pointers = {names[-1]: self._bucket.read(f"{CURRENT}/{names[-1]}")}
-        return self._pointers[names[-1]]
+        content = self._pointers.get(names[-1])
+        if content is None:
+            content = self._bucket.read(f"{CURRENT}/{names[-1]}")
+            self._pointers = {names[-1]: content}
+        return content
 
     def point(self, content: bytes) -> None:
         """Point at something else, in one step. Within `change`."""

@@ -28,7 +28,8 @@ def cluster(tmp_path_factory, redis_server):
     try:
         running.start_head()
         running.join()
-        running.put()
+        deployed = running.deploy()
+        assert deployed.returncode == 0, deployed.stderr
         running.wait_until_ready()
         running.wait_until_running()
         yield running
