@@ -74,7 +74,7 @@ def under_load(cluster: RunningCluster, what: str, how: str, may_fail: int = 0) 
         time.sleep(2)
     bad = load.failed()
     stalled_s = seconds_until(load.answers, began, lambda each: each.status == 200 and each.ms < 1000)
-    note = f"p50 {percentile(load.answers, 0.5):.0f} ms, p99 {percentile(load.answers, 0.99):.0f} ms; "
+    note = f"{load.per_s:.0f} a second; p50 {percentile(load.answers, 0.5):.0f} ms, p99 {percentile(load.answers, 0.99):.0f} ms; "
     note += f"last failed or slow answer after {stalled_s:.1f} s; {load.repeated} sent again"
     Row(what, how, len(load.answers), len(bad), None, round(took_s, 1), note).write()
     assert len(bad) <= may_fail, [(each.status, each.body, round(each.at - began, 2)) for each in bad]

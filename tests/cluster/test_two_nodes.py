@@ -11,7 +11,7 @@ pytestmark = pytest.mark.reliability
 
 WORLD = "synthetic?n_users=200&n_items=100"
 BY_HAND = {"full_every_s": None, "incremental_every_s": None, "margin": 10}
-CONNECTIONS = 4
+CONNECTIONS = 12
 
 
 def reading(number: int) -> str:
