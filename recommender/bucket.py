@@ -65,6 +65,7 @@ class Bucket:
 
     def download(self, name: str, path: Path) -> None:
         """Copy an object into a file, which appears as a whole."""
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(files.temporary_name())
         try:
             with self._answering(name):

@@ -115,7 +115,6 @@ class BucketShelf:
                 return read_arrays(path, entry, specs)
             except CorruptArtifactError as error:
                 logger.warning("%s is fetched again: %s", path, error)
-        path.parent.mkdir(exist_ok=True)
         try:
             self._bucket.download(f"{version}/{entry.name}", path)
         except FileNotFoundError as error:
@@ -215,12 +214,20 @@ class BucketShelf:
 
     def _claim(self) -> str:
         """Take a number that no version ever had."""
-        self.look()
+        for _ in range(TRIES):
+            self.look()
+            claimed = self._highest() + 1
+            if self._bucket.create(f"{CLAIMS}/{claimed:08d}", b""):
+                # what is not the highest may have been given, and removed, since it was looked for
+                self.look()
+                if self._highest() == claimed:
+                    return f"{claimed:08d}"
+                self._bucket.remove([f"{CLAIMS}/{claimed:08d}"])
+        raise StateUnavailableError(f"{self.place} is published into by others all the time")
+
+    def _highest(self) -> int:
         standing = newest_first([folder for folder, _ in map(_parted, self._sizes)])
-        number = max(map(int, standing + self._claims()), default=0) + 1
-        while not self._bucket.create(f"{CLAIMS}/{number:08d}", b""):
-            number += 1
-        return f"{number:08d}"
+        return max(map(int, standing + self._claims()), default=0)
 
     def _claims(self) -> list[str]:
         return newest_first([name for folder, name in map(_parted, self._sizes) if folder == CLAIMS])
@@ -245,9 +252,10 @@ class BucketShelf:
 
     def _tidy_cache(self) -> None:
         """Drop copies of what is gone, and what processes that died were about to fetch."""
-        kept = set(self.versions())
+        kept, highest = set(self.versions()), self._highest()
         for path in self._cache.iterdir():
-            is_gone = is_version(path.name) and path.name not in kept
+            # what is above the highest was published since
+            is_gone = is_version(path.name) and path.name not in kept and int(path.name) <= highest
             is_left = path.name.startswith(files.TEMPORARY) and time.time() - path.stat().st_mtime > ABANDONED_S
             if path.is_dir() and (is_gone or is_left):
                 shutil.rmtree(path, ignore_errors=True)

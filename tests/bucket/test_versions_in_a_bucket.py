@@ -148,7 +148,8 @@ def test_those_who_publish_at_once_overwrite_and_lose_nothing(url):
         given = [version for versions in pool.map(publish, range(4)) for version in versions]
 
     registry = Registry(url)
-    assert sorted(given) == sorted(names(registry)) == [f"{number:08d}" for number in range(1, 13)]
+    assert len(set(given)) == 12
+    assert sorted(given) == sorted(names(registry))
     writers = [registry.load(version).meta["writer"] for version in names(registry)]
     assert sorted(writers) == [f"{writer}-{turn}" for writer in range(4) for turn in range(3)]
 
