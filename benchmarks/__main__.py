@@ -11,7 +11,6 @@ NAMES = (
     "whole",
     "memory",
     "broadcast",
-    "nodes",
     "autoscaling",
     "fresh_items",
     "fold_in",

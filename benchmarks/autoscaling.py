@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import report
-from benchmarks.memory import replicas_of
 from benchmarks.service import PORT, ROOT, Service
 from benchmarks.versions import put_versions
 
 CONFIG = ROOT / "deploy" / "serve_config.autoscaling.yaml"
-ITEMS = 300_000
-STEPS = ((0, 40), (30, 250), (70, 250), (70, 700), (85, 700), (85, 40), (180, 40))
+ITEMS = 100_000
+STEPS = ((0, 40), (30, 250), (70, 250), (70, 700), (85, 700), (85, 40), (165, 40))
 """Second, and requests a second from there on, straight between them: rise, plateau, burst, fall."""
-MOST_CONNECTIONS = 512
+MOST_CONNECTIONS = 2_000
 PATIENCE_S = 10.0
 DEPLOYMENTS = ("Ingress", "FeatureFetcher", "Predictor")
 
@@ -72,12 +71,15 @@ class Clients:
             async with asyncio.timeout(PATIENCE_S):
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
                 head = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
-                length = next((int(each[15:]) for each in head if each.startswith(b"content-length:")), 0)
-                await reader.readexactly(length)
+                length = next((int(each[15:]) for each in head if each.startswith(b"content-length:")), None)
+                await reader.readexactly(length or 0)
         except BaseException:
             writer.close()
             raise
-        self._idle.append((reader, writer))
+        if length is None or b"connection: close" in head:
+            writer.close()  # HAProxy's own answers end with the connection
+        else:
+            self._idle.append((reader, writer))
         return int(head[0].split()[1])
 
 
@@ -109,7 +111,15 @@ async def drive(replicas: dict[int, dict[str, int]]) -> list[Answer]:
 
 def count() -> dict[str, int]:
     """Replicas by deployment."""
-    return {name: len(replicas_of(name)) for name in DEPLOYMENTS}
+    found = dict.fromkeys(DEPLOYMENTS, 0)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            title = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        for name in DEPLOYMENTS:
+            found[name] += f"ServeReplica:recommender:{name}".encode() in title
+    return found
 
 
 def row(second: int, answers: list[Answer], replicas: dict[str, int]) -> dict[str, Any]:

@@ -21,8 +21,8 @@ APPLICATION = "recommender"
 class Node:
     """A raylet and what it starts."""
 
-    def __init__(self, name: str, process: subprocess.Popen) -> None:
-        self.name, self.process = name, process
+    def __init__(self, process: subprocess.Popen) -> None:
+        self.process = process
 
     def processes(self) -> set[int]:
         return children_of(self.process.pid) | {self.process.pid}
@@ -53,9 +53,8 @@ class Node:
 class RunningCluster(RunningService):
     """A head and whatever nodes join it; the service comes with `deploy`."""
 
-    def __init__(self, folder: Path, code: Path = ROOT, store_bytes: int = STORE_BYTES, **args: object) -> None:
+    def __init__(self, folder: Path, code: Path = ROOT, **args: object) -> None:
         super().__init__(folder, **args)
-        self._store_bytes = store_bytes
         self.content = yaml.safe_load(self.config.read_text())
         self.application = self.content["applications"][0]
         self.code = code
@@ -120,6 +119,13 @@ class RunningCluster(RunningService):
             each["status"] == "HEALTHY" for each in state["deployments"].values()
         )
 
+    def is_whole(self) -> bool:
+        """Whether every replica that is wanted, and no other, is on a living node."""
+        living = [node for node in self.nodes if node.process.poll() is None]
+        wanted = {each["name"]: each["num_replicas"] for each in self.application["deployments"]}
+        there = {name: sum(len(node.replicas(name)) for node in living) for name in wanted}
+        return there == wanted and self.is_running()
+
     def wait_until_running(self, within_s: float = 180) -> None:
         deadline = time.monotonic() + within_s
         while not self.is_running():
@@ -135,12 +141,6 @@ class RunningCluster(RunningService):
         """Living nodes with a process of this title."""
         return [node for node in self.nodes if node.process.poll() is None and node.has(title)]
 
-    def object_store_mb(self) -> list[int]:
-        """What lies in the object store of each node, in 10^6 bytes."""
-        listed = self.api("GET", "/nodes?view=summary").json()["data"]["summary"]
-        living = [each for each in listed if each["raylet"]["state"] == "ALIVE"]
-        return [round(each["raylet"]["objectStoreUsedMemory"] / 1e6) for each in living]
-
     def wait_until_ready(self, within_s: float = 180) -> float:
         self.process = self.nodes[0].process
         return super().wait_until_ready(within_s)
@@ -151,28 +151,29 @@ class RunningCluster(RunningService):
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _start(self, *options: str) -> Node:
-        name = f"node{len(self.nodes)}"
+        # no --node-name: Serve takes a node's name for its address, and HAProxy would not know its own replicas
         command = [str(BIN / "ray"), "start", "--block", "--disable-usage-stats", "--num-cpus=2",
-                   f"--object-store-memory={self._store_bytes}", "--min-worker-port=0", "--max-worker-port=0",
-                   f"--dashboard-agent-listen-port={free_port()}", "--node-ip-address=127.0.0.1",
-                   f"--node-name={name}", *options]  # fmt: skip
+                   f"--object-store-memory={STORE_BYTES}", "--min-worker-port=0", "--max-worker-port=0",
+                   f"--dashboard-agent-listen-port={free_port()}", *options]  # fmt: skip
+        before = self._living()
         # workers look for code in the folder in which their node was started, before the path
         with self.log.open("a") as log:
             process = subprocess.Popen(command, cwd=self.code, env=self.variables, stdout=log, stderr=log)
-        self.nodes.append(Node(name, process))
+        self.nodes.append(Node(process))
         deadline = time.monotonic() + 60
-        while not self._is_up(name):
+        while not self._living() - before:
             assert process.poll() is None, self.log.read_text()[-4000:]
             assert time.monotonic() < deadline, self.log.read_text()[-4000:]
             time.sleep(0.1)
         return self.nodes[-1]
 
-    def _is_up(self, name: str) -> bool:
+    def _living(self) -> set[str]:
+        """Nodes that Ray knows to be alive."""
         try:
             answer = self.api("GET", "/api/v0/nodes")
         except httpx.TransportError:
-            return False
+            return set()
         if answer.status_code != 200:
-            return False
+            return set()
         listed = answer.json()["data"]["result"]["result"]
-        return any(each["node_name"] == name and each["state"] == "ALIVE" for each in listed)
+        return {each["node_id"] for each in listed if each["state"] == "ALIVE"}

@@ -63,13 +63,13 @@ def cluster(tmp_path_factory, redis_server, code) -> Iterator[RunningCluster]:
 
 @contextmanager
 def under_load(cluster: RunningCluster, what: str, how: str, may_fail: int = 0) -> Iterator[None]:
-    """Load while the block runs, until everything runs again and a little longer."""
-    wait_for(cluster.is_running, 120)
+    """Load while the block runs, until every replica is there again and a little longer."""
+    wait_for(cluster.is_whole, 120)
     with SteadyLoad(cluster.port, reading, per_s=100, connections=CONNECTIONS) as load:
         time.sleep(1)
         began = time.time()
         yield
-        wait_for(cluster.is_running, 180)
+        wait_for(cluster.is_whole, 180)
         took_s = time.time() - began
         time.sleep(2)
     bad = load.failed()

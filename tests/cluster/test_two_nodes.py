@@ -57,6 +57,7 @@ def test_an_embedded_store_refuses_a_cluster_of_several_nodes_and_says_what_to_d
     other = {**cluster.application, "name": "embedded", "route_prefix": "/embedded"}
     other["args"] = {**other["args"], "redis_url": "embedded"}
     cluster.content["applications"].append(other)
+    before = [node.replicas("Ingress") for node in cluster.nodes]
     cluster.put()
     wait_for(lambda: cluster.state("embedded").get("status") == "DEPLOY_FAILED", 60)
     refused = cluster.state("embedded")
@@ -64,7 +65,8 @@ def test_an_embedded_store_refuses_a_cluster_of_several_nodes_and_says_what_to_d
     cluster.put()
 
     assert "this Ray cluster has several. Set redis_url" in refused["message"]
-    assert cluster.is_running()
+    wait_for(cluster.is_running, 60)
+    assert [node.replicas("Ingress") for node in cluster.nodes] == before
 
 
 def test_a_node_that_dies_costs_only_what_was_in_flight_there(cluster):
