@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 FACTOR ?= 5
 MINUTES ?= 30
+CONFIG ?= serve_config.yaml
 # Tests of these keep to themselves and to no time limit; the others start servers or measure, and run one by one.
 TESTS_AT_ONCE := $(addprefix tests/,archive cli comparison core evaluation learning registry sources)
 
@@ -40,6 +41,19 @@ install: $(STAMP)  ## set up .venv
 serve: $(STAMP)  ## start the service on http://127.0.0.1:8000
 	@$(BIN)/python -m deployments.leftovers
 	@umask 077 && exec env $(RAY_ENVIRONMENT) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/serve run serve_config.yaml
+
+# Ray's own port is 6379, which is Redis's. The token that every node and every operator needs is in ~/.ray/auth_token.
+CLUSTER = umask 077 && exec env $(RAY_ENVIRONMENT) RAY_AUTH_MODE=token PATH="$(CURDIR)/$(BIN):$$PATH"
+
+head: $(STAMP)  ## start the first node of a Ray cluster here; nodes join its port 6399
+	@umask 077 && $(BIN)/ray get-auth-token --generate >/dev/null
+	@$(CLUSTER) $(BIN)/ray start --head --port=6399 --dashboard-host=127.0.0.1 --disable-usage-stats --block
+
+node: $(STAMP)  ## join the cluster at HEAD, as in HEAD=10.0.0.1:6399
+	@$(CLUSTER) $(BIN)/ray start --address=$(HEAD) --disable-usage-stats --block
+
+deploy: $(STAMP)  ## bring CONFIG and this code onto the cluster whose head is here, without a failed request
+	@$(CLUSTER) $(BIN)/python -m deployments.deploy $(CONFIG)
 
 environment:  ## print what `serve` sets for Ray
 	@echo $(RAY_ENVIRONMENT)
@@ -103,4 +117,4 @@ $(VENV)/docs: $(STAMP)
 docs: $(VENV)/docs  ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
-.PHONY: help install serve environment test screens browser reliability soak check audit format openapi bench docs
+.PHONY: help install serve head node deploy environment test screens browser reliability soak check audit format openapi bench docs
