@@ -21,10 +21,11 @@ from recommender.filters import Filter
 from recommender.ids import UNKNOWN, IdTable
 from recommender.registry import Artifact, Registry
 from recommender.stores import EmbeddedValkey, RedisStore
+from recommender.stores.base import Interaction
 
 ABOUT, OTHERS, SUCCESS = "_batch.json", "_others.json", "_SUCCESS"
 """Beside the Parquet files; whoever reads the folder as one table passes over names that begin so."""
-PAGE = 1000
+PAGE, LOG_PAGE = 1000, 10_000
 
 
 def _filters(_ctx: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> tuple[str, ...]:
@@ -72,7 +73,7 @@ def batch(
     out.mkdir(parents=True, exist_ok=True)
     _check_same(out, {**about, "store": redis_url is not None})
     users = IdTable.from_arrays(_prefixed("user_ids", artifact))
-    others = _others(out, redis_url, users) if redis_url else ()
+    others = _others(out, redis_url, users, int(artifact.meta["log_offset"])) if redis_url else ()
     tell("starting Ray")
     # Ray takes a second to import, which --help need not wait for
     batching = importlib.import_module("deployments.batching")
@@ -118,11 +119,11 @@ def _prefixed(name: str, artifact: Artifact) -> dict[str, Any]:
     return {each.removeprefix(start): array for each, array in arrays.items() if each.startswith(start)}
 
 
-def _others(out: Path, redis_url: str, users: IdTable) -> list[str]:
+def _others(out: Path, redis_url: str, users: IdTable, log_offset: int) -> list[str]:
     """Users whom only the store knows, the same when a batch goes on."""
     path = out / OTHERS
     if not path.is_file():
-        found = asyncio.run(_stored_users(redis_url))
+        found = asyncio.run(_stored_users(redis_url, log_offset))
         unknown = [user for user, index in zip(found, users.indices_of(found), strict=True) if index == UNKNOWN]
         with files.replacing(path) as file:
             file.write(json.dumps(unknown).encode())
@@ -130,15 +131,19 @@ def _others(out: Path, redis_url: str, users: IdTable) -> list[str]:
     return others
 
 
-async def _stored_users(redis_url: str) -> list[str]:
+async def _stored_users(redis_url: str, log_offset: int) -> list[str]:
+    """Users who were put, and those of interactions that the version has not learned."""
     store = RedisStore(redis_url)
     found: dict[str, None] = {}
-    cursor: str | None = None
     try:
-        while True:
+        more, cursor = True, None
+        while more:
             page, cursor = await store.list_users(cursor, PAGE)
             found |= dict.fromkeys(user.user_id for user in page)
-            if cursor is None:
-                return list(found)
+            more = cursor is not None
+        while entries := await store.read(log_offset, LOG_PAGE):
+            log_offset = entries[-1].offset
+            found |= dict.fromkeys(each.event.user_id for each in entries if isinstance(each.event, Interaction))
+        return list(found)
     finally:
         await store.close()

@@ -89,14 +89,13 @@ def run(version: str, artifact: Artifact, plan: Plan, workers: int | None) -> It
         return
     with _ray():
         n = min(len(pending), workers or int(ray.cluster_resources().get("CPU", 1)))
-        # one copy a node, however many workers read it; a reference among a worker's own arguments would make Ray
-        # warn that it cannot start the worker again, should this process let go of it
-        holder = ray.remote(num_cpus=0)(Holder).remote([ray.put(dict(artifact.parts["snapshot"]))])
+        # one copy a node, however many workers read it; boxed, so that it arrives as a reference
+        boxed = [ray.put(dict(artifact.parts["snapshot"]))]
         meta = {**artifact.meta["snapshot"], "version": version}
         blocks = ray.data.from_items([{"block": block} for block in pending], override_num_blocks=len(pending))
         done = blocks.map_batches(
             Worker,
-            fn_constructor_args=(holder, meta, plan),
+            fn_constructor_args=(boxed, meta, plan),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=n),
             num_cpus=1,
@@ -105,23 +104,11 @@ def run(version: str, artifact: Artifact, plan: Plan, workers: int | None) -> It
             yield int(batch["users"].sum())
 
 
-class Holder:
-    """Gives workers the reference to the snapshot, in a list, so that it arrives as one."""
-
-    def __init__(self, boxed: list[Any]) -> None:
-        self._boxed = boxed
-
-    def boxed(self) -> list[Any]:
-        """The reference."""
-        return self._boxed
-
-
 class Worker:
     """A process that ranks for blocks of users over the one snapshot of its node."""
 
-    def __init__(self, holder: Any, meta: dict[str, Any], plan: Plan) -> None:
-        (arrays,) = ray.get(ray.get(holder.boxed.remote()))
-        snapshot = Snapshot.from_arrays(arrays, meta)
+    def __init__(self, boxed: list[Any], meta: dict[str, Any], plan: Plan) -> None:
+        snapshot = Snapshot.from_arrays(ray.get(boxed[0]), meta)
         self._everyone = Everyone(snapshot, plan.k, exclude_seen=plan.exclude_seen, filters=plan.filters)
         self._snapshot, self._plan = snapshot, plan
         self._loop = asyncio.Runner()
