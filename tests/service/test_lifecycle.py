@@ -105,7 +105,7 @@ def test_a_misspelt_argument_is_refused_and_named(tmp_path):
             time.sleep(0.2)
         assert "redis_ulr" in running.log.read_text()
         with running.client() as client, suppress(httpx.TransportError):
-            assert client.get("/v1/popular").status_code == 404
+            assert client.get("/v1/popular").status_code == 503
     finally:
         running.stop()
 
