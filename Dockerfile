@@ -26,6 +26,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 # under /usr/local, so that ray and serve are on the PATH of every shell, KubeRay's included
 COPY --from=build /installed /usr/local
+# what Ray starts for HAProxy; an installed module cannot be executed
+RUN install --mode 755 /usr/local/lib/python3.11/site-packages/deployments/haproxy.py /usr/local/bin/recommender-haproxy
 # /tmp/ray is here so that a volume over it belongs to the user
 RUN useradd --create-home --uid 1000 recommender \
     && mkdir --parents /state /tmp/ray \
@@ -41,6 +43,7 @@ ENV PYTHONUNBUFFERED=1 \
     RAY_SERVE_THROUGHPUT_OPTIMIZED=1 \
     RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S=1 \
     RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S=2 \
+    RAY_SERVE_HAPROXY_BINARY_PATH=/usr/local/bin/recommender-haproxy \
     RAY_worker_niceness=0 \
     OMP_NUM_THREADS=1 \
     RAY_USAGE_STATS_ENABLED=0 \

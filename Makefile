@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 FACTOR ?= 5
 MINUTES ?= 30
+CONFIG ?= serve_config.yaml
 # Tests of these keep to themselves and to no time limit; the others start servers or measure, and run one by one.
 TESTS_AT_ONCE := $(addprefix tests/,archive cli comparison core evaluation learning registry sources)
 
@@ -17,6 +18,7 @@ RAY_ENVIRONMENT := \
 	RAY_SERVE_THROUGHPUT_OPTIMIZED=1 \
 	RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S=1 \
 	RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S=2 \
+	RAY_SERVE_HAPROXY_BINARY_PATH=$(CURDIR)/deployments/haproxy.py \
 	RAY_worker_niceness=0 \
 	OMP_NUM_THREADS=1 \
 	RAY_USAGE_STATS_ENABLED=0 \
@@ -39,6 +41,19 @@ install: $(STAMP)  ## set up .venv
 serve: $(STAMP)  ## start the service on http://127.0.0.1:8000
 	@$(BIN)/python -m deployments.leftovers
 	@umask 077 && exec env $(RAY_ENVIRONMENT) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/serve run serve_config.yaml
+
+# Ray's own port is 6379, which is Redis's. The token that every node and every operator needs is in ~/.ray/auth_token.
+CLUSTER = umask 077 && exec env $(RAY_ENVIRONMENT) RAY_AUTH_MODE=token PATH="$(CURDIR)/$(BIN):$$PATH"
+
+head: $(STAMP)  ## start the first node of a Ray cluster here; nodes join its port 6399
+	@umask 077 && $(BIN)/ray get-auth-token --generate >/dev/null
+	@$(CLUSTER) $(BIN)/ray start --head --port=6399 --dashboard-host=127.0.0.1 --disable-usage-stats --block
+
+node: $(STAMP)  ## join the cluster at HEAD, as in HEAD=10.0.0.1:6399
+	@$(CLUSTER) $(BIN)/ray start --address=$(HEAD) --disable-usage-stats --block
+
+deploy: $(STAMP)  ## bring CONFIG and this code onto the cluster whose head is here, without a failed request
+	@$(CLUSTER) $(BIN)/python -m deployments.deploy $(CONFIG)
 
 environment:  ## print what `serve` sets for Ray
 	@echo $(RAY_ENVIRONMENT)
@@ -71,6 +86,15 @@ check: $(STAMP)  ## format, lint, types, layers, spelling
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
+# Of its own, because it has nothing to do with what we run. Not part of `check`, which also works offline.
+$(VENV)/audit:
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet 'pip-audit>=2.10,<3'
+
+audit: $(VENV)/audit  ## look up known vulnerabilities of what constraints.txt names
+	@$</bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt || { \
+		echo 'not audited as a whole: a vulnerability is named above, or its index could not be asked from here'; exit 1; }
+
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -93,4 +117,4 @@ $(VENV)/docs: $(STAMP)
 docs: $(VENV)/docs  ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
-.PHONY: help install serve environment test screens browser reliability soak check format openapi bench docs
+.PHONY: help install serve head node deploy environment test screens browser reliability soak check audit format openapi bench docs

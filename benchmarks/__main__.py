@@ -12,6 +12,7 @@ NAMES = (
     "extras",
     "memory",
     "broadcast",
+    "autoscaling",
     "fresh_items",
     "fold_in",
     "incremental",

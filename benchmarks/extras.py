@@ -84,22 +84,28 @@ def together_ms(calls: dict[str, Callable[[], object]], rounds: int = ROUNDS) ->
     return {name: statistics.median(each) * 1e3 for name, each in times.items()}
 
 
-def by_library(served: Snapshot, k: int) -> list[dict[str, Any]]:
-    """Every way as a predictor runs it, some items having been put since the snapshot."""
+def recommender_of(served: Snapshot) -> Recommender:
+    """Recommender with some items put since the snapshot."""
     catalogue = Catalogue(served)
     catalogue.apply([ItemChange(f"new{number}", {"tag": str(number % N_TAGS)}) for number in range(FRESH)], FRESH)
-    recommender, state = Recommender(catalogue), [UserState({f"f{index}": "1" for index in range(4)})]
+    return Recommender(catalogue)
+
+
+def by_library(served: Snapshot, k: int) -> list[dict[str, Any]]:
+    """Every way as a predictor runs it."""
+    recommender, forgetful = recommender_of(served), recommender_of(served)
+    state = [UserState({f"f{index}": "1" for index in range(4)})]
     leaderboards = Leaderboards(recommender, Trail(0))
 
-    def call(query: Query) -> Callable[[], object]:
+    def call(query: Query, asked: Recommender = recommender) -> Callable[[], object]:
         message = pack([query])
-        return lambda: [answer(each) for each in recommender.recommend_many(unpack_queries(message), state)]
+        return lambda: [answer(each) for each in asked.recommend_many(unpack_queries(message), state)]
 
     def never_asked() -> object:
-        catalogue.filters = FilterCache(served)
+        forgetful.catalogue.filters = FilterCache(served)
         return first()
 
-    first = call(Query(user_id=USER, k=k, filter=("-tag:7",)))
+    first = call(Query(user_id=USER, k=k, filter=("-tag:7",)), forgetful)
     calls = {name: call(Query(user_id=USER, k=k, **way)) for name, way in WAYS.items()}
     calls |= {
         NEW_FILTER: never_asked,

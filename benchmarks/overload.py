@@ -1,38 +1,76 @@
 """Five times more requests than the service can answer: what it still answers, and how it refuses the rest.
 
 ``python -m benchmarks.overload [SECONDS]`` starts a service of its own. Open loop: a request is sent when it
-is due, whatever became of those before it, as strangers on the internet do.
+is due, whatever became of those before it, as strangers on the internet do. The same client measures capacity,
+before and after, so that what it takes of the processors (about 25 µs a request) counts on both sides.
 """
 
 from __future__ import annotations
 
-import contextlib
+import http.client
 import json
+import math
 import platform
-import selectors
+import select
 import socket
-import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks import family
 from benchmarks.load import measure
 from benchmarks.service import PORT, Service
 
-TIMES, CONNECTIONS, CLOSED = 5, 512, 64
-MOST_AT_ONCE, PATIENCE_S = 200, 10.0
+TIMES, CONNECTIONS, CLOSED, CAPACITY_S = 5, 512, 60, 10
+PATIENCE_S, LOOK_EVERY_S = 10.0, 5.0
+ALWAYS_ANSWERED = ("/healthz", "/readyz", "/v1/status")
 RESULTS = Path(__file__).parent / "results" / "overload.json"
 
 
 class Seen(NamedTuple):
     """One answer; status 0 when the connection broke."""
 
-    at: float
+    after_s: float
     status: int
     ms: float
+
+
+class Link:
+    """One connection, with at most one request under way."""
+
+    def __init__(self, epoll: select.epoll) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", PORT))
+        self.socket.setblocking(False)
+        self.begun, self._read = 0.0, b""
+        epoll.register(self.socket, select.EPOLLIN)
+
+    def send(self, number: int, due: float) -> None:
+        """Ask."""
+        self.begun = due
+        with suppress(OSError):
+            self.socket.send(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path(number).encode())
+
+    def status(self) -> int | None:
+        """Read what is there; the status once the answer is whole."""
+        try:
+            part = self.socket.recv(65_536)
+        except OSError:
+            part = b""
+        self._read += part
+        head, end, body = self._read.partition(b"\r\n\r\n")
+        if not part:
+            return 0
+        length = head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]
+        if not end or len(body) < int(length or 0):
+            return None
+        self._read = b""
+        return int(head[9:12])
 
 
 def path(number: int) -> str:
@@ -40,112 +78,126 @@ def path(number: int) -> str:
     return f"/v1/users/u{number % 1000}/recommendations?k=10"
 
 
-def _open_loop(per_s: float, seconds: float) -> tuple[list[Seen], int]:
+def offer(connections: int, seconds: float, per_s: float = math.inf) -> tuple[list[Seen], int]:
     """Answers, and how many requests found no free connection of ours.
 
-    Plain sockets and one selector: a client that needs more of the processor than the service measures itself.
+    Parameters
+    ----------
+    per_s
+        Requests become due at this rate; without one, as soon as a connection is free.
     """
-    selector = selectors.DefaultSelector()
-    free = [_connect(selector) for _ in range(CONNECTIONS)]
-    seen: list[Seen] = []
-    unsent = sent = 0
+    epoll = select.epoll()
+    links = {link.socket.fileno(): link for link in (Link(epoll) for _ in range(connections))}
+    free, seen, sent, unsent = list(links.values()), [], 0, 0
     begin = time.perf_counter()
-    while (now := time.perf_counter()) < begin + seconds or len(free) < CONNECTIONS:
-        # what was missed while this process did not get to run is left out, not sent in one burst
-        due = min(int(max(0.0, min(now - begin, seconds)) * per_s) - sent - unsent, MOST_AT_ONCE)
-        for _ in range(due):
-            if free:
-                free.pop().send(sent)
+    while (now := time.perf_counter() - begin) < seconds or (len(free) < connections and now < seconds + PATIENCE_S):
+        if now < seconds:
+            wanted = sent + len(free) if per_s == math.inf else int(now * per_s)
+            for _ in range(min(wanted - sent - unsent, len(free))):
+                free.pop().send(sent, now)
                 sent += 1
-            else:
-                unsent += 1
-        if due == MOST_AT_ONCE:
-            unsent = int((now - begin) * per_s) - sent
-        for key, _ in selector.select(0.001):
-            answered = key.data.receive()
-            if answered is not None:
-                seen.append(answered)
-                free.append(key.data if answered.status else _reconnected(selector, key))
-        if now > begin + seconds + PATIENCE_S:
-            break
-    for key in list(selector.get_map().values()):
-        key.fileobj.close()  # type: ignore[union-attr]  # sockets, all of them
-    selector.close()
+            unsent = wanted - sent
+        for descriptor, _ in epoll.poll(0.001):
+            link = links[descriptor]
+            status = link.status()
+            if status is None:
+                continue
+            after_s = time.perf_counter() - begin
+            seen.append(Seen(after_s, status, (after_s - link.begun) * 1e3))
+            free.append(link if status else _reopened(epoll, links, descriptor))
+    for link in links.values():
+        link.socket.close()
+    epoll.close()
     return seen, unsent
 
 
-class _Link:
-    """One connection, with at most one request under way."""
-
-    def __init__(self) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", PORT))
-        self._begin, self._read = 0.0, b""
-
-    def send(self, number: int) -> None:
-        """Ask."""
-        self._begin, self._read = time.perf_counter(), b""
-        with contextlib.suppress(OSError):
-            self.socket.send(f"GET {path(number)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-
-    def receive(self) -> Seen | None:
-        """Read what is there; the answer once it is whole."""
-        try:
-            part = self.socket.recv(65_536)
-        except OSError:
-            part = b""
-        self._read += part
-        head, end, body = self._read.partition(b"\r\n\r\n")
-        length = head.lower().partition(b"content-length:")[2].partition(b"\r")[0]
-        # Serve's own refusals come in chunks
-        is_whole = len(body) >= int(length) if length else body.endswith(b"0\r\n\r\n")
-        now = time.perf_counter()
-        if not part:
-            return Seen(now, 0, (now - self._begin) * 1e3)
-        if not end or not is_whole:
-            return None
-        return Seen(now, int(head[9:12]), (now - self._begin) * 1e3)
-
-
-def _connect(selector: selectors.BaseSelector) -> _Link:
-    link = _Link()
-    selector.register(link.socket, selectors.EVENT_READ, link)
+def _reopened(epoll: select.epoll, links: dict[int, Link], descriptor: int) -> Link:
+    links.pop(descriptor).socket.close()
+    link = Link(epoll)
+    links[link.socket.fileno()] = link
     return link
 
 
-def _reconnected(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> _Link:
-    selector.unregister(key.fileobj)
-    key.data.socket.close()
-    return _connect(selector)
+class Beside(NamedTuple):
+    """What was seen meanwhile by somebody else."""
+
+    probes: list[Seen]
+    pss_mb: list[int]
+
+
+@contextmanager
+def looked_after() -> Iterator[Beside]:
+    """Probes and memory every few seconds, as those who run a service look at it."""
+    found, ended, begin = Beside([], []), threading.Event(), time.perf_counter()
+
+    def look() -> None:
+        while not ended.wait(LOOK_EVERY_S):
+            found.pss_mb.append(family.resources()["pss_mb"])
+            for probe in ALWAYS_ANSWERED:
+                asked = time.perf_counter()
+                status = _status(probe)
+                found.probes.append(Seen(asked - begin, status, (time.perf_counter() - asked) * 1e3))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _status(probe: str) -> int:
+    link = http.client.HTTPConnection("127.0.0.1", PORT, timeout=PATIENCE_S)
+    try:
+        link.request("GET", probe)
+        return link.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        link.close()
 
 
 def _percentiles(seen: list[Seen]) -> dict[str, float]:
-    if len(seen) < 2:
-        return {}
-    cuts = statistics.quantiles([each.ms for each in seen], n=100)
-    return {"p50_ms": round(cuts[49], 1), "p99_ms": round(cuts[98], 1)}
+    ordered = sorted(each.ms for each in seen)
+    return {f"p{p}_ms": round(ordered[int(p / 100 * (len(ordered) - 1))], 1) for p in (50, 99)} if seen else {}
+
+
+def _good_per_s(seen: list[Seen], seconds: float) -> float:
+    return sum(each.status == 200 and each.after_s <= seconds for each in seen) / seconds
 
 
 def run(seconds: float) -> dict[str, object]:
     """Measure against the service on this port."""
-    measure(PORT, path, CLOSED, 3)  # warm
-    before = measure(PORT, path, CLOSED, 5)
+    offer(CLOSED, 3)  # warm
     quiet = measure(PORT, path, 4, 3)
-    seen, unsent = _open_loop(TIMES * before.requests_per_s, seconds)
+    before = _good_per_s(offer(CLOSED, CAPACITY_S)[0], CAPACITY_S)
+    idle_mb = family.resources()["pss_mb"]
+    with looked_after() as beside:
+        seen, unsent = offer(CONNECTIONS, seconds, TIMES * before)
     after = [measure(PORT, path, 4, 1) for _ in range(5)]
+    again = _good_per_s(offer(CLOSED, CAPACITY_S)[0], CAPACITY_S)
     good = [each for each in seen if each.status == 200]
-    refused = [each for each in seen if each.status == 503]
     back_s = next((n for n, each in enumerate(after) if each.p50_ms < 2 * quiet.p50_ms and not each.failed), None)
     return {
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "capacity_per_s": round(before.requests_per_s),
-        "quiet_p99_ms": round(quiet.p99_ms, 1),
-        "offered_per_s": round(TIMES * before.requests_per_s),
+        "capacity_before_per_s": round(before),
+        "capacity_after_per_s": round(again),
+        "capacity": _percentiles(offer(CLOSED, 3)[0]),
+        "offered_per_s": round(TIMES * before),
         "seconds": seconds,
         "statuses": dict(Counter(each.status for each in seen)),
         "no_free_connection": unsent,
-        "goodput": round(len(good) / seconds / before.requests_per_s, 3),
+        "goodput_per_s": round(_good_per_s(seen, seconds)),
+        "goodput": round(_good_per_s(seen, seconds) / ((before + again) / 2), 3),
         "answered": _percentiles(good),
-        "refused": _percentiles(refused),
+        "refused": _percentiles([each for each in seen if each.status == 503]),
+        "health_and_status": {
+            "statuses": dict(Counter(each.status for each in beside.probes)),
+            **_percentiles(beside.probes),
+        },
+        "pss_mb_before": idle_mb,
+        "pss_mb": beside.pss_mb,
         "normal_again_after_s": back_s,
     }
 

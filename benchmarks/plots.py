@@ -59,14 +59,42 @@ def memory(axes: Axes) -> None:
 PLOTS: dict[str, Callable[[Axes], None]] = {"latency": latency, "throughput": throughput, "memory": memory}
 
 
+def autoscaling() -> None:
+    """Load, latency, replicas and failures over time."""
+    rows = rows_of("autoscaling")
+    seconds = [row["second"] for row in rows]
+    figure, (load, times, replicas) = plt.subplots(3, sharex=True, figsize=(6.4, 7), layout="constrained")
+    load.plot(seconds, [row["wanted_rps"] for row in rows], "--", color="grey", label="sent")
+    load.plot(seconds, [row["ok"] for row in rows], color=OURS, label="answered")
+    load.plot(seconds, [row["refused"] + row["failed"] for row in rows], color=THEIRS, label="refused or failed")
+    load.set(ylabel="requests a second")
+    for key, colour in (("p50_ms", OURS), ("p99_ms", THEIRS)):
+        known = [(row["second"], row[key]) for row in rows if row[key] is not None]
+        times.semilogy(*zip(*known, strict=True), color=colour, label=key.removesuffix("_ms"))
+    times.set(ylabel="ms")
+    for name, style in (("Ingress", "-"), ("FeatureFetcher", ":"), ("Predictor", "--")):
+        replicas.step(seconds, [row[f"replicas_{name}"] for row in rows], style, color=OURS, label=name)
+    replicas.set(xlabel="s", ylabel="replicas", ylim=(0, None))
+    for axes in (load, times, replicas):
+        finish(axes)
+    figure.savefig(RESULTS / "autoscaling.svg")
+    plt.close(figure)
+
+
+def finish(axes: Axes) -> None:
+    """What all have in common."""
+    axes.grid(visible=True, alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+
+
 def main() -> None:
     """Draw them all."""
+    autoscaling()
     for name, draw in PLOTS.items():
         figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
         draw(axes)
-        axes.grid(visible=True, alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8)
+        finish(axes)
         figure.savefig(RESULTS / f"{name}.svg")
         plt.close(figure)
 

@@ -34,19 +34,27 @@ class Service:
         By deployment, over those of serve_config.yaml.
     more
         Further applications of the same cluster.
+    config
+        Instead of serve_config.yaml.
     """
 
     def __init__(
-        self, folder: Path, args: dict[str, Any], replicas: dict[str, int] | None = None, more: tuple[Any, ...] = ()
+        self,
+        folder: Path,
+        args: dict[str, Any],
+        replicas: dict[str, int] | None = None,
+        more: tuple[Any, ...] = (),
+        config: Path = ROOT / "serve_config.yaml",
     ) -> None:
-        config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
-        application = config["applications"][0]
+        content = yaml.safe_load(config.read_text())
+        application = content["applications"][0]
         application["args"] |= {"state_dir": str(folder / "state"), **args}
         for deployment in application["deployments"]:
-            deployment["num_replicas"] = (replicas or {}).get(deployment["name"], deployment["num_replicas"])
-        config["applications"] += more
+            if deployment["name"] in (replicas or {}):
+                deployment["num_replicas"] = (replicas or {})[deployment["name"]]
+        content["applications"] += more
         self._config = folder / "config.yaml"
-        self._config.write_text(yaml.safe_dump(config))
+        self._config.write_text(yaml.safe_dump(content))
         self._log = folder / "serve.log"
 
     def __enter__(self) -> Service:
@@ -63,6 +71,12 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(60)
+
+    @property
+    def session(self) -> Path:
+        """Folder of Ray's session."""
+        (found,) = Path("/tmp/ray").glob(f"session_*_{self._process.pid}")  # noqa: S108 (where Ray keeps it)
+        return found
 
     @property
     def pid(self) -> int:

@@ -14,8 +14,9 @@ from deployments.feature_fetcher import FeatureFetcher
 from deployments.ingress import Ingress
 from deployments.model_store import model_store
 from deployments.predictor import Predictor
-from deployments.store_keeper import embedded_store_url
+from deployments.store_keeper import EMBEDDED, check_embedded, embedded_store_url
 from deployments.trainer import Trainer
+from recommender.bucket import Bucket, is_url, within
 
 logger = logging.getLogger("recommender.app")
 
@@ -33,18 +34,26 @@ def build(args: AppArgs) -> serve.Application:
     """Graph of the service: Ingress, FeatureFetcher, Predictor and Trainer."""
     logs.configure()
     args = args.with_environment()
-    state = Path(args.state_dir).resolve()
-    state.mkdir(parents=True, exist_ok=True)
-    args = args.model_copy(update={"state_dir": str(state)})
+    args = args.model_copy(update={"state_dir": _made(args.state_dir)})
     _say_what_is_missing()
-    models = str(state / "models")
+    check_embedded(args.redis_url, args.state_dir)
+    models = str(within(args.state_dir, "models"))
     model_store(models)  # starts beside the store, not after it
-    store_url = embedded_store_url(state / "store") if args.redis_url == "embedded" else args.redis_url
+    store_url = embedded_store_url(Path(args.state_dir) / "store") if args.redis_url == EMBEDDED else args.redis_url
     # Serve's decorator is untyped
     predictor = Predictor.bind(models, store_url, args.explore, args.training.feedback())  # type: ignore[attr-defined]
     trainer = Trainer.bind(args, store_url)  # type: ignore[attr-defined]
     fetcher = FeatureFetcher.bind(store_url)  # type: ignore[attr-defined]
     return Ingress.bind(fetcher, predictor, trainer, models, store_url)  # type: ignore[attr-defined]
+
+
+def _made(state_dir: str) -> str:
+    """Where the state is: a URL as it was given, or an absolute path of a folder that exists."""
+    if is_url(state_dir):
+        return Bucket(state_dir).url  # fails here, with a clear message, where its library is not installed
+    folder = Path(state_dir).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
 
 
 def _say_what_is_missing() -> None:

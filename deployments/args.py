@@ -104,7 +104,8 @@ class AppArgs(_Strict):
     redis_url: Annotated[str, Field(repr=False)] = "embedded"
     """``embedded``, ``redis://…``, ``rediss://…`` or ``unix://…``; one with a password belongs in a file."""
     state_dir: str = ".recommender"
-    """Interaction log, archive and model registry."""
+    """Archive and model registry, with ``redis_url: embedded`` the interaction log too: a folder (on several nodes one
+    that all of them see), or an fsspec URL such as ``s3://bucket/folder``."""
     explore: Share = 0.0
     """Share of the positions of each list for items that nobody has interacted with; answers mark them."""
     model: ModelArgs = ModelArgs()

@@ -10,6 +10,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from deployments import logs, metrics, openapi, problems
+from deployments.admission import Admission
 from deployments.edge import Edge
 from deployments.model_store import model_store
 from deployments.observed import Observed
@@ -36,7 +37,8 @@ def build_api() -> FastAPI:
     for chapter in (recommending, writing, models, operating, console):
         api.include_router(chapter.router)
     api.add_middleware(Edge)
-    api.add_middleware(Observed)  # the last one is the outermost
+    api.add_middleware(Observed)
+    api.add_middleware(Admission)  # the last one is the outermost
     return api
 
 

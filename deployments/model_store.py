@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
-from pathlib import Path
+import time
 from typing import Any, NamedTuple
 
 import ray
 
 from deployments import logs
+from deployments.release import release
+from recommender.errors import StateUnavailableError
 from recommender.registry import Registry, VersionInfo
 
-NAME, NAMESPACE = "model-store", "recommender"
+NAMESPACE = "recommender"
 LONG_POLL_S = 30.0
+UNASKED_S = 300.0
+"""After which nobody is left to ask: trainer and predictors do so all the time."""
 
 logger = logging.getLogger("recommender.model_store")
 
@@ -26,21 +31,23 @@ class Published(NamedTuple):
 
 
 class ModelStoreState:
-    """Loads, verifies and hands out snapshots. One a cluster; tiny, so that it seldom changes.
+    """Loads, verifies and hands out snapshots. One a registry and release; ends when those that asked it have ended.
 
-    The registry on disk is the authority: after a crash this starts again from there. Replicas keep
-    what they have meanwhile.
+    The registry is the authority: after a crash this starts again from there. Replicas keep what they have meanwhile.
     """
 
     def __init__(self, folder: str) -> None:
         logs.configure()
-        self._registry = Registry(Path(folder))
+        self._registry = Registry(folder)
         self._published: Published | None = None
         self._changed = asyncio.Condition()
         self._lock = asyncio.Lock()
+        self._asked_at = time.monotonic()
+        self._retiring = asyncio.get_event_loop().create_task(self._retire())
 
     async def refresh(self) -> str | None:
         """Serve what the registry says is current; returns its version."""
+        self._asked_at = time.monotonic()
         async with self._lock:
             current = await asyncio.to_thread(self._registry.advance)
             if self._published is None or current.version != self._published.version:
@@ -57,8 +64,13 @@ class ModelStoreState:
 
     async def current(self) -> Published | None:
         """What serves now."""
+        self._asked_at = time.monotonic()
         if self._published is None:
-            await self.refresh()
+            try:
+                await self.refresh()
+            except StateUnavailableError as error:
+                # who asks gets on without a model; the next who asks has it looked for again
+                logger.warning("no model to serve yet: %s", error)
         return self._published
 
     async def versions(self) -> list[dict[str, Any]]:
@@ -82,6 +94,7 @@ class ModelStoreState:
 
     async def wait_for(self, have: str | None) -> Published | None:
         """What serves, as soon as it is not `have`; None when that takes too long, then ask again."""
+        self._asked_at = time.monotonic()
         async with self._changed:
             try:
                 await asyncio.wait_for(
@@ -91,6 +104,12 @@ class ModelStoreState:
             except TimeoutError:
                 return None
         return self._published
+
+    async def _retire(self) -> None:
+        while time.monotonic() - self._asked_at < UNASKED_S:  # noqa: ASYNC110 (that time passes is no event)
+            await asyncio.sleep(LONG_POLL_S)
+        logger.info("nobody asks any more: another release, or another state_dir, serves")
+        ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
 
     async def _load(self) -> None:
         loaded = await asyncio.to_thread(self._registry.load_current)
@@ -117,9 +136,13 @@ def _shown(info: VersionInfo) -> dict[str, Any]:
 
 
 def model_store(folder: str) -> Any:
-    """Handle of the one ModelStore of this cluster, started if need be."""
+    """Handle of the ModelStore of a registry, started if need be.
+
+    It runs the code of whoever starts it for as long as it lives, so each release has its own, and replicas of two
+    releases can serve side by side while one takes the place of the other.
+    """
     options = {
-        "name": NAME,
+        "name": f"model-store-{hashlib.sha256(folder.encode()).hexdigest()[:12]}-{release()}",
         "namespace": NAMESPACE,
         "lifetime": "detached",
         "get_if_exists": True,

@@ -59,6 +59,7 @@ class Predictor:
     ) -> None:
         logs.configure()
         self._explore, self._feedback = explore, feedback
+        self._registry = models
         self._models = model_store(models)
         self._store = open_store(store_url)
         self._recommender: Recommender | None = None
@@ -208,6 +209,7 @@ class Predictor:
                 # the model store restarts by itself; what this replica has goes on serving
                 logger.exception("asking the model store again")
                 await asyncio.sleep(ASK_AGAIN_AFTER_S)
+                self._models = model_store(self._registry)
 
     async def _follow_catalogue(self) -> None:
         while True:

@@ -20,6 +20,7 @@ from recommender.errors import (
     ArtifactError,
     InvalidRequestError,
     NotFittedError,
+    StateUnavailableError,
     StoreError,
     StoreFullError,
     UnknownVersionError,
@@ -108,6 +109,7 @@ def _methods(app: FastAPI, scope: Scope) -> list[str]:
 
 _STATUS: Sequence[tuple[tuple[type[Exception], ...], int]] = (
     ((UnknownVersionError,), 404),
+    ((StateUnavailableError,), 503),
     ((ArtifactError,), 409),
     ((StoreFullError, StoreError, NotFittedError), 503),
     ((BackPressureError, RayActorError), 503),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import ray
 
 from deployments import logs
+from recommender.bucket import is_url
 from recommender.stores import EmbeddedValkey
 
-NAME, NAMESPACE = "store-keeper", "recommender"
+EMBEDDED = "embedded"
+NAMESPACE = "recommender"
 LOOK_EVERY_S = 0.2
 
 
@@ -34,21 +37,28 @@ class StoreKeeperState:
             await asyncio.to_thread(self._valkey.ensure_running)
 
 
-def embedded_store_url(folder: Path) -> str:
-    """URL of the one embedded store of this cluster, started if need be.
+def check_embedded(redis_url: str, state_dir: str) -> None:
+    """Refuse an embedded store where it cannot work.
 
     Raises
     ------
     RuntimeError
-        The cluster has several nodes: others could not reach a unix socket of this one.
+        The cluster has several nodes: others could not reach a unix socket of this one. Or the state is in a bucket,
+        where no server can keep its data.
     """
+    if redis_url != EMBEDDED:
+        return
+    remedy = "Set redis_url (or RECOMMENDER_REDIS_URL) to a Redis or Valkey that all nodes reach"
+    if is_url(state_dir):
+        raise RuntimeError(f"redis_url: embedded keeps its data in a folder, and state_dir is {state_dir}. {remedy}")
     if len([node for node in ray.nodes() if node["Alive"]]) > 1:
-        raise RuntimeError(
-            "redis_url: embedded works on one node only; this Ray cluster has several. "
-            "Set redis_url (or RECOMMENDER_REDIS_URL) to a Redis or Valkey that all nodes reach"
-        )
+        raise RuntimeError(f"redis_url: embedded works on one node only; this Ray cluster has several. {remedy}")
+
+
+def embedded_store_url(folder: Path) -> str:
+    """URL of the one embedded store of a folder, started if need be."""
     options: dict[str, Any] = {
-        "name": NAME,
+        "name": f"store-keeper-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}",
         "namespace": NAMESPACE,
         "lifetime": "detached",
         "get_if_exists": True,

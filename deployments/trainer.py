@@ -19,6 +19,7 @@ from deployments.messages import answer
 from deployments.model_store import model_store
 from recommender import files, poisoned
 from recommender.archive import Archive
+from recommender.bucket import Bucket, is_url, within
 from recommender.errors import RecommenderError, TrainingError
 from recommender.learner import HistoryRow, Learned, Learner, Mode
 from recommender.registry import Registry
@@ -47,12 +48,12 @@ class Trainer:
         # serving goes first when both want the processor
         os.nice(NICENESS)
         logs.configure()
-        state = Path(args.state_dir)
+        models = within(args.state_dir, "models")
         self._args = args
-        self._registry = Registry(state / "models")
+        self._registry = Registry(models)
         self._learner = Learner(
             self._registry,
-            Archive(state / "archive"),
+            Archive(within(args.state_dir, "archive")),
             open_store(store_url),
             args.settings(),
             increment=args.increment(),
@@ -62,7 +63,7 @@ class Trainer:
             keep_versions=args.training.keep_versions,
             approximate_above=args.training.approximate_above,
         )
-        self._models = model_store(str(state / "models"))
+        self._models = model_store(str(models))
         self._lock = asyncio.Lock()
         self._doing = "idle"
         self._last: dict[str, Any] | None = None
@@ -114,7 +115,7 @@ class Trainer:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _due(self) -> Mode | None:
-        if self._learner.base() is None and self._args.dataset != "none":
+        if self._args.dataset != "none" and await asyncio.to_thread(self._learner.base) is None:
             return "full" if self._last is None else None
         return await self._learner.due(self._args.training.schedule())
 
@@ -141,7 +142,7 @@ class Trainer:
     async def _learn(self, mode: Mode) -> Learned:
         try:
             # held by the process, so that the system frees it whatever becomes of this one
-            with files.locked(Path(self._args.state_dir) / "trainer.lock", wait=False):
+            with files.locked(_locks(self._args.state_dir) / "trainer.lock", wait=False):
                 return await self._learn_alone(mode)
         except BlockingIOError:
             raise TrainingError(
@@ -149,7 +150,7 @@ class Trainer:
             ) from None
 
     async def _learn_alone(self, mode: Mode) -> Learned:
-        if self._learner.base() is None and self._args.dataset != "none":
+        if self._args.dataset != "none" and await asyncio.to_thread(self._learner.base) is None:
             self._report(f"loading {self._args.dataset}")
             dataset = await asyncio.to_thread(open_dataset, self._args.dataset)
             return await self._learner.bootstrap(dataset, self._report)
@@ -158,3 +159,8 @@ class Trainer:
     def _report(self, doing: str) -> None:
         self._doing = doing
         logger.info("%s", doing)
+
+
+def _locks(state_dir: str) -> Path:
+    """Folder for the lock. With a bucket it is one of this node: two there cannot learn at once."""
+    return Bucket(state_dir).cache() if is_url(state_dir) else Path(state_dir)

@@ -1,4 +1,4 @@
-"""Archive: the learned interactions, on disk, as Parquet segments.
+"""Archive: the learned interactions, as Parquet segments in a folder or a bucket.
 
 A version's manifest names the segments that it learned, so that model and offset move together; a
 segment that no manifest names does not count.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +21,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from recommender.drawers import drawer_at
 from recommender.errors import ArtifactError, CorruptArtifactError, InvalidDataError
-from recommender.files import TEMPORARY, replacing
 
 ROW_GROUP = 65_536
 """Rows that must be decoded to find one user's."""
-YOUNG_S = 600.0
-"""A file that nobody names may belong to a version on its way, for so long."""
 
 # large strings, because the 32-bit offsets of plain ones end at 2 GiB of ids
 COLUMNS = pa.schema(
@@ -75,19 +72,19 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 class Archive:
-    """Segments in a folder; none is ever changed.
+    """Segments in one place; none is ever changed.
 
     Rows have ``offset`` (of the log; 0 for what was imported), ``user_id``, ``item_id``, ``weight``,
     ``timestamp`` and ``event``, which may be missing.
 
     Parameters
     ----------
-    folder
-        Made by the first `append`.
+    place
+        A folder, made by the first `append`, or the URL of a bucket.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, place: Path | str) -> None:
+        self._drawer = drawer_at(place)
 
     def append(self, frame: pd.DataFrame, *, first_offset: int, last_offset: int) -> Segment:
         """Write a new segment; it is there whole and durable, or not at all.
@@ -196,22 +193,16 @@ class Archive:
 
     def prune(self, named: Collection[str]) -> list[str]:
         """Remove files that nobody names and that are not young; returns their names."""
-        if not self._folder.is_dir():
-            return []
-        oldest = time.time() - YOUNG_S
-        doomed = [path for path in self._folder.iterdir() if _is_ours(path) and path.name not in named]
-        removed = [path.name for path in doomed if _unlinked_if_older(path, oldest)]
-        return sorted(removed)
+        return self._drawer.prune(named)
 
     def _write(self, rows: pa.Table, first_offset: int, last_offset: int) -> Segment:
         name = f"{first_offset:012d}-{last_offset:012d}-{secrets.token_hex(8)}.parquet"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self._folder / name) as file:
+            with self._drawer.adding(name) as file:
                 hashing = _Hashing(file)
                 _write_parquet(rows, hashing)
         except OSError as error:
-            raise ArtifactError(f"cannot write into the archive {self._folder}: {error}") from error
+            raise ArtifactError(f"cannot write into the archive {self._drawer.place}: {error}") from error
         return Segment(name, len(rows), hashing.bytes, hashing.hexdigest(), first_offset, last_offset)
 
     def _without(self, segment: Segment, users: Mapping[str, int]) -> Segment | None:
@@ -225,10 +216,19 @@ class Archive:
 
     def _verified(self, segment: Segment) -> pa.Table:
         with _refusing(segment):
-            content = (self._folder / segment.name).read_bytes()
-            if len(content) != segment.bytes or hashlib.sha256(content).hexdigest() != segment.sha256:
+            content = self._content(segment)
+            if content is None:
                 raise CorruptArtifactError(f"archive segment {segment.name} is not what was written")
             return _plain(pq.read_table(pa.BufferReader(content)))
+
+    def _content(self, segment: Segment) -> bytes | None:
+        """What was written; None where it is something else. A damaged copy is fetched again."""
+        for _ in range(2 if self._drawer.is_copy() else 1):
+            content = self._drawer.path(segment.name, segment.bytes).read_bytes()
+            if len(content) == segment.bytes and hashlib.sha256(content).hexdigest() == segment.sha256:
+                return content
+            self._drawer.forget(segment.name)
+        return None
 
     def _rows_of_user(self, segment: Segment, user_id: str) -> pa.Table:
         with _refusing(segment):
@@ -238,7 +238,7 @@ class Archive:
 
     def _checked(self, segment: Segment) -> Path:
         """Path of a segment that is as long as it was written."""
-        path = self._folder / segment.name
+        path = self._drawer.path(segment.name, segment.bytes)
         if path.stat().st_size != segment.bytes:
             raise CorruptArtifactError(f"archive segment {segment.name} is not as long as it was written")
         return path
@@ -364,17 +364,3 @@ def _is_erased(rows: pa.Table, users: Mapping[str, int]) -> NDArray[np.bool_]:
     found = pc.index_in(rows["user_id"], value_set=pa.array(list(users), pa.large_string()))
     erased: NDArray[np.bool_] = rows["offset"].to_numpy() <= limits[found.fill_null(-1).to_numpy()]
     return erased
-
-
-def _is_ours(path: Path) -> bool:
-    return path.suffix == ".parquet" or path.name.startswith(TEMPORARY)
-
-
-def _unlinked_if_older(path: Path, oldest: float) -> bool:
-    try:
-        if path.stat().st_mtime >= oldest:
-            return False
-        path.unlink()
-    except FileNotFoundError:  # another process was faster
-        return False
-    return True

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recommender import cases
 from recommender.foldin import LONGEST, fold_in_parts, history_share, mapped_width, recent_share
+from recommender.history_components import share_of_each
 from recommender.snapshot import Snapshot, UserVector
 
 NAMED_FROM = 0.1
@@ -28,7 +29,7 @@ def history_parts(
 
     The product of a part and an item's representation is what that interaction adds to the item's score: exactly, for
     interactions enter a vector by nothing but sums. Left out is only what LightFM has learned of the user by sampling,
-    which no single interaction can be told from; where history components are on, it is the smaller part.
+    which no single interaction can be told from.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def _learned_parts(snapshot: Snapshot, liked: NDArray[np.int32]) -> NDArray[np.f
     n, d = np.array([len(liked)]), mapped_width(snapshot.fold_in_weights)
     parts = np.zeros_like(vectors)
     parts[-LONGEST:] = history_share(n) * fold_in_parts(snapshot.fold_in_weights, vectors[-LONGEST:])
-    parts[:, d:] = vectors[:, d:] / np.sqrt(np.float32(len(liked)))
+    parts[:, d:] = share_of_each(n) * vectors[:, d:]
     return parts
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import click
 import httpx
 
+from recommender.bucket import is_url, within
 from recommender.errors import ArtifactError
 from recommender.registry import Registry
 
@@ -33,7 +34,7 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-def examine(url: str, key: str | None, state_dir: Path | None, ray_jobs: str = RAY_JOBS) -> Iterator[Finding]:
+def examine(url: str, key: str | None, state_dir: Path | str | None, ray_jobs: str = RAY_JOBS) -> Iterator[Finding]:
     """Everything that can be seen.
 
     Parameters
@@ -43,7 +44,7 @@ def examine(url: str, key: str | None, state_dir: Path | None, ray_jobs: str = R
     key
         With the scope read; None when the service has no keys.
     state_dir
-        Of the service, when it runs on this machine; None: the disk is not looked at.
+        Of the service, a folder of this machine or a URL; None: what is in it is not looked at.
     ray_jobs
         Ray's job API, which runs whatever code it is given.
     """
@@ -62,8 +63,9 @@ def examine(url: str, key: str | None, state_dir: Path | None, ray_jobs: str = R
     yield _ray(ray_jobs)
     yield _token(Path.home() / ".ray" / "auth_token")
     if state_dir is not None:
-        yield from _versions(state_dir / "models")
-        yield _disk(state_dir)
+        yield from _versions(within(state_dir, "models"))
+        if not is_url(state_dir):
+            yield _disk(Path(state_dir))
 
 
 def _ready(answer: httpx.Response) -> Finding:
@@ -129,7 +131,7 @@ def _token(path: Path) -> Finding:
     return Finding("ray token", "ok", "only its owner can read it")
 
 
-def _versions(models: Path) -> Iterator[Finding]:
+def _versions(models: Path | str) -> Iterator[Finding]:
     registry = Registry(models)
     versions = [each.version for each in registry.versions() if each.status != "rejected"]
     for version in versions:
@@ -169,11 +171,11 @@ def _listens_everywhere(port: int) -> bool:
 @click.command()
 @click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Of the running service.")
 @click.option("--key", default=None, envvar="RECOMMENDER_KEY", help="With the scope read, where there are keys.")
-@click.option("--state-dir", type=click.Path(file_okay=False, path_type=Path), default=Path(".recommender"))
+@click.option("--state-dir", default=".recommender", show_default=True, help="A folder or an fsspec URL.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-def doctor(url: str, key: str | None, state_dir: Path, as_json: bool) -> None:
+def doctor(url: str, key: str | None, state_dir: str, as_json: bool) -> None:
     """Look at a running service and say what would hurt it; fails when something would."""
-    findings = list(examine(url, key, state_dir if state_dir.exists() else None))
+    findings = list(examine(url, key, state_dir if is_url(state_dir) or Path(state_dir).exists() else None))
     if as_json:
         click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
     for finding in [] if as_json else findings:

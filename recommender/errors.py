@@ -13,6 +13,7 @@
     ├── TrainingError              training failed or produced an unusable model
     ├── ArtifactError
     │   ├── UnknownVersionError    no such version in the registry
+    │   ├── StateUnavailableError  the object store with versions and archive does not answer
     │   └── CorruptArtifactError   a version on disk is not what was written
     │       └── NewerSchemaError   a newer release wrote it; nothing is wrong with it
     └── StoreError
@@ -70,6 +71,10 @@ class ArtifactError(RecommenderError):
 
 class UnknownVersionError(ArtifactError):
     """No such version in the registry."""
+
+
+class StateUnavailableError(ArtifactError):
+    """The object store with versions and archive does not answer; nothing is said against what is in it."""
 
 
 class CorruptArtifactError(ArtifactError):

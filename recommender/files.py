@@ -14,6 +14,12 @@ TEMPORARY = ".tmp-"
 """How names of unfinished files and folders begin; no reader looks at them."""
 
 
+def user_cache() -> Path:
+    """Folder for copies of what can be fetched again: ``$RECOMMENDER_CACHE``, or ``~/.cache/lightfm-serve``."""
+    base = os.environ.get("RECOMMENDER_CACHE")
+    return Path(base) if base else Path.home() / ".cache" / "lightfm-serve"
+
+
 def temporary_name() -> str:
     """Name that nobody else uses, with the process that made it for whoever finds it."""
     return f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"

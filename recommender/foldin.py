@@ -106,7 +106,6 @@ def fold_in_parts(weights: NDArray[np.float32], representations: NDArray[np.floa
     scale = 1 / np.sqrt(np.float32(len(newest)))
     mapped = weights[1 : d + 1] + scale * weights[d + 2 :]  # of m and of s m in the inputs
     parts[-LONGEST:] = (_shares(len(newest))[:, None] * newest[:, :d]) @ mapped
-    parts[-LONGEST:, d:] += scale * newest[:, d:]
     return parts
 
 

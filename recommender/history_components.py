@@ -73,10 +73,15 @@ def components(pairs: sparse.csr_matrix, n: int, seed: int = 0) -> NDArray[np.fl
 
 def of_histories(items: NDArray[np.float32], histories: Rows) -> NDArray[np.float32]:
     """Components of users by all items of their histories, float32 of shape (n_users, n)."""
-    lengths = np.diff(histories.indptr)
-    shares = np.sqrt(lengths) / (lengths + TRUSTED_LENGTH)
+    shares = share_of_each(np.diff(histories.indptr))
     own: NDArray[np.float32] = (_pairs(histories, len(items)) @ items) * shares[:, None]
     return own.astype(np.float32, copy=False)
+
+
+def share_of_each(lengths: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What each item of a history of this length counts in it."""
+    shares: NDArray[np.float64] = np.sqrt(lengths) / (lengths + TRUSTED_LENGTH)
+    return shares
 
 
 def scaled_components(

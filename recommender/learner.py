@@ -121,7 +121,7 @@ class Learner:
 
         Interactions with such offsets would be taken for learned and never be.
         """
-        versions = self._registry.versions()
+        versions = await asyncio.to_thread(self._registry.versions)
         if not versions:
             return
         learned = max(int(version.meta["log_offset"]) for version in versions)
@@ -143,18 +143,23 @@ class Learner:
         since = (each for each in ready.values() if int(each.version) > int(rolled_back))
         return next((each for each in since if _descends(each, current.version, ready)), ready[current.version])
 
+    async def _base(self) -> VersionInfo | None:
+        # disk or network: neither may hold up who else is answered meanwhile
+        return await asyncio.to_thread(self.base)
+
     async def waiting(self) -> int:
         """Interactions in the log that the base has not learned."""
-        base = self.base()
+        base = await self._base()
         return (await self._store.state()).last_offset - (int(base.meta["log_offset"]) if base else 0)
 
     async def due(self, schedule: Schedule) -> Mode | None:
         """What should be learned now."""
-        base = self.base()
+        base = await self._base()
         if base is None:
             return "full" if await self.waiting() >= schedule.min_interactions else None
-        versions = self._registry.versions()
-        full_at = max((each.created_at.timestamp() for each in versions if each.meta["mode"] == "full"), default=0.0)
+        versions = await asyncio.to_thread(self._registry.versions)
+        # the newest by number: the one with the latest time may be from before the machine's clock was set back
+        full_at = next((each.created_at.timestamp() for each in versions if each.meta["mode"] == "full"), 0.0)
         last = versions[0]
         unseen = (await self._store.state()).last_offset - max(int(last.meta["log_offset"]), 0)
         since_full = unseen + int(base.meta.get("interactions_since_full", 0))
@@ -186,7 +191,7 @@ class Learner:
         StoreError
             The store does not answer; nothing has changed.
         """
-        base = self.base()
+        base = await self._base()
         progress("reading the log")
         consumed = await consume(self._store, int(base.meta["log_offset"]) if base else 0)
         segments = await self._archived(base, consumed)
@@ -205,7 +210,7 @@ class Learner:
             Of the user's deletion: what came before does not count, what was imported (offset 0) only
             where this is 0.
         """
-        frame = await asyncio.to_thread(self._archive.read_user, _segments(self.base()), user_id)
+        frame = await asyncio.to_thread(self._archive.read_user, _segments(await self._base()), user_id)
         kept = frame[frame["offset"] > after_offset] if after_offset else frame
         newest_first = kept.sort_values("timestamp", ascending=False, kind="stable")
         return [
@@ -353,7 +358,7 @@ class Learner:
     async def _tidy(self) -> None:
         """Drop what no kept version needs: old versions, their segments, the log that all have learned."""
         await asyncio.to_thread(self._registry.prune, self._keep_versions)
-        kept = [version for version in self._registry.versions() if version.status != "rejected"]
+        kept = [version for version in await asyncio.to_thread(self._registry.versions) if version.status != "rejected"]
         if not kept:
             return
         named = {segment["name"] for version in kept for segment in version.meta["segments"]}

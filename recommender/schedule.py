@@ -39,9 +39,13 @@ class Schedule:
         since_full
             Interactions that came after the last full training.
         """
-        full_is_due = self.full_every_s is not None and now - full_at >= self.full_every_s
-        if full_is_due and since_full >= self.min_interactions:
+        if _has_run(self.full_every_s, now - full_at) and since_full >= self.min_interactions:
             return "full"
-        if self.incremental_every_s is None or now - newest_at < self.incremental_every_s:
+        if not _has_run(self.incremental_every_s, now - newest_at):
             return None
         return "incremental" if unseen >= self.min_interactions else None
+
+
+def _has_run(every_s: float | None, age_s: float) -> bool:
+    """Whether a clock has run; what seems to come from the future says that the machine's was set back."""
+    return every_s is not None and not 0 <= age_s < every_s

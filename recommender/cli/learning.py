@@ -38,13 +38,13 @@ def fetch(name: str, as_json: bool) -> None:
 
 @main.command()
 @click.argument("dataset")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of model versions.")
+@click.option("--out", required=True, help="Folder of model versions, or an fsspec URL.")
 @click.option("--epochs", type=click.IntRange(min=1), default=ModelSettings.epochs, show_default=True)
 @click.option("--no-components", type=click.IntRange(min=1), default=ModelSettings.no_components, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--seed", type=int, default=ModelSettings.seed, show_default=True)
 @as_json
-def train(dataset: str, out: Path, epochs: int, no_components: int, threads: int, seed: int, as_json: bool) -> None:
+def train(dataset: str, out: str, epochs: int, no_components: int, threads: int, seed: int, as_json: bool) -> None:
     """Train on DATASET and publish the version into a folder.
 
     DATASET is movielens-100k, synthetic, or a folder with interactions, users and items.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
@@ -65,8 +65,13 @@ def plain_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write a new manifest and wait until it is on disk."""
     with (folder / NAME).open("xb") as file:
-        file.write(_sealed(_encoded(msgspec.to_builtins(manifest))))
+        file.write(encoded_manifest(manifest))
         files.sync(file)
+
+
+def encoded_manifest(manifest: Manifest) -> bytes:
+    """Content of the file, with its seal."""
+    return _sealed(_encoded(msgspec.to_builtins(manifest)))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -79,9 +84,22 @@ def read_manifest(folder: Path) -> Manifest:
     CorruptArtifactError
         It is not what was written.
     """
-    place = f"{folder.name}/{NAME}"
+    return parsed_manifest((folder / NAME).read_bytes, folder.name)
+
+
+def parsed_manifest(read: Callable[[], bytes], version: str) -> Manifest:
+    """Verify the manifest of a version that `read` gives.
+
+    Raises
+    ------
+    NewerSchemaError
+        A newer release wrote it.
+    CorruptArtifactError
+        It is not what was written, or not there.
+    """
+    place = f"{version}/{NAME}"
     try:
-        raw = (folder / NAME).read_bytes()
+        raw = read()
         _require_seal(raw)
         _require_schema(raw, place)
         manifest = msgspec.json.decode(raw, type=Manifest)
@@ -89,7 +107,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise CorruptArtifactError(f"{place} is missing") from error
     except (ValueError, msgspec.MsgspecError) as error:
         raise CorruptArtifactError(f"{place}: {error}") from error
-    if manifest.version != folder.name:
+    if manifest.version != version:
         raise CorruptArtifactError(f"{place} is of version {manifest.version!r}")
     return manifest
 

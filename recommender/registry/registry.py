@@ -12,43 +12,40 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
-from recommender import files
-from recommender.errors import ArtifactError, CorruptArtifactError, NewerSchemaError, UnknownVersionError
-from recommender.registry.arrays import non_finite, read_arrays, require_size, specs_of, write_arrays
-from recommender.registry.artifact import Artifact, Current, Pointer, VersionInfo
-from recommender.registry.manifest import (
-    SCHEMA,
-    Manifest,
-    Status,
-    plain_meta,
-    read_manifest,
-    software,
-    write_manifest,
+from recommender.bucket import Bucket, is_url
+from recommender.errors import (
+    ArtifactError,
+    CorruptArtifactError,
+    NewerSchemaError,
+    StateUnavailableError,
+    UnknownVersionError,
 )
+from recommender.registry.arrays import non_finite, specs_of, write_arrays
+from recommender.registry.artifact import Artifact, Current, Pointer, VersionInfo
+from recommender.registry.bucket_shelf import BucketShelf
+from recommender.registry.folder_shelf import CURRENT, FolderShelf
+from recommender.registry.manifest import SCHEMA, Manifest, Status, plain_meta, software
 from recommender.registry.shelf import Shelf, is_version
 
 logger = logging.getLogger("recommender.registry")
-
-CURRENT = "CURRENT"
 
 _PART = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Registry:
-    """Versions of a model in a folder. The folder is the authority: nothing is remembered outside of it.
+    """Versions of a model in one place. The place is the authority: nothing is remembered outside of it.
 
-    Any number of processes may use one folder. A version appears at once, whole and durable, and never
+    Any number of processes may use one place. A version appears at once, whole and durable, and never
     changes; its number is never given again.
 
     Parameters
     ----------
-    folder
-        Made by the first `publish`. Reading an intact one writes nothing.
+    place
+        A folder, made by the first `publish`, or the URL of a bucket. Reading an intact one writes nothing there.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._shelf = Shelf(folder)
-        self._pointer_path = folder / CURRENT
+    def __init__(self, place: Path | str) -> None:
+        self._shelf: Shelf = BucketShelf(Bucket(str(place))) if is_url(place) else FolderShelf(Path(place))
         self._reported: set[str] = set()
         self._shelf.sweep()
 
@@ -66,21 +63,18 @@ class Registry:
         _require_storable(artifact, status)
         arrays = {part: specs_of(content) for part, content in artifact.parts.items()}
         try:
-            self._shelf.prepare(_payload_bytes(artifact))
-            with self._shelf.draft() as draft:
+            with self._shelf.draft(_payload_bytes(artifact)) as draft:
                 entries = tuple(
-                    write_arrays(draft / _file_name(part), content) for part, content in artifact.parts.items()
+                    write_arrays(draft.folder / _file_name(part), content) for part, content in artifact.parts.items()
                 )
-                with self._shelf.lock():
-                    version, now = self._shelf.next_version(), datetime.now(UTC)
-                    write_manifest(
-                        draft,
-                        Manifest(SCHEMA, version, parent, now, status, reason, software(), entries, arrays, meta),
-                    )
-                    self._shelf.put(draft, version)
+
+                def described(version: str) -> Manifest:
+                    now = datetime.now(UTC)
+                    return Manifest(SCHEMA, version, parent, now, status, reason, software(), entries, arrays, meta)
+
+                return draft.put(described)
         except OSError as error:
-            raise ArtifactError(f"cannot write a version into {self._shelf.folder}: {error}") from error
-        return version
+            raise ArtifactError(f"cannot write a version into {self._shelf.place}: {error}") from error
 
     def activate(self, version: str, *, pinned: bool) -> None:
         """Make a version the current one.
@@ -94,26 +88,20 @@ class Registry:
         ArtifactError
             It was rejected; the message says why.
         """
-        self._shelf.path(version)
-        with self._shelf.lock():
-            manifest = self._complete_manifest(version)
-            if manifest.status == "rejected":
-                raise ArtifactError(f"version {version} was rejected: {manifest.reason or 'no reason given'}")
-            self._point_at(Pointer(version, pinned, self._shelf.versions()[0] if pinned else None))
+        self._shelf.require(version)
+        self._shelf.change(lambda: self._activate(version, pinned))
 
     def follow(self) -> Current:
         """Unpin, and activate the newest ready version."""
-        if not self._shelf.folder.is_dir():
+        if not self._shelf.exists():
             return Current(None, pinned=False)
-        with self._shelf.lock():
-            return self._follow()
+        return self._shelf.change(self._follow)
 
     def advance(self) -> Current:
         """Activate the newest ready version, unless one is pinned: what to call after `publish`."""
-        if not self._shelf.folder.is_dir():
+        if not self._shelf.exists():
             return Current(None, pinned=False)
-        with self._shelf.lock():
-            return self.current() if self._pointer().pinned else self._follow()
+        return self._shelf.change(lambda: self.current() if self._pointer().pinned else self._follow())
 
     def current(self) -> Current:
         """Version that should serve: the activated one, or what stands in for it.
@@ -146,10 +134,10 @@ class Registry:
             It has no such part, or the disk fails.
         """
         try:
-            manifest = self._complete_manifest(version)
+            manifest = self._shelf.complete_manifest(version)
             return Artifact({part: self._read(manifest, part) for part in parts}, manifest.meta)
         except CorruptArtifactError:
-            self._shelf.path(version)  # one that was pruned meanwhile is not corrupt
+            self._shelf.require(version)  # one that was pruned meanwhile is not corrupt
             raise
         except OSError as error:
             raise ArtifactError(f"cannot read version {version}: {error}") from error
@@ -161,10 +149,13 @@ class Registry:
         -------
         Name and content; None when no version can serve.
         """
+        self._shelf.look()
         for version in self._in_order(self._pointer()):
             try:
-                if self._complete_manifest(version).status == "ready":
+                if self._shelf.complete_manifest(version).status == "ready":
                     return version, self.load(version, parts)
+            except StateUnavailableError:
+                raise
             except NewerSchemaError as error:
                 self._report(f"version {version} is skipped: {error}")
             except CorruptArtifactError as error:
@@ -187,11 +178,8 @@ class Registry:
         UnknownVersionError
             There is no such version.
         """
-        self._shelf.path(version)
-        with self._shelf.lock():
-            aside = self._shelf.set_aside(version)
-        with files.replacing(aside / "reason.json") as file:
-            file.write(msgspec.json.encode({"reason": reason, "at": datetime.now(UTC)}))
+        self._shelf.require(version)
+        self._shelf.set_aside(version, msgspec.json.encode({"reason": reason, "at": datetime.now(UTC)}))
 
     def prune(self, keep: int) -> list[str]:
         """Remove all but the newest `keep` ready and `keep` rejected versions.
@@ -199,14 +187,14 @@ class Registry:
         The current one and its parent stay in any case, and what cannot be read is left alone. Returns
         what was removed.
         """
-        if not self._shelf.folder.is_dir():
-            return []
-        with self._shelf.lock():
-            manifests = self._manifests()
-            spared = self._spared(manifests)
-            beyond = _newest(manifests, "ready")[keep:] + _newest(manifests, "rejected")[keep:]
-            removed = [version for version in beyond if version not in spared]
-            self._shelf.remove(removed)
+        return self._shelf.change(lambda: self._prune(keep)) if self._shelf.exists() else []
+
+    def _prune(self, keep: int) -> list[str]:
+        manifests = self._manifests()
+        spared = self._spared(manifests)
+        beyond = _newest(manifests, "ready")[keep:] + _newest(manifests, "rejected")[keep:]
+        removed = [version for version in beyond if version not in spared]
+        self._shelf.remove(removed)
         return removed
 
     def _spared(self, manifests: Sequence[Manifest]) -> set[str | None]:
@@ -217,22 +205,18 @@ class Registry:
         found = []
         for version in self._shelf.versions():
             try:
-                found.append(read_manifest(self._shelf.path(version)))
+                found.append(self._shelf.manifest(version))
+            except StateUnavailableError:
+                raise
             except (ArtifactError, OSError) as error:
                 self._report(f"version {version} is not listed: {error}")
         return found
 
-    def _complete_manifest(self, version: str) -> Manifest:
-        """Manifest of a version whose files are all there."""
-        folder = self._shelf.path(version)
-        manifest = read_manifest(folder)
-        for entry in manifest.files:
-            require_size(folder / entry.name, entry)
-        return manifest
-
     def _can_serve(self, version: str) -> bool:
         try:
-            return self._complete_manifest(version).status == "ready"
+            return self._shelf.complete_manifest(version).status == "ready"
+        except StateUnavailableError:
+            raise
         except (ArtifactError, OSError) as error:
             self._report(f"version {version} cannot serve: {error}")
             return False
@@ -241,8 +225,7 @@ class Registry:
         entry = next((each for each in manifest.files if each.name == _file_name(part)), None)
         if entry is None:
             raise ArtifactError(f"version {manifest.version} has no part {part!r}")
-        path = self._shelf.path(manifest.version) / entry.name
-        arrays = read_arrays(path, entry, manifest.arrays[part])
+        arrays = self._shelf.read(manifest.version, entry, manifest.arrays[part])
         # a rejected one may have been rejected for its NaNs, and is there to be inspected
         if manifest.status == "ready" and (names := non_finite(arrays)):
             raise CorruptArtifactError(f"{manifest.version}/{entry.name}: {', '.join(names)} not finite")
@@ -258,16 +241,21 @@ class Registry:
 
     def _pointer(self) -> Pointer:
         try:
-            return msgspec.json.decode(self._pointer_path.read_bytes(), type=Pointer)
-        except FileNotFoundError:
-            pass
+            content = self._shelf.pointer()
+            if content is not None:
+                return msgspec.json.decode(content, type=Pointer)
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             self._report(f"{CURRENT} is ignored: {error}")
         return Pointer(None, pinned=False)
 
+    def _activate(self, version: str, pinned: bool) -> None:
+        manifest = self._shelf.complete_manifest(version)
+        if manifest.status == "rejected":
+            raise ArtifactError(f"version {version} was rejected: {manifest.reason or 'no reason given'}")
+        self._point_at(Pointer(version, pinned, self._shelf.versions()[0] if pinned else None))
+
     def _point_at(self, current: Pointer) -> None:
-        with files.replacing(self._pointer_path) as file:
-            file.write(msgspec.json.encode(current))
+        self._shelf.point(msgspec.json.encode(current))
 
     def _follow(self) -> Current:
         newest = next(filter(self._can_serve, self._shelf.versions()), None)
@@ -289,7 +277,7 @@ class Registry:
         # what is looked at every second is told once
         if text not in self._reported:
             self._reported.add(text)
-            logger.warning("%s: %s", self._shelf.folder, text)
+            logger.warning("%s: %s", self._shelf.place, text)
 
 
 def _require_storable(artifact: Artifact, status: Status) -> None:

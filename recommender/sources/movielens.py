@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import re
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from tqdm import tqdm
 
 from recommender.dataset import Dataset
 from recommender.errors import DownloadError
-from recommender.files import replacing
+from recommender.files import replacing, user_cache
 
 NAME = "movielens-100k"
 URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
@@ -75,8 +74,7 @@ _YEAR = re.compile(r"^(.*?)\s*\((\d{4})\)\s*(?:\(V\)\s*)?$")
 
 def cache_folder() -> Path:
     """Where fetched data is kept: ``$RECOMMENDER_CACHE``, or ``~/.cache/lightfm-serve``."""
-    base = os.environ.get("RECOMMENDER_CACHE")
-    return (Path(base) if base else Path.home() / ".cache" / "lightfm-serve") / NAME
+    return user_cache() / NAME
 
 
 def fetch() -> Path:

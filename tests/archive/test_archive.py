@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender.archive import YOUNG_S, Archive, Segment
+from recommender.archive import Archive, Segment
+from recommender.drawers import YOUNG_S
 from recommender.errors import ArtifactError, CorruptArtifactError, InvalidDataError
 
 users = st.sampled_from(["ada", "bob", "çelik", "日本"])

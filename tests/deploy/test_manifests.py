@@ -177,8 +177,11 @@ def environment_of_a_pod(group: dict) -> dict[str, str]:
     ids=["Dockerfile", "compose.yaml", "cluster.yaml", "kuberay.yaml head", "kuberay.yaml worker"],
 )
 def test_everywhere_ray_is_told_what_make_serve_tells_it(environment):
-    assert ENVIRONMENT
-    assert ENVIRONMENT.items() <= environment.items()
+    proxy = "RAY_SERVE_HAPROXY_BINARY_PATH"
+    (installed,) = (rest.split() for rest in told("RUN") if rest.startswith("install --mode 755"))
+
+    assert {**ENVIRONMENT, proxy: installed[-1]}.items() <= environment.items()
+    assert ENVIRONMENT[proxy].endswith(installed[-2].partition("site-packages")[2])
     assert environment["RECOMMENDER_STATE_DIR"] == "/state"
 
 

@@ -2,16 +2,21 @@
 
 import asyncio
 import functools
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from recommender import learner as learner_module
 from recommender.archive import Archive, Segment
 from recommender.errors import TrainingError
 from recommender.learner import Learner, Mode
 from recommender.model_state import model_from_arrays
 from recommender.registry import Registry
+from recommender.registry import registry as registry_module
 from recommender.schedule import Schedule
 from recommender.snapshot import Snapshot
 from recommender.sources import open_dataset
@@ -417,3 +422,18 @@ async def test_what_is_due_follows_the_schedule(house):
     assert await house.learner.due(Schedule(None, 1e-9, 2)) == "full"
     await increment(house)
     assert await house.learner.due(soon) is None
+
+
+@asynchronous
+async def test_learning_goes_on_after_the_clock_was_set_back_and_does_not_run_wild(house, monkeypatch):
+    schedule = Schedule(incremental_every_s=30, full_every_s=1000, min_interactions=2)
+    await house.learner.bootstrap(open_dataset(WORLD))
+    earlier = datetime.now(UTC) - timedelta(days=400)
+    monkeypatch.setattr(learner_module, "time", SimpleNamespace(time=earlier.timestamp, monotonic=time.monotonic))
+    monkeypatch.setattr(registry_module, "datetime", SimpleNamespace(now=lambda _: earlier))
+    await house.store.append(clicks("new", "i1", "i2"))
+
+    assert await house.learner.due(schedule) == "full"
+    await house.learner.learn("full")
+    await house.store.append(clicks("new", "i3", "i4"))
+    assert await house.learner.due(schedule) is None

@@ -29,3 +29,8 @@ def test_a_clock_that_is_off_never_runs_out():
 
 def test_a_full_training_counts_for_the_other_clock_too():
     assert SCHEDULE.due(1020, 1000, 1000, 50, 50) is None
+
+
+@pytest.mark.parametrize(("unseen", "since_full", "mode"), [(10, 9, "incremental"), (10, 10, "full"), (9, 9, None)])
+def test_a_machine_whose_clock_was_set_back_does_not_wait_until_it_is_then_again(unseen, since_full, mode):
+    assert SCHEDULE.due(1_000_000, 2_000_000, 2_000_000, unseen, since_full) == mode

@@ -6,10 +6,12 @@ import subprocess
 import pytest
 import yaml
 from pydantic import ValidationError
+from ray.serve.schema import ServeDeploySchema
 from running_service import ROOT
 
 from deployments.app import FASTER_WITH
 from deployments.args import AppArgs
+from deployments.store_keeper import check_embedded
 from recommender.feedback import Feedback
 from recommender.incremental import IncrementSettings
 from recommender.settling import Settling
@@ -67,10 +69,30 @@ def test_the_environment_overrides_three_arguments(monkeypatch):
     assert (args.dataset, args.redis_url, args.state_dir) == ("none", "redis://127.0.0.1:1", "/elsewhere")
 
 
+def test_an_embedded_store_refuses_a_state_in_a_bucket_and_says_what_to_do():
+    with pytest.raises(RuntimeError, match=r"state_dir is s3://bucket/state. Set redis_url"):
+        check_embedded("embedded", "s3://bucket/state")
+
+
 def test_two_replicas_of_each_deployment_on_the_request_path():
     replicas = {each["name"]: each["num_replicas"] for each in APPLICATION["deployments"]}
 
     assert replicas == {"Ingress": 2, "FeatureFetcher": 2, "Predictor": 2, "Trainer": 1}
+
+
+@pytest.mark.filterwarnings("ignore:The `metrics_interval_s`:DeprecationWarning")
+def test_the_autoscaling_configuration_is_the_shipped_one_with_numbers_that_follow_the_load():
+    other = yaml.safe_load((ROOT / "deploy" / "serve_config.autoscaling.yaml").read_text())
+    ServeDeploySchema.model_validate(other)
+    for deployment, shipped in zip(other["applications"][0]["deployments"], APPLICATION["deployments"], strict=True):
+        scaling = deployment.pop("autoscaling_config", None)
+        if scaling:
+            assert scaling["min_replicas"] == shipped["num_replicas"]
+            assert scaling["target_ongoing_requests"] < deployment["max_ongoing_requests"]
+            assert scaling["metrics_interval_s"] < scaling["look_back_period_s"]
+            deployment["num_replicas"] = shipped["num_replicas"]
+
+    assert other == CONFIG
 
 
 def test_every_deployment_fits_a_machine_of_two_cores():

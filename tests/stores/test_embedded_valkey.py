@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 from store_servers import click, is_alive, opened, raw, run, wait_until
 
-from recommender.errors import StoreError, StoreLockedError
+from recommender.errors import StoreError, StoreFullError, StoreLockedError
 from recommender.stores import EmbeddedValkey, embedded
 
 OWNER = """
@@ -225,6 +226,41 @@ def test_a_killed_server_comes_back_with_all_that_it_had_acknowledged(start: Sta
         kill_and_restart(valkey, tmp_path)
 
     assert run(add(valkey.url, 1)) == 151
+
+
+def test_while_the_disk_is_full_writes_are_refused_reads_go_on_and_nothing_is_lost(
+    start: Start, tmp_path: Path
+) -> None:
+    # with the signal held back, a server beyond its limit is told that the disk takes no more
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGXFSZ])
+    valkey = start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGXFSZ])
+    taken = run(add(valkey.url, 5))
+    server, (_, hard) = pid_of(tmp_path), resource.prlimit(pid_of(tmp_path), resource.RLIMIT_FSIZE)
+    resource.prlimit(server, resource.RLIMIT_FSIZE, (log_file(tmp_path).stat().st_size, hard))
+    while (offset := added_one(valkey.url)) is not None:  # what it took unaware stays in its memory until there is room
+        taken = offset
+
+    assert run(last_offset(valkey.url)) == taken
+
+    resource.prlimit(server, resource.RLIMIT_FSIZE, (hard, hard))
+    wait_until(lambda: added_one(valkey.url) is not None)
+    kill_and_restart(valkey, tmp_path)
+
+    assert run(last_offset(valkey.url)) == taken + 1
+
+
+def added_one(url: str) -> int | None:
+    """The last offset; None where the store is full."""
+    try:
+        return run(add(url, 1))
+    except StoreFullError:
+        return None
+
+
+async def last_offset(url: str) -> int:
+    async with opened(url) as store:
+        return (await store.state()).last_offset
 
 
 def test_what_was_written_is_synced_every_second(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

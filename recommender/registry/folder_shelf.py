@@ -1,0 +1,198 @@
+"""FolderShelf: versions in a folder, made visible by a rename."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from recommender import files
+from recommender.errors import UnknownVersionError
+from recommender.registry.arrays import ArraySpec, FileEntry, read_arrays, require_size
+from recommender.registry.manifest import Manifest, read_manifest, write_manifest
+from recommender.registry.shelf import is_version, newest_first, require_room
+
+logger = logging.getLogger("recommender.registry")
+
+CURRENT, LAST, LOCK, QUARANTINE = "CURRENT", "LAST", ".lock", "quarantine"
+
+T = TypeVar("T")
+
+
+class FolderShelf:
+    """Folders named by version, and the one lock that whoever changes something holds.
+
+    Parameters
+    ----------
+    folder
+        Need not be there before the first draft.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.place = folder
+
+    def exists(self) -> bool:
+        """Whether anything was ever put here."""
+        return self.place.is_dir()
+
+    def look(self) -> None:
+        """Nothing to do: a folder is looked at anew each time."""
+
+    def versions(self) -> list[str]:
+        """Names, newest first."""
+        return _versions_in(self.place)
+
+    def require(self, version: str) -> None:
+        """Check that there is such a version.
+
+        Raises
+        ------
+        UnknownVersionError
+            There is none; a name that is no number never becomes a path.
+        """
+        self._path(version)
+
+    def complete_manifest(self, version: str) -> Manifest:
+        """Manifest of a version whose files are all there, as long as they were written."""
+        manifest = self.manifest(version)
+        for entry in manifest.files:
+            require_size(self._path(version) / entry.name, entry)
+        return manifest
+
+    def manifest(self, version: str) -> Manifest:
+        """Manifest of a version, verified."""
+        return read_manifest(self._path(version))
+
+    def read(self, version: str, entry: FileEntry, specs: Mapping[str, ArraySpec]) -> dict[str, NDArray[Any]]:
+        """Arrays of a file, verified."""
+        return read_arrays(self._path(version) / entry.name, entry, specs)
+
+    def pointer(self) -> bytes | None:
+        """What was last pointed at."""
+        try:
+            return (self.place / CURRENT).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def point(self, content: bytes) -> None:
+        """Point at something else, in one step. Within `change`."""
+        with files.replacing(self.place / CURRENT) as file:
+            file.write(content)
+
+    def change(self, work: Callable[[], T]) -> T:
+        """Do what changes something; nobody else changes anything meanwhile."""
+        with self._lock():
+            return work()
+
+    @contextmanager
+    def draft(self, needed_bytes: int) -> Iterator[_Draft]:
+        """Draft that is gone when the block ends, unless it was put.
+
+        Raises
+        ------
+        OSError
+            So much does not fit.
+        """
+        self.place.mkdir(parents=True, exist_ok=True)
+        require_room(self.place, needed_bytes)
+        folder = self.place / files.temporary_name()
+        with ExitStack() as stack:
+            with self._lock():
+                folder.mkdir()
+                stack.callback(shutil.rmtree, folder, ignore_errors=True)
+                # tells `sweep` that the writer lives; its process id would not in another container
+                stack.enter_context(files.locked(folder / LOCK))
+            yield _Draft(self, folder)
+
+    def put(self, draft: Path, described: Callable[[str], Manifest]) -> str:
+        """Let a draft appear."""
+        with self._lock():
+            version = self._next_version()
+            write_manifest(draft, described(version))
+            (draft / LOCK).unlink()
+            files.sync_folder(draft)
+            files.move(draft, self.place / version)
+        return version
+
+    def set_aside(self, version: str, reason: bytes) -> None:
+        """Move a version into the quarantine, together with the reason."""
+        aside = self.place / QUARANTINE
+        with self._lock():
+            aside.mkdir(exist_ok=True)
+            files.move(self._path(version), aside / version)
+        with files.replacing(aside / version / "reason.json") as file:
+            file.write(reason)
+
+    def remove(self, versions: Collection[str]) -> None:
+        """Remove versions, each out of sight in one step before its files go. Within `change`."""
+        for version in versions:
+            doomed = self.place / files.temporary_name()
+            files.move(self._path(version), doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what writers that died have left unfinished."""
+        if not any(self._unfinished()):
+            return
+        try:
+            with self._lock():
+                for path in self._unfinished():
+                    _remove_unless_in_use(path)
+        except OSError as error:
+            logger.warning("cannot tidy %s: %s", self.place, error)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        with files.locked(self.place / LOCK):
+            yield
+
+    def _path(self, version: str) -> Path:
+        if not is_version(version) or not (self.place / version).is_dir():
+            raise UnknownVersionError(f"there is no version {version!r}")
+        return self.place / version
+
+    def _next_version(self) -> str:
+        """Name that no version ever had. Under the lock."""
+        version = f"{max(map(int, self._taken()), default=0) + 1:08d}"
+        with files.replacing(self.place / LAST) as file:
+            file.write(version.encode())
+        return version
+
+    def _unfinished(self) -> list[Path]:
+        return list(self.place.glob(f"{files.TEMPORARY}*"))
+
+    def _taken(self) -> list[str]:
+        # LAST remembers those whose folders are gone
+        counter = self.place / LAST
+        last = counter.read_bytes().decode(errors="replace") if counter.exists() else ""
+        remembered = [last] if is_version(last) else []
+        return self.versions() + _versions_in(self.place / QUARANTINE) + remembered
+
+
+class _Draft:
+    def __init__(self, shelf: FolderShelf, folder: Path) -> None:
+        self._shelf, self.folder = shelf, folder
+
+    def put(self, described: Callable[[str], Manifest]) -> str:
+        return self._shelf.put(self.folder, described)
+
+
+def _versions_in(folder: Path) -> list[str]:
+    return newest_first([path.name for path in folder.iterdir()]) if folder.is_dir() else []
+
+
+def _remove_unless_in_use(path: Path) -> None:
+    if not path.is_dir():
+        # a single file is written under the lock, which is ours now
+        path.unlink(missing_ok=True)
+        return
+    try:
+        with files.locked(path / LOCK, wait=False):
+            shutil.rmtree(path, ignore_errors=True)
+    except BlockingIOError:
+        pass

@@ -1,0 +1,47 @@
+"""More requests at once than the service can answer: the excess is refused at the door, and nothing of it is done."""
+
+import time
+
+import pytest
+from rows import FACTOR, Row, failed, percentile, seconds_until
+from steady_load import SteadyLoad
+from test_exactly_once import learned_by
+from test_learning_faults import settle
+
+from deployments.haproxy import AT_ONCE, NEVER_REFUSED
+
+pytestmark = pytest.mark.reliability
+
+EVENT = b'{"interactions": [{"user_id": "overload-%d", "item_id": "i1"}]}'
+
+
+def reading(number: int) -> str:
+    return f"/v1/users/u{number % 200}/recommendations"
+
+
+def test_the_excess_is_refused_nothing_of_it_is_written_and_health_is_told(house):
+    port, looks = house.service.port, []
+    reads = SteadyLoad(port, reading, per_s=4000, connections=4 * AT_ONCE)
+    writes = SteadyLoad(port, lambda _: "/v1/interactions", body=lambda n: EVENT % n, per_s=200, connections=8)
+    with house.service.client() as client:
+        with reads, writes:
+            ended = time.time() + 3 * FACTOR
+            while time.time() < ended:
+                looks += [client.get(path).status_code for path in NEVER_REFUSED]
+        with SteadyLoad(port, reading, per_s=30) as afterwards:
+            time.sleep(2)
+        settle(client)
+    answers = [*reads.answers, *writes.answers]
+    refused = [each for each in answers if each.status == 503]
+    accepted = sum(each.status == 202 for each in writes.answers)
+    learned = sum(n for (user_id, _), n in learned_by(house.service).items() if user_id.startswith("overload-"))
+    recovery_s = seconds_until(afterwards.answers, ended, lambda each: each.status == 200)
+    note = f"{len(refused)} refused, half of them within {percentile(refused, 0.5):.0f} ms"
+    row = Row("overload", "128 readers", len(answers), len(failed(answers)), accepted - learned, recovery_s, note)
+    row.write()
+
+    assert {each.status for each in answers} == {200, 202, 503}
+    assert all(each.may_come_back and each.body["title"] == "Service Unavailable" for each in refused)
+    assert learned == accepted
+    assert set(looks) == {200}
+    assert recovery_s <= 5
