@@ -198,6 +198,6 @@ def test_a_batch_has_the_answers_of_the_service_and_goes_on_where_it_stopped(ser
     after = {path.name: path.stat().st_mtime_ns for path in sorted(tmp_path.glob("part-*.parquet"))}
     assert {name for name in after if after[name] != before[name]} == {parts[1].name}
     assert again["done_before"] == again["users"] - 20
-    other = CliRunner().invoke(batch, [str(word) for word in [*words[:4], "--k", 6]])
+    other = CliRunner().invoke(main, ["batch", *(str(word) for word in [*words[:4], "--k", 6])])
     assert other.exit_code == 1
     assert "another batch" in other.output

@@ -8,7 +8,7 @@ from steady_load import SteadyLoad
 from test_exactly_once import learned_by
 from test_learning_faults import settle
 
-from deployments.haproxy import AT_ONCE, NEVER_REFUSED
+from deployments.haproxy import AT_ONCE, NEVER_REFUSED, TOO_MANY
 
 pytestmark = pytest.mark.reliability
 
@@ -37,11 +37,14 @@ def test_the_excess_is_refused_nothing_of_it_is_written_and_health_is_told(house
     learned = sum(n for (user_id, _), n in learned_by(house.service).items() if user_id.startswith("overload-"))
     recovery_s = seconds_until(afterwards.answers, ended, lambda each: each.status == 200)
     note = f"{len(refused)} refused, half of them within {percentile(refused, 0.5):.0f} ms"
-    row = Row("overload", "128 readers", len(answers), len(failed(answers)), accepted - learned, recovery_s, note)
+    # a write that the busy store did not confirm in time, or whose connection was closed, may have been applied
+    unsure = writes.repeated + sum(each.body.get("detail") != TOO_MANY for each in writes.answers if each.status == 503)
+    lost = max(0, accepted - learned)
+    row = Row("overload", "128 readers", len(answers), len(failed(answers)), lost, recovery_s, note)
     row.write()
 
     assert {each.status for each in answers} == {200, 202, 503}
     assert all(each.may_come_back and each.body["title"] == "Service Unavailable" for each in refused)
-    assert learned == accepted
+    assert accepted <= learned <= accepted + unsure
     assert set(looks) == {200}
     assert recovery_s <= 5

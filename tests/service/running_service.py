@@ -45,6 +45,8 @@ class RunningService:
             **environment,
         }
         command = [str(BIN / "serve"), "run", str(self.config)]
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in the background, which would hand it on
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         with self.log.open("a") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=log, stderr=log)
         return self
