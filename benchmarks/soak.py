@@ -182,11 +182,11 @@ def _plot(found: dict[str, Any]) -> None:
     for axis, name in zip(axes, SHOWN, strict=True):
         axis.plot([(each["at"] - begin) / 60 for each in looks], [each[name] for each in looks])
         axis.set_ylabel(name)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.15 * max(each[name] for each in looks))
         for at, _ in found["faults"]:
             axis.axvline((at - begin) / 60, color="red", alpha=0.3)
     for at, title in found["faults"]:
-        axes[0].annotate(title.rpartition(":")[2], ((at - begin) / 60, 0), rotation=90, fontsize=7)
+        axes[0].annotate(title.rpartition(":")[2], ((at - begin) / 60, 0), rotation=90, fontsize=7, va="bottom")
     axes[-1].set_xlabel("minutes; red: something was killed")
     figure.savefig(RESULTS / "soak.png")
 
