@@ -9,6 +9,8 @@ MINUTES ?= 30
 CONFIG ?= serve_config.yaml
 # Tests of these keep to themselves and to no time limit; the others start servers or measure, and run one by one.
 TESTS_AT_ONCE := $(addprefix tests/,archive cli comparison core evaluation learning registry sources)
+# A run for each of those that keep a service up until the run ends: idle ones take processor time from the others.
+TESTS_OF_DOORS := $(addprefix tests/,console docs doors)
 
 # What makes Ray Serve fast and quiet; deployments/app.py says at start what is missing of the first five.
 # Authentication tokens are Ray's own default for a cluster that `serve run` starts.
@@ -60,7 +62,9 @@ environment:  ## print what `serve` sets for Ray
 
 test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS_AT_ONCE)
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(TESTS_AT_ONCE))
+	$(BIN)/python -m pytest $(TESTS_OF_DOORS)
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(TESTS_AT_ONCE) $(TESTS_OF_DOORS) tests/reliability)
+	$(BIN)/python -m pytest tests/reliability
 
 screens: $(STAMP)  ## take the screenshots of the console into docs/screens
 	RECOMMENDER_SCREENSHOTS=$(CURDIR)/docs/screens RECOMMENDER_BROWSER=required \
