@@ -121,6 +121,7 @@ class Trainer:
 
     async def _train(self, mode: Mode) -> None:
         async with self._lock:
+            self._doing = "starting"  # at once: whoever was answered 202 and sees "idle" takes it for done
             started = time.time()
             outcome: dict[str, Any] = {"mode": mode, "started_at": started}
             try:
