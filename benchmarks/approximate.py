@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks import report
 from recommender import index as search
-from recommender.cli import _training_data
+from recommender.cli.group import training_data
 from recommender.index import DEPTH, Index, nearest_rows
 from recommender.indexing import Sample, build_index
 from recommender.ranking import EVERYTHING, Users, best_rows
@@ -39,7 +39,7 @@ Floats = NDArray[np.float32]
 def trained() -> tuple[Floats, Floats]:
     """Items of a trained model, the bias as last column, and its users as they are served."""
     model, snapshot = fit(
-        _training_data(open_dataset("movielens-100k")), ModelSettings(), {"log_offset": 0, "items_sequence": 0}
+        training_data(open_dataset("movielens-100k")), ModelSettings(), {"log_offset": 0, "items_sequence": 0}
     )
     assert snapshot is not None
     embeddings: Any = model.user_embeddings
