@@ -18,7 +18,7 @@ from recommender.cli.group import as_json, say, tell
 from recommender.comparison.extra import check_installed
 from recommender.errors import InvalidDataError, InvalidRequestError
 from recommender.filters import Filter
-from recommender.ids import UNKNOWN, IdTable
+from recommender.ids import UNKNOWN, IdTable, without_prefix
 from recommender.registry import Artifact, Registry
 from recommender.stores import EmbeddedValkey, RedisStore
 from recommender.stores.base import Interaction
@@ -72,7 +72,7 @@ def batch(
     about = {"version": version, "k": k, "filter": [*filters], "exclude_seen": not keep_seen, "block": block}
     out.mkdir(parents=True, exist_ok=True)
     _check_same(out, {**about, "store": redis_url is not None})
-    users = IdTable.from_arrays(_prefixed("user_ids", artifact))
+    users = IdTable.from_arrays(without_prefix("user_ids", artifact.parts["snapshot"]))
     others = _others(out, redis_url, users, int(artifact.meta["log_offset"])) if redis_url else ()
     tell("starting Ray")
     # Ray takes a second to import, which --help need not wait for
@@ -112,11 +112,6 @@ def _check_same(out: Path, about: dict[str, Any]) -> None:
     if before != about:
         told = ", ".join(f"{name} {before.get(name)!r}" for name in about if before.get(name) != about[name])
         raise InvalidDataError(f"{out} has another batch, with {told}; name another folder")
-
-
-def _prefixed(name: str, artifact: Artifact) -> dict[str, Any]:
-    arrays, start = artifact.parts["snapshot"], f"{name}."
-    return {each.removeprefix(start): array for each, array in arrays.items() if each.startswith(start)}
 
 
 def _others(out: Path, redis_url: str, users: IdTable, log_offset: int) -> list[str]:
