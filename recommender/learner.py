@@ -156,7 +156,7 @@ class Learner:
         """What should be learned now."""
         base = await self._base()
         if base is None:
-            return "full" if await self.waiting() >= schedule.min_interactions else None
+            return "full" if (await self._store.state()).last_offset >= schedule.min_interactions else None
         versions = await asyncio.to_thread(self._registry.versions)
         # the newest by number: the one with the latest time may be from before the machine's clock was set back
         full_at = next((each.created_at.timestamp() for each in versions if each.meta["mode"] == "full"), 0.0)
@@ -226,7 +226,7 @@ class Learner:
 
     async def interactions(self, cursor: str | None, limit: int) -> InteractionPage:
         """A page of all interactions, learned or waiting; see `recommender.interaction_pages`."""
-        base = await asyncio.to_thread(self.base)
+        base = await self._base()
         learned = interaction_pages.Learned(_segments(base), int(base.meta["log_offset"]) if base else -1)
         place = interaction_pages.Place.parse(cursor)
         return await interaction_pages.page_of(learned, self._archive, self._store, place, limit)
