@@ -158,8 +158,8 @@ class BucketShelf:
         raise StateUnavailableError(f"{self.place} is changed by others all the time")
 
     @contextmanager
-    def draft(self, needed_bytes: int) -> Iterator[_Draft]:
-        """Draft that is gone when the block ends, unless it was put.
+    def draft(self, needed_bytes: int) -> Iterator[Path]:
+        """Folder for a version's files, gone when the block ends, unless it was put.
 
         Raises
         ------
@@ -170,7 +170,7 @@ class BucketShelf:
         folder = self._cache / files.temporary_name()
         folder.mkdir()
         try:
-            yield _Draft(self, folder)
+            yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -259,14 +259,6 @@ class BucketShelf:
             is_left = path.name.startswith(files.TEMPORARY) and time.time() - path.stat().st_mtime > ABANDONED_S
             if path.is_dir() and (is_gone or is_left):
                 shutil.rmtree(path, ignore_errors=True)
-
-
-class _Draft:
-    def __init__(self, shelf: BucketShelf, folder: Path) -> None:
-        self._shelf, self.folder = shelf, folder
-
-    def put(self, described: Callable[[str], Manifest]) -> str:
-        return self._shelf.put(self.folder, described)
 
 
 class _OvertakenError(Exception):

@@ -90,8 +90,8 @@ class FolderShelf:
             return work()
 
     @contextmanager
-    def draft(self, needed_bytes: int) -> Iterator[_Draft]:
-        """Draft that is gone when the block ends, unless it was put.
+    def draft(self, needed_bytes: int) -> Iterator[Path]:
+        """Folder for a version's files, gone when the block ends, unless it was put.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class FolderShelf:
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
                 # tells `sweep` that the writer lives; its process id would not in another container
                 stack.enter_context(files.locked(folder / LOCK))
-            yield _Draft(self, folder)
+            yield folder
 
     def put(self, draft: Path, described: Callable[[str], Manifest]) -> str:
         """Let a draft appear."""
@@ -172,14 +172,6 @@ class FolderShelf:
         last = counter.read_bytes().decode(errors="replace") if counter.exists() else ""
         remembered = [last] if is_version(last) else []
         return self.versions() + _versions_in(self.place / QUARANTINE) + remembered
-
-
-class _Draft:
-    def __init__(self, shelf: FolderShelf, folder: Path) -> None:
-        self._shelf, self.folder = shelf, folder
-
-    def put(self, described: Callable[[str], Manifest]) -> str:
-        return self._shelf.put(self.folder, described)
 
 
 def _versions_in(folder: Path) -> list[str]:

@@ -65,14 +65,14 @@ class Registry:
         try:
             with self._shelf.draft(_payload_bytes(artifact)) as draft:
                 entries = tuple(
-                    write_arrays(draft.folder / _file_name(part), content) for part, content in artifact.parts.items()
+                    write_arrays(draft / _file_name(part), content) for part, content in artifact.parts.items()
                 )
 
                 def described(version: str) -> Manifest:
                     now = datetime.now(UTC)
                     return Manifest(SCHEMA, version, parent, now, status, reason, software(), entries, arrays, meta)
 
-                return draft.put(described)
+                return self._shelf.put(draft, described)
         except OSError as error:
             raise ArtifactError(f"cannot write a version into {self._shelf.place}: {error}") from error
 

@@ -23,16 +23,6 @@ RESERVE_BYTES = 1 << 20
 _VERSION = re.compile(r"[0-9]{8,18}")
 
 
-class Draft(Protocol):
-    """A version on its way to the shelf."""
-
-    folder: Path
-    """Where its files are written."""
-
-    def put(self, described: Callable[[str], Manifest]) -> str:
-        """Let it appear, with the manifest of the number that it gets; returns that."""
-
-
 class Shelf(Protocol):
     """What the registry asks of the place where its versions are."""
 
@@ -70,8 +60,11 @@ class Shelf(Protocol):
     def change(self, work: Callable[[], T]) -> T:
         """Do what changes something: no change of others comes in between. May be done again."""
 
-    def draft(self, needed_bytes: int) -> AbstractContextManager[Draft]:
-        """Draft that is gone when the block ends, unless it was put; OSError where so much does not fit."""
+    def draft(self, needed_bytes: int) -> AbstractContextManager[Path]:
+        """Folder for a version's files, gone when the block ends, unless it was put; OSError where no room is left."""
+
+    def put(self, draft: Path, described: Callable[[str], Manifest]) -> str:
+        """Let a draft appear, with the manifest of the number that it gets; returns that."""
 
     def set_aside(self, version: str, reason: bytes) -> None:
         """Move a version out of sight, together with the reason."""
