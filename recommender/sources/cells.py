@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.dataset import id_fault, plainly_ids
+from recommender.dataset import AVAILABLE, TITLE, id_fault, plainly_ids
 from recommender.errors import InvalidDataError
 from recommender.sources.tables import Table
 
@@ -28,6 +28,11 @@ def check_interaction_columns(table: Table) -> None:
     for name in table.columns:
         if name not in INTERACTION_COLUMNS:
             raise InvalidDataError(f"{table.header}: column {name!r} is none of {', '.join(INTERACTION_COLUMNS)}")
+
+
+def is_feature(column: str, id_column: str) -> bool:
+    """Whether a column of users or items is a feature: neither the id, nor the title, nor whether an item is there."""
+    return column not in (id_column, TITLE) and (column != AVAILABLE or id_column != "item_id")
 
 
 def ids(table: Table, column: str) -> list[str]:

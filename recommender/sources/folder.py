@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recommender.dataset import AVAILABLE, TITLE, Dataset
+from recommender.dataset import TITLE, Dataset
 from recommender.sources import cells
 from recommender.sources.tables import Table, path_of, read
 
@@ -69,8 +69,6 @@ def _entities(path: Path | None, id_column: str) -> pd.DataFrame:
 
 
 def _column(table: Table, name: str, id_column: str) -> list[object]:
-    if name == TITLE:
-        return [*cells.titles(table, name)]
-    if name == AVAILABLE and id_column == "item_id":
-        return [*cells.availabilities(table, name)]
-    return cells.features(table, name)
+    if cells.is_feature(name, id_column):
+        return cells.features(table, name)
+    return [*(cells.titles(table, name) if name == TITLE else cells.availabilities(table, name))]

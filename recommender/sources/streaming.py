@@ -112,12 +112,8 @@ class Entities:
         return own
 
     def _features(self, table: Table) -> dict[str, list[Any]]:
-        names = (name for name in table.columns if _is_feature(name, self.id_column))
+        names = (name for name in table.columns if cells.is_feature(name, self.id_column))
         return {name: cells.features(table, name, self.converters.get(name)) for name in names}
-
-
-def _is_feature(name: str, id_column: str) -> bool:
-    return name not in (id_column, TITLE) and (name != AVAILABLE or id_column != "item_id")
 
 
 def _checked_entities(name: str, path: Path, id_column: str, told: Told) -> Entities:
@@ -129,7 +125,7 @@ def _checked_entities(name: str, path: Path, id_column: str, told: Told) -> Enti
                 table.refuse(row, id_column, "duplicate id {}")
             seen.add(an_id)
         for column in () if table.typed else table.columns:
-            if _is_feature(column, id_column):
+            if cells.is_feature(column, id_column):
                 types.setdefault(column, cells.ColumnType()).look(table.columns[column])
         told(name, table.n_rows)
     checked = Entities(name, path, id_column, len(seen), {each: found.converter() for each, found in types.items()})
