@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 import pandas as pd
 
 from recommender.archive import Archive, Segment
+from recommender.digits import shortest
 from recommender.errors import InvalidRequestError
 from recommender.stores.base import Interaction, Store
 
@@ -128,8 +130,7 @@ def _learned_page(learned: Learned, archive: Archive, place: Place, limit: int) 
 
 
 def _rows(frame: pd.DataFrame) -> list[Row]:
-    # weights are float32: as many digits as those have, so that 0.1 is not 0.10000000149011612
-    weights = map(float, frame["weight"].astype(str).tolist())
+    weights = shortest(frame["weight"].to_numpy(np.float32))
     events = [event if isinstance(event, str) else None for event in frame["event"].tolist()]
     columns = frame["user_id"].tolist(), frame["item_id"].tolist(), weights, frame["timestamp"].tolist(), events
     return [

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recommender import cases
 from recommender.catalogue import Catalogue, CatalogueItem
 from recommender.choosing import Chosen, Wish, choose, choose_by
+from recommender.digits import short, short_all
 from recommender.diversity import diversified, pool_size
 from recommender.explaining import Asking, explained
 from recommender.exploring import explore
@@ -158,7 +159,7 @@ class Recommender:
             query.user_id,
             person.vector.strategy,
             cases.NUMERALS[row],
-            [ScoredItem(item_id, _short(score), cases.numeral(row, block)) for item_id, score, block in scored],
+            [ScoredItem(item_id, short(score), cases.numeral(row, block)) for item_id, score, block in scored],
             unscored,
             self.version,
             _distinct(ignored),
@@ -198,7 +199,7 @@ class Recommender:
             return None
         wish = Wish(NOBODY, k, excluded=(item_id,), filters=tuple(filters))
         chosen = choose_by(self.catalogue, wish, *self.catalogue.cosines(vectors[0]))
-        headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
+        headings = zip(self.catalogue.headings(chosen.positions), short_all(chosen.scores), strict=True)
         found = [SimilarItem(other, score, title) for (other, title, _), score in headings]
         return SimilarItems(item_id, found, self.version)
 
@@ -225,11 +226,11 @@ class Recommender:
             excluded=[np.array([own], np.int32)],
         )
         ids = self.snapshot.user_ids.ids_of(best.rows.tolist())
-        found = [SimilarUser(*each) for each in zip(ids, _short_all(best.scores), strict=True)]
+        found = [SimilarUser(*each) for each in zip(ids, short_all(best.scores), strict=True)]
         return SimilarUsers(user_id, found, self.version, [])
 
     def _board(self, chosen: Chosen, degraded: Sequence[str] = ()) -> Popular:
-        headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
+        headings = zip(self.catalogue.headings(chosen.positions), short_all(chosen.scores), strict=True)
         items = [PopularItem(item_id, score, title) for (item_id, title, _), score in headings]
         return Popular(items, self.version, list(degraded))
 
@@ -299,7 +300,7 @@ class Recommender:
 
     def _listed(self, query: Query, person: Person, chosen: Chosen) -> list[ScoredItem]:
         numerals = [cases.numeral(person.vector.case_row, block) for block in range(4)]
-        headings = zip(self.catalogue.headings(chosen.positions), _short_all(chosen.scores), strict=True)
+        headings = zip(self.catalogue.headings(chosen.positions), short_all(chosen.scores), strict=True)
         items = [ScoredItem(item_id, score, numerals[block], title) for (item_id, title, block), score in headings]
         if chosen.explored:
             items = [
@@ -314,7 +315,7 @@ class Recommender:
         asking = Asking(person.vector, person.row, person.recent)
         why = explained(self.catalogue, asking, chosen, query.boost)
         parts = [part for each in why for part in each.parts]
-        contributions = map(Contribution, [name for name, _ in parts], _short_all([amount for _, amount in parts]))
+        contributions = map(Contribution, [name for name, _ in parts], short_all([amount for _, amount in parts]))
         return [
             msgspec.structs.replace(
                 item, explanation=list(islice(contributions, len(each.parts))), because=each.because
@@ -355,19 +356,6 @@ def _wish(query: Query, person: Person) -> Wish:
         None if query.candidates is None else tuple(query.candidates),
         query.boost,
     )
-
-
-def _short(number: float) -> float:
-    """As many digits as a float32 has, so that 2.31 is not printed as 2.309999942779541."""
-    return float(f"{number:.7g}")
-
-
-def _short_all(numbers: NDArray[np.float32] | Sequence[float]) -> list[float]:
-    """`_short` of each, by arithmetic: a whole number over a power of ten is the float that its digits mean."""
-    exact = np.asarray(numbers, np.float64)
-    scale = 10.0 ** np.clip(6 - np.floor(np.log10(np.maximum(np.abs(exact), 1e-15))), 0, 22)
-    short: list[float] = (np.rint(exact * scale) / scale).tolist()
-    return short
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

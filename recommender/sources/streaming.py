@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lightfm_serve.event_ids import digest_of, event_id_of
 from recommender.dataset import AVAILABLE, TITLE
+from recommender.digits import shortest
 from recommender.sources import cells
 from recommender.sources.tables import Table, blocks, path_of
 
@@ -207,19 +208,12 @@ def _interactions(path: Path) -> Iterator[InteractionBlock]:
         yield InteractionBlock(
             cells.ids(table, "user_id"),
             cells.ids(table, "item_id"),
-            _short(cells.weights(table)),
+            shortest(cells.weights(table)),
             cells.timestamps(table, rows).tolist(),
             cells.events(table),
             _places(table),
         )
         rows += table.n_rows
-
-
-def _short(weights: NDArray[np.float32]) -> list[float]:
-    """With as many digits as a float32 has, so that 0.1 is not 0.10000000149011612."""
-    distinct, places = np.unique(weights, return_inverse=True)
-    texts = [float(str(weight)) for weight in distinct]
-    return [texts[place] for place in places.tolist()]
 
 
 class _Places(Sequence[str]):
