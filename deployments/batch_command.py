@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from recommender import files
-from recommender.cli.group import as_json, say, tell
+from recommender.cli.group import as_json, progress_bar, say, tell
 from recommender.comparison.extra import check_installed
 from recommender.errors import InvalidDataError, InvalidRequestError
 from recommender.filters import Filter
@@ -79,10 +77,7 @@ def batch(
     batching = importlib.import_module("deployments.batching")
     plan = batching.Plan(out.absolute(), k, not keep_seen, tuple(filters), block, len(users), tuple(others), redis_url)
     before = plan.n_users - sum(min(block, plan.n_users - each * block) for each in plan.pending())
-    bar: tqdm[Any] = tqdm(
-        total=plan.n_users, initial=before, desc="batch", unit="user", disable=not sys.stderr.isatty(), leave=False
-    )
-    with bar:
+    with progress_bar("batch", "user", plan.n_users, initial=before) as bar:
         for done in batching.run(version, artifact, plan, workers):
             bar.update(done)
     (out / SUCCESS).touch()

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler
-from tqdm import tqdm
 
+from recommender.cli.group import progress_bar
 from recommender.comparison.contenders import Settings
 from recommender.comparison.folds import Fold
 from recommender.comparison.search import RUNGS, Notebook, Trial, defaults, judged_at_rungs
@@ -87,7 +86,7 @@ class _Writer(tune.Callback):
 
     def __init__(self, notebook: Notebook, total: int) -> None:
         self.notebook = notebook
-        self.bar = tqdm(total=total, desc="tuning", unit="trial", disable=not sys.stderr.isatty(), leave=False)
+        self.bar = progress_bar("tuning", "trial", total)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the bar, which holds the terminal: Ray pickles callbacks, and never uses the copy."""

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
-from recommender.cli.group import as_json, main, say
+from recommender.cli.group import as_json, main, progress_bar, say
 from recommender.comparison.contenders import OURS, Contender, Ours
 from recommender.comparison.contest import Contest, Plan, compare, steps_of
 from recommender.comparison.extra import check_installed
@@ -72,7 +71,7 @@ def evaluate(
     ours = Ours(ModelSettings(num_threads=threads))
     contenders: list[Contender] = [ours, *(PEERS[name] for name in against or ["popularity"])]
     content = open_dataset(dataset)
-    with _bar(steps_of(contenders, plan)) as bar:
+    with progress_bar("evaluating", "fit", steps_of(contenders, plan)) as bar:
 
         def progress(done: str) -> None:
             bar.set_postfix_str(done, refresh=False)
@@ -92,10 +91,6 @@ def _check_installed(against: Sequence[str], report: Path | None) -> None:
             check_installed(library)
     if report is not None and not report.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {report.absolute().parent}", param_hint="--report")
-
-
-def _bar(total: int) -> tqdm[Any]:
-    return tqdm(total=total, desc="evaluating", unit="fit", disable=not sys.stderr.isatty(), leave=False)
 
 
 def _write(report: Path, contest: Contest, first: Any, ours: Ours, dataset: str) -> None:

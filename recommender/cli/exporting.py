@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import msgspec
 from tqdm import tqdm
 
 from recommender.cli.calling import calling, key_option, patience_option, url_option
-from recommender.cli.group import as_json, main, say
+from recommender.cli.group import as_json, main, progress_bar, say
 from recommender.errors import InvalidDataError
 from recommender.sources.exporting import Written, write_table
 from recommender.sources.tables import SUFFIXES
@@ -33,7 +32,10 @@ def export(folder: Path, url: str, key_file: Path | None, patience: float, as_js
     as a feature that is a number here and a text there. What is erased while the command runs may be in it or not.
     """
     _check_empty(folder)
-    with calling(url, key_file, patience, "nothing was left behind; run it again") as client, _bar() as bar:
+    with (
+        calling(url, key_file, patience, "nothing was left behind; run it again") as client,
+        progress_bar("exporting", "row", unit_scale=True) as bar,
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         written = [
             write_table(folder, name, _records(read, name, bar))
@@ -64,10 +66,6 @@ def _records(read: Callable[[str | None], Any], name: str, bar: tqdm[Any]) -> It
         cursor = page.next_cursor
         if cursor is None:
             return
-
-
-def _bar() -> tqdm[Any]:
-    return tqdm(desc="exporting", unit="row", unit_scale=True, disable=not sys.stderr.isatty(), leave=False)
 
 
 def _text(written: list[Written]) -> str:

@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
+from tqdm import tqdm
 
 from recommender.dataset import Dataset, feature_records, withdrawn
 from recommender.errors import RecommenderError
@@ -87,6 +88,11 @@ def tell(doing: str) -> None:
     """Say on a terminal what begins."""
     if sys.stderr.isatty():
         click.echo(f"{doing} …", err=True)
+
+
+def progress_bar(doing: str, unit: str, total: int | None = None, **more: Any) -> tqdm[Any]:
+    """Bar of long work, on a terminal only; `more` as tqdm takes it."""
+    return tqdm(total=total, desc=doing, unit=unit, disable=not sys.stderr.isatty(), leave=False, **more)
 
 
 def say(content: object, text: str, as_json: bool) -> None:

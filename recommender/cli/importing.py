@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from lightfm_serve.batches import fitting
 from lightfm_serve.calls import Call
 from recommender import files
 from recommender.cli.calling import calling, key_option, patience_option, url_option
-from recommender.cli.group import as_json, main, say
+from recommender.cli.group import as_json, main, progress_bar, say
 from recommender.errors import InvalidDataError
 from recommender.sources.gorse import open_gorse
 from recommender.sources.streaming import Batch, Rows, Told, open_folder
@@ -173,7 +172,7 @@ def _placed(error: InvalidError, batch: Batch, start: int) -> str:
 
 
 def _bar(total: int | None, doing: str) -> tqdm[Any]:
-    return tqdm(total=total, desc=doing, unit="row", unit_scale=True, disable=not sys.stderr.isatty(), leave=False)
+    return progress_bar(doing, "row", total, unit_scale=True)
 
 
 def _moved(bar: tqdm[Any], name: str, n: int) -> None:
