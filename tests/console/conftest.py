@@ -24,13 +24,9 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    running = RunningService(tmp_path_factory.mktemp("console"))
-    running.start(RECOMMENDER_API_KEYS=",".join(":".join(each) for each in KEYS.items()))
-    try:
-        running.wait_until_ready()
+    keys = ",".join(":".join(each) for each in KEYS.items())
+    with RunningService(tmp_path_factory.mktemp("console")).serving(RECOMMENDER_API_KEYS=keys) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

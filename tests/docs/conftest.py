@@ -10,12 +10,8 @@ from running_service import RunningService
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    running = RunningService(tmp_path_factory.mktemp("pages")).start()
-    try:
-        running.wait_until_ready()
+    with RunningService(tmp_path_factory.mktemp("pages")).serving() as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from empty_service import KEY, empty_service, wait_until_up
+from empty_service import KEY, empty_service
 from running_service import RunningService
 
 from lightfm_serve import Client
@@ -11,12 +11,8 @@ from lightfm_serve import Client
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    running = empty_service(tmp_path_factory.mktemp("doors"))
-    try:
-        wait_until_up(running)
+    with empty_service(tmp_path_factory.mktemp("doors")) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

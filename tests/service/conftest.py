@@ -9,12 +9,8 @@ from running_service import RunningService
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    running = RunningService(tmp_path_factory.mktemp("service")).start()
-    try:
-        running.wait_until_ready()
+    with RunningService(tmp_path_factory.mktemp("service")).serving() as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

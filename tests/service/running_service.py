@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -66,13 +68,23 @@ class RunningService:
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=30, headers={"content-type": "application/json"})
 
-    def wait_until_ready(self, within_s: float = 180) -> float:
+    @contextmanager
+    def serving(self, path: str = "/readyz", within_s: float = 180, **environment: str) -> Iterator["RunningService"]:
+        """Itself, from when `path` answers 200 to the end of the block."""
+        self.start(**environment)
+        try:
+            self.wait_until_ready(within_s, path)
+            yield self
+        finally:
+            self.stop()
+
+    def wait_until_ready(self, within_s: float = 180, path: str = "/readyz") -> float:
         """Seconds until it was ready."""
         begin = time.monotonic()
         while time.monotonic() < begin + within_s:
             assert self.process.poll() is None, self.log.read_text()[-4000:]
             try:
-                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
+                if httpx.get(f"{self.url}{path}", timeout=5).status_code == 200:
                     return time.monotonic() - begin
             except httpx.TransportError:
                 pass

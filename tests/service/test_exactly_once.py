@@ -24,12 +24,8 @@ OFTEN = {"incremental_every_s": 0.2, "full_every_s": 20, "min_interactions": 1, 
 @pytest.fixture
 def running(tmp_path):
     world = "synthetic?n_users=100&n_items=60"
-    service = RunningService(tmp_path, dataset=world, training=OFTEN).start()
-    try:
-        service.wait_until_ready()
+    with RunningService(tmp_path, dataset=world, training=OFTEN).serving() as service:
         yield service
-    finally:
-        service.stop()
 
 
 class Sender(threading.Thread):

@@ -46,12 +46,9 @@ class Replicas:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    service = RunningService(tmp_path_factory.mktemp("learning"), dataset=WORLD, training=BY_HAND | FORGETFUL).start()
-    try:
-        service.wait_until_ready()
+    service = RunningService(tmp_path_factory.mktemp("learning"), dataset=WORLD, training=BY_HAND | FORGETFUL)
+    with service.serving():
         yield service
-    finally:
-        service.stop()
 
 
 def group_of(number: int) -> int:
