@@ -102,6 +102,7 @@ class Predictor:
     async def find_items(self, text: str, k: int, fetched: bytes) -> bytes:
         """JSON of items whose title or id fits a text."""
         recommender, _ = await self._up_to(unpack_fetched(fetched))
+        await asyncio.to_thread(recommender.prepare_finding)  # the first of a version takes long
         return answer(recommender.find_items(text, k))
 
     @answering

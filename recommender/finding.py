@@ -25,11 +25,16 @@ class Finder:
     Notes
     -----
     All titles and ids lie in one string, the most popular first, so that a search ends as soon as it has enough. It
-    takes about 40 bytes an item, and is made at the first search: a service that nobody searches has none.
+    takes about 40 bytes an item, and is made by `prepare` or at the first search: a service that nobody searches has
+    none.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+
+    def prepare(self) -> None:
+        """Make the string unless it is there; the catalogue may change meanwhile, for only the snapshot is read."""
+        _ = self._text
 
     def find(self, text: str, k: int) -> list[int]:
         """Positions of items, the most fitting first.

@@ -183,6 +183,10 @@ class Recommender:
         wish = Wish(NOBODY, k, filters=tuple(filters))
         return self._board(choose_by(self.catalogue, wish, scores, fresh_scores), degraded)
 
+    def prepare_finding(self) -> None:
+        """Make what `find_items` looks through; unlike all else here it may run beside other calls."""
+        self._finder.prepare()
+
     def find_items(self, text: str, k: int) -> FoundItems:
         """Items whose title or id fits `text`, the most fitting first, as `Finder.find` has it."""
         headings = self.catalogue.headings(self._finder.find(text, k))

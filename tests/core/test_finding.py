@@ -70,3 +70,15 @@ def test_what_changed_is_found_as_it_is_now(catalogue):
 
     assert titles == ["Star of the North", "A Star Is Born", "Mustard"]
     assert [item.item_id for item in Recommender(catalogue).find_items("galaxy", 10).items] == ["i0"]
+
+
+def test_what_changes_after_the_titles_were_gathered_is_found_as_it_is_now(catalogue):
+    recommender = Recommender(catalogue)
+    recommender.prepare_finding()
+    catalogue.apply(
+        [ItemChange("i3", item_features("i3"), "Starlight"), ItemChange("i0", {}, None, available=False)], 1
+    )
+
+    names = [item.title for item in recommender.find_items("star", 10).items]
+
+    assert names == ["Star Trek", "Starlight", "A Star Is Born"]
