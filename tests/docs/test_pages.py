@@ -19,7 +19,7 @@ SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
 NOT_RUN_OF_THE_README = {
     "make serve": "starts the service",
     ".venv/bin/recommender data fetch": "takes minutes; its commands are read below",
-    "for split in": "takes a quarter of an hour",
+    "for split in": "takes 24 minutes",
 }
 """The README says it to people in words."""
 STARTS_THE_SERVICE = re.compile(r"^((?:\w+=\S+ )*)make serve$", re.MULTILINE)
