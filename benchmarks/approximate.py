@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from benchmarks import report
 from recommender import index as search
 from recommender.cli.group import training_data
+from recommender.codes import Codes, encode
 from recommender.index import DEPTH, Index, nearest_rows
 from recommender.indexing import Sample, build_index
 from recommender.ranking import EVERYTHING, Users, best_rows
@@ -63,6 +64,7 @@ class Search:
     def __init__(self, items: Table, users: Floats) -> None:
         self.items = items
         self.users, self.asked = users[:-N_ASKED], users[-N_ASKED:]
+        self.codes = encode(*items)
         self.masked = np.zeros(len(items.biases), np.bool_)
         self._next = 0
 
@@ -71,9 +73,10 @@ class Search:
         self._next = (self._next + n) % (N_ASKED - n + 1)
         return self.asked[self._next : self._next + n]
 
-    def exact(self, users: Floats) -> list[NDArray[np.int32]]:
+    def exact(self, users: Floats, codes: Codes | None = None) -> list[NDArray[np.int32]]:
         """Best rows in one pass."""
-        return [best.rows for best in best_rows(*self.items, *self._arguments(users), **self._free(users))]
+        found = best_rows(*self.items, *self._arguments(users), **self._free(users), codes=codes)
+        return [best.rows for best in found]
 
     def nearest(self, index: Index, users: Floats) -> list[NDArray[np.int32]]:
         """Best rows of the nearest lists."""
@@ -92,6 +95,8 @@ def measure(world: Search) -> dict[str, Any]:
     exact = world.exact(world.asked)
     row: dict[str, Any] = {"exact_ms": _ms(lambda: world.exact(world.some(1)))}
     row["exact_64_ms"] = round(_ms(lambda: world.exact(world.some(BATCH))) / BATCH, 4)
+    row["coded_ms"] = _ms(lambda: world.exact(world.some(1), world.codes))
+    row["coded_64_ms"] = round(_ms(lambda: world.exact(world.some(BATCH), world.codes)) / BATCH, 4)
     begin = time.perf_counter()
     built = build_index(world.items, Sample(world.users, [EVERYTHING] * len(world.users)))
     row["build_s"] = round(time.perf_counter() - begin, 1)
@@ -105,6 +110,7 @@ def measure(world: Search) -> dict[str, Any]:
     row["recall"] = _recall(world.nearest(index, world.asked), exact)
     row["index_ms"] = _ms(lambda: world.nearest(index, world.some(1)))
     row["ratio"] = round(row["exact_ms"] / row["index_ms"], 1)
+    row["ratio_to_coded"] = round(row["coded_ms"] / row["index_ms"], 1)
     row["index_64_ms"] = round(_ms(lambda: world.nearest(index, world.some(BATCH))) / BATCH, 4)
     search.SHARED_COST = shared
     row |= _layouts(world, index)

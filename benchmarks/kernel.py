@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from benchmarks import report
+from recommender.codes import encode
 from recommender.ranking import EVERYTHING, Users, best_rows
 
 SEED = 0
@@ -41,6 +42,13 @@ def ours(vectors: Vectors, biases: Vectors, users: Vectors) -> Callable[[], Any]
     asked = Users(users, np.zeros(len(users), np.float32))
     masked, excluded = np.zeros(len(vectors), np.bool_), [EVERYTHING] * len(users)
     return lambda: best_rows(vectors, biases, asked, [TOP] * len(users), masked=masked, excluded=excluded)
+
+
+def ours_by_codes(vectors: Vectors, biases: Vectors, users: Vectors) -> Callable[[], Any]:
+    """The same over codes."""
+    asked, codes = Users(users, np.zeros(len(users), np.float32)), encode(vectors, biases, above=1)
+    masked, excluded = np.zeros(len(vectors), np.bool_), [EVERYTHING] * len(users)
+    return lambda: best_rows(vectors, biases, asked, [TOP] * len(users), masked=masked, excluded=excluded, codes=codes)
 
 
 def by_numpy(vectors: Vectors, biases: Vectors, users: Vectors) -> Callable[[], Any]:
@@ -88,13 +96,16 @@ def measure(n_items: int, width: int) -> list[dict[str, Any]]:
     for n_users in BATCHES:
         users = chance.standard_normal((n_users, width), np.float32)
         mine = report.best_ms(ours(vectors, biases, users), SECONDS, 3)
-        row = {"items": n_items, "width": width, "users": n_users, "ours_ms": round(mine / n_users, 4)}
+        coded = report.best_ms(ours_by_codes(vectors, biases, users), SECONDS, 3)
+        row = {"items": n_items, "width": width, "users": n_users}
+        row |= {"coded_ms": round(coded / n_users, 4), "ours_ms": round(mine / n_users, 4)}
         for name, way in OTHERS.items():
             call = way(vectors, biases, users)
             if call is not None:
                 row[f"{name}_ms"] = round(report.best_ms(call, SECONDS, 3) / n_users, 4)
         row |= {"read_ms": round(read, 4), "read_gb_s": round(vectors.nbytes / read / 1e6, 1)}
-        rows.append(row | {"pass_to_read": round(mine / read, 2)} if n_users == 1 else row)
+        to_read = {"coded_to_read": round(coded / read, 2), "pass_to_read": round(mine / read, 2)}
+        rows.append(row | to_read if n_users == 1 else row)
     return rows
 
 

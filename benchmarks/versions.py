@@ -11,8 +11,8 @@ from benchmarks.scoring import N_USERS, SEED, World
 from recommender.registry import Artifact, Registry
 from recommender.snapshot import Rows, Snapshot
 
-BYTES_AN_ITEM = 340
-"""Of a snapshot of `World`: 64 float32, a bias, five tags, id and title."""
+BYTES_AN_ITEM = 412
+"""Of a snapshot of `World`: 64 float32 and their codes, a bias, five tags, id and title."""
 
 
 SEEN_EACH = 50

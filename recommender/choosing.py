@@ -102,8 +102,11 @@ def _choose_together(catalogue: Catalogue, wishes: Sequence[Wish], blocks: tuple
     part, snapshot = _old_part(catalogue, filters, candidates), catalogue.snapshot
     excluded = [_old_rows(catalogue, wish) for wish in wishes]
     if blocks[0] is snapshot.items and part.rows is None:
-        # the index is of these scores and no others
-        old = nearest_rows(snapshot.index, *snapshot.items, users, ks, masked=part.masked, excluded=excluded)
+        # index and codes are of these scores and no others
+        codes = snapshot.codes
+        old = nearest_rows(
+            snapshot.index, *snapshot.items, users, ks, masked=part.masked, excluded=excluded, codes=codes
+        )
     else:
         old = best_rows(*blocks[0], users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
     fresh = catalogue.fresh

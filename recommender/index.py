@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.codes import Codes
 from recommender.ids import Arrays, with_prefix, without_prefix
 from recommender.ranking import EVERYTHING, Best, Users, best_rows
 
@@ -27,6 +28,8 @@ LISTED_COST = 2.0
 ``benchmarks/approximate.py`` measures."""
 SHARED_COST = 0.5
 """Time of a row in passing by when many users share the pass, in those of one user's."""
+CODED_COST, CODED_SHARED_COST = 0.2, 0.07
+"""The same of a row that is passed by in codes."""
 SEARCH_COST = 8_000
 """Time of choosing and joining lists, in those of as many rows in passing by."""
 
@@ -61,16 +64,17 @@ class Index:
         rows.sort()
         return rows
 
-    def probes_for(self, n_allowed: int, n_users: int) -> int | None:
+    def probes_for(self, n_allowed: int, n_users: int, *, coded: bool) -> int | None:
         """Lists to read where only so many rows are not masked; None where one exact pass costs less.
 
-        Of masked rows as many more must be passed by. They may be the near ones: what was found is
-        as exact as ever, and recall was measured without a mask.
+        An exact pass is over the vectors, or over their codes. Of masked rows as many more must be passed by. They
+        may be the near ones: what was found is as exact as ever, and recall was measured without a mask.
         """
         n = len(self.indices)
         probes = -(-self.probes * n // max(1, n_allowed))
         cost = SEARCH_COST + LISTED_COST * n * probes / len(self.reach)
-        return probes if cost < n * (1.0 if n_users == 1 else SHARED_COST) else None
+        alone, shared = (CODED_COST, CODED_SHARED_COST) if coded else (1.0, SHARED_COST)
+        return probes if cost < n * (alone if n_users == 1 else shared) else None
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Arrays for `index_from`, which has the number of probes from ``meta["index"]``."""
@@ -93,6 +97,7 @@ def nearest_rows(
     *,
     masked: NDArray[np.bool_],
     excluded: Sequence[NDArray[np.int32]],
+    codes: Codes | None = None,
 ) -> list[Best]:
     """`best_rows` of the lists that promise most, or of all rows where that costs less or an answer is short.
 
@@ -100,7 +105,7 @@ def nearest_rows(
     ----------
     index
         Of this block; without one all rows are read.
-    vectors, biases, users, wanted, masked, excluded
+    vectors, biases, users, wanted, masked, excluded, codes
         As for `best_rows`.
 
     Returns
@@ -109,9 +114,10 @@ def nearest_rows(
     """
     probes = None
     if index is not None and max(wanted, default=0) <= DEPTH:
-        probes = index.probes_for(len(masked) - int(np.count_nonzero(masked)), len(wanted))
+        n_allowed = len(masked) - int(np.count_nonzero(masked))
+        probes = index.probes_for(n_allowed, len(wanted), coded=codes is not None)
     if index is None or probes is None:
-        return best_rows(vectors, biases, users, wanted, masked=masked, excluded=excluded)
+        return best_rows(vectors, biases, users, wanted, masked=masked, excluded=excluded, codes=codes)
     nobody = np.zeros(len(index.reach), np.bool_)
     promising = best_rows(
         index.vectors,
@@ -128,6 +134,6 @@ def nearest_rows(
         rows = index.rows(lists.rows.tolist())
         [best] = best_rows(vectors, biases, *one, masked=masked, excluded=excluded[own], rows=rows)
         if len(best.rows) < wanted[number]:
-            [best] = best_rows(vectors, biases, *one, masked=masked, excluded=excluded[own])
+            [best] = best_rows(vectors, biases, *one, masked=masked, excluded=excluded[own], codes=codes)
         found.append(best)
     return found

@@ -73,7 +73,7 @@ def indexed(
     if above is None or snapshot.n_items < above:
         return bare
     begin = time.monotonic()
-    built = build_index(snapshot.items, _served(model, snapshot), parent)
+    built = build_index(snapshot.items, _served(model, snapshot), parent, coded=snapshot.codes is not None)
     if built is None:
         return bare
     index, recall = built
@@ -82,7 +82,9 @@ def indexed(
     return replace(snapshot, index=index, meta={**meta, "index": about})
 
 
-def build_index(items: Table, users: Sample, parent: Index | None = None, seed: int = 0) -> tuple[Index, float] | None:
+def build_index(
+    items: Table, users: Sample, parent: Index | None = None, *, coded: bool = False, seed: int = 0
+) -> tuple[Index, float] | None:
     """Index of a block for such users, and its recall.
 
     Parameters
@@ -93,6 +95,8 @@ def build_index(items: Table, users: Sample, parent: Index | None = None, seed: 
         Half of them say what distances matter, a quarter how many lists must be read, a quarter judges.
     parent
         Index of an earlier state of the block.
+    coded
+        Whether an exact pass reads codes.
     seed
         Which rows the lists are learned from.
 
@@ -115,7 +119,7 @@ def build_index(items: Table, users: Sample, parent: Index | None = None, seed: 
     probes = max(1, _needed(index, items, users.part(1, 4), AIM))
     recall = _recall(index, items, users.part(3, 4), probes)
     index = replace(index, probes=probes)
-    return (index, recall) if recall >= RECALL and index.probes_for(n, 1) is not None else None
+    return (index, recall) if recall >= RECALL and index.probes_for(n, 1, coded=coded) is not None else None
 
 
 def _served(model: LFMRecommender, snapshot: Snapshot, seed: int = 0) -> Sample:

@@ -3,6 +3,10 @@
 Eight rows are scored at a time, in vector registers: numba leaves reductions to the compiler, which does
 not find this shape, so `_score_eight` is written in LLVM's own terms. One sum is made in the same order
 whether a row is scored for one user or for many, in a pass or from a list: the same bits every time.
+
+`scan` reads the vectors, `scan_codes` a quarter of their bytes: it bounds each score by codes of eight bits and
+scores exactly only what may be among the best. All is in one file because numba looks at no other when it asks whether
+what it has compiled is of today.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 LANES = 8
@@ -29,10 +34,28 @@ _LINE_FLOATS = 16
 SPARE = 64
 """What a buffer holds beyond twice the wanted rows, so that it is not cut after every other row."""
 
-_FLOAT, _INT32, _INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+CODED_LANES = 16
+"""Rows whose codes stand together, so that sixteen inner products fill a register."""
+CODED_STEP = 64
+"""Rows that are bounded at a time: four registers, because each addition waits for the one before it."""
+_TILE_BYTES = 16384
+"""Codes of this many bytes stay in the first cache while every user of a batch passes over them."""
+_BUCKETS = 256
+"""Into how many the shortlisted are sorted to find a bound near the best."""
+_SLACK = np.float32(1e-6)
+"""Rounding of a few sums of float32, as a share of their largest part."""
+
+_FLOAT, _INT8, _INT32, _INT64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _VECTOR = ir.VectorType(_FLOAT, LANES)
 _NOTHING = ir.Constant(_VECTOR, ir.Undefined)
+_FLOATS, _INTS = ir.VectorType(_FLOAT, CODED_LANES), ir.VectorType(_INT32, CODED_LANES)
 _SIGN, _LOW = np.uint32(1 << 31), np.uint64(0xFFFFFFFF)
+
+
+def has_byte_products(codegen: Any = None) -> bool:
+    """Whether what is compiled for multiplies and adds bytes in one instruction (AVX-512 VNNI)."""
+    codegen = codegen or cpu_target.target_context.codegen()
+    return "+avx512vnni" in codegen.magic_tuple()[2].split(",")
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -47,16 +70,17 @@ def compiled(function: Callable[..., Any]) -> Any:
         return njit(nogil=True)(function)
 
 
-def _load(builder: Any, base: Any, offset: Any) -> Any:
-    """Eight floats from an address that need not be aligned."""
-    pointer = builder.bitcast(builder.gep(base, [offset]), _VECTOR.as_pointer())
+def _load(builder: Any, base: Any, offset: Any, kind: Any = _VECTOR) -> Any:
+    """A vector from an address that need not be aligned."""
+    pointer = builder.bitcast(builder.gep(base, [offset]), kind.as_pointer())
     return builder.load(pointer, align=4)
 
 
-def _same(builder: Any, value: Any) -> Any:
-    """Eight times one float."""
-    first = builder.insert_element(_NOTHING, value, _INT32(0))
-    return builder.shuffle_vector(first, _NOTHING, ir.Constant(ir.VectorType(_INT32, LANES), [0] * LANES))
+def _same(builder: Any, value: Any, kind: Any = _VECTOR) -> Any:
+    """One value in every lane."""
+    nothing = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(nothing, value, _INT32(0))
+    return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(_INT32, kind.count), [0] * kind.count))
 
 
 def _gather(builder: Any, pointers: Sequence[Any]) -> Any:
@@ -144,7 +168,7 @@ def _fetch(_context, array, offset):  # type: ignore[no-untyped-def]
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        byte = ir.IntType(8).as_pointer()
+        byte = _INT8.as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [byte, _INT32, _INT32, _INT32])
         prefetch = builder.module.declare_intrinsic("llvm.prefetch.p0", (), kind)
         address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
@@ -206,6 +230,16 @@ def _bits(key):  # type: ignore[no-untyped-def]
     """Bits of the score in a key."""
     rising = ~np.uint32(key >> np.uint64(32))
     return rising ^ _SIGN if rising & _SIGN else ~rising
+
+
+@compiled
+def unpack(keys):  # type: ignore[no-untyped-def]
+    """Places and scores of keys, int32 and float32, in their order."""
+    places, scores = np.empty(len(keys), np.int32), np.empty(len(keys), np.float32)
+    bits = scores.view(np.uint32)
+    for number in range(len(keys)):
+        places[number], bits[number] = np.int32(keys[number] & _LOW), _bits(keys[number])
+    return places, scores
 
 
 @compiled
@@ -317,3 +351,235 @@ def scan(vectors, biases, rows, users, user_biases, masked, starts, excluded, wa
                         # later rows lose to equal ones, so that only what is truly above it matters
                         size, bound_bits[user] = k, _bits(mine[k - 1])
             sizes[user] = size
+
+
+def _add_byte_products(context: Any, builder: Any, total: Any, codes: Any, user: Any) -> Any:
+    """Add to each of sixteen totals the products of its four unsigned bytes with four signed ones."""
+    if has_byte_products(context.codegen()):
+        kind = ir.FunctionType(_INTS, [_INTS] * 3)
+        return builder.call(
+            builder.module.declare_intrinsic("llvm.x86.avx512.vpdpbusd.512", (), kind), [total, codes, user]
+        )
+    bytes_, wide = (ir.VectorType(each, 4 * CODED_LANES) for each in (_INT8, _INT32))
+    products = builder.mul(
+        builder.zext(builder.bitcast(codes, bytes_), wide), builder.sext(builder.bitcast(user, bytes_), wide)
+    )
+    for place in range(4):
+        lanes = ir.Constant(_INTS, list(range(place, 4 * CODED_LANES, 4)))
+        total = builder.add(total, builder.shuffle_vector(products, ir.Constant(wide, ir.Undefined), lanes))
+    return total
+
+
+def _coded_products(context: Any, builder: Any, starts: Sequence[Any], user: Any, words: Any, shift: Any) -> list[Any]:
+    """Inner products of the rows of some groups with a user, in codes: sixteen totals a group."""
+    totals = [cgutils.alloca_once(builder, _INTS) for _ in starts]
+    for total in totals:
+        builder.store(_same(builder, shift, _INTS), total)
+    with cgutils.for_range(builder, words) as loop:
+        mine = _same(builder, builder.load(builder.gep(user, [loop.index])), _INTS)
+        offset = builder.mul(loop.index, _INT64(CODED_LANES))
+        for start, total in zip(starts, totals, strict=True):
+            codes = _load(builder, start, offset, _INTS)
+            builder.store(_add_byte_products(context, builder, builder.load(total), codes, mine), total)
+    return [builder.load(total) for total in totals]
+
+
+@intrinsic
+def _bound_rows(_context, codes, scales, biases, row, users, user, about, bound, most):  # type: ignore[no-untyped-def]
+    """Write to `most` what `CODED_STEP` rows from one on can score for a user; bits say which are above `bound`.
+
+    `about` is what `_encode` has given: scale, error, and what to begin the sums with.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        places = {"codes": 0, "scales": 1, "biases": 2, "users": 4, "most": 8}
+        arrays = {
+            name: context.make_array(signature.args[place])(context, builder, arguments[place])
+            for name, place in places.items()
+        }
+        row, user, bound = arguments[3], arguments[5], arguments[7]
+        scale, error, shift = cgutils.unpack_tuple(builder, arguments[6], 3)
+        words = cgutils.unpack_tuple(builder, arrays["users"].shape, 2)[1]
+        mine = builder.gep(arrays["users"].data, [builder.mul(user, words)])
+        groups = [_INT64(first) for first in range(0, CODED_STEP, CODED_LANES)]
+        starts = [builder.gep(arrays["codes"].data, [builder.mul(builder.add(row, each), words)]) for each in groups]
+        fma = builder.module.declare_intrinsic("llvm.fmuladd.v16f32", (), ir.FunctionType(_FLOATS, [_FLOATS] * 3))
+        mask = _INT64(0)
+        for group, total in zip(groups, _coded_products(context, builder, starts, mine, words, shift), strict=True):
+            there = builder.add(row, group)
+            own, bias = (_load(builder, arrays[name].data, there, _FLOATS) for name in ("scales", "biases"))
+            product = builder.sitofp(total, _FLOATS)
+            product = builder.call(fma, [product, _same(builder, scale, _FLOATS), _same(builder, error, _FLOATS)])
+            upper = builder.call(fma, [product, own, bias])
+            target = builder.gep(arrays["most"].data, [group])
+            builder.store(upper, builder.bitcast(target, _FLOATS.as_pointer()), align=4)
+            above = builder.fcmp_ordered(">", upper, _same(builder, bound, _FLOATS))
+            bits = builder.zext(builder.bitcast(above, ir.IntType(CODED_LANES)), _INT64)
+            mask = builder.or_(mask, builder.shl(bits, group))
+        return mask
+
+    return types.int64(codes, scales, biases, row, users, user, about, bound, most), generate
+
+
+@intrinsic
+def _lowest_bit(_context, mask):  # type: ignore[no-untyped-def]
+    """Place of the lowest bit that is set; at least one is."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(_INT64, [_INT64, ir.IntType(1)])
+        count = builder.module.declare_intrinsic("llvm.cttz.i64", (), kind)
+        return builder.call(count, [arguments[0], ir.IntType(1)(1)])
+
+    return types.int64(mask), generate
+
+
+@compiled
+def _encode(user, user_bias, limits, codes):  # type: ignore[no-untyped-def]
+    """Write a user's components as signed bytes.
+
+    Returns
+    -------
+    Scale of the bytes, by how much a product can be wrong in units of a row's scale, what to begin sums with, and
+    what rounding can add; a scale of 0 for one who cannot be bounded.
+
+    Notes
+    -----
+    With ``p = s (P + e)`` and ``q = t (Q + f)``, ``p · q = s (t P · Q + t P · f + e · q)``, and by Cauchy and Schwarz
+    the last two are at most ``|P| t |f| + |e| |q|``; `limits` has the largest ``|P|`` and ``|e|`` of all rows.
+    """
+    longest, roughest, largest_scale, largest_bias = limits
+    largest = np.float32(0)
+    for value in user:
+        largest = max(largest, abs(value))
+    scale = largest / np.float32(127) if largest > 0 else np.float32(1)
+    length, lost, total = 0.0, 0.0, np.int64(0)
+    for place in range(len(user)):
+        code = np.int32(np.rint(user[place] / scale))
+        codes[place] = code
+        length += float(user[place]) ** 2
+        lost += (float(user[place]) - float(code) * float(scale)) ** 2
+        total += code
+    length, lost = length**0.5, lost**0.5
+    # the exact score is a sum in float32 too: what it may lose is small, and belongs to the bound
+    summed = (longest + roughest) * length
+    error = longest * lost + roughest * length + len(user) * _SLACK * summed
+    slack = _SLACK * (largest_bias + abs(user_bias) + largest_scale * (summed + error))
+    if not (scale > 1e-30 and largest_scale * (summed + error) < 1e30 and abs(user_bias) < 1e30):
+        scale = np.float32(0)
+    return scale, np.float32(error), np.int32(-128 * total), np.float32(slack)
+
+
+@compiled
+def _narrow(lowest, rows, size, k, scales, twice, slack):  # type: ignore[no-untyped-def]
+    """Drop of the shortlisted those that `k` others surely beat; how many are left, and what a row must reach.
+
+    The bound is a little below the k-th: the lowest of its bucket. No branch depends on a score, because none of these
+    could be foreseen.
+    """
+    low, high = lowest[0], lowest[0]
+    for place in range(size):
+        low, high = min(low, lowest[place]), max(high, lowest[place])
+    unit = np.float32(_BUCKETS - 1) / max(high - low, np.float32(1e-30))
+    counts = np.zeros(_BUCKETS, np.int32)
+    for place in range(size):
+        counts[np.int32((lowest[place] - low) * unit)] += 1
+    reached, bucket = 0, _BUCKETS
+    while reached < k and bucket > 0:
+        bucket -= 1
+        reached += counts[bucket]
+    bound = high
+    for place in range(size):
+        bound = min(bound, lowest[place] if np.int32((lowest[place] - low) * unit) >= bucket else high)
+    bound -= slack
+    kept = np.int64(0)
+    for place in range(size):
+        value, row = lowest[place], rows[place]
+        lowest[kept], rows[kept] = value, row
+        kept += np.int64(value + scales[row] * twice >= bound)
+    return kept, bound
+
+
+@compiled
+def _ask_for_codes(codes, first):  # type: ignore[no-untyped-def]
+    """Ask for the codes that come some way behind a row."""
+    words = codes.shape[1]
+    for offset in range(first * words + _AHEAD_FLOATS, (first + CODED_STEP) * words + _AHEAD_FLOATS, _LINE_FLOATS):
+        _fetch(codes, offset)
+
+
+@compiled
+def _shortlist(codes, scales, biases, users, abouts, slacks, masked, starts, excluded, wanted, lowest, rows, sizes):  # type: ignore[no-untyped-def]
+    """Rows that may be among the best of each user; a size of -1 where they are too many for the buffer."""
+    n, words, full = len(scales), users.shape[1], lowest.shape[1] - CODED_STEP
+    tile = max(CODED_STEP, _TILE_BYTES // (4 * words) // CODED_STEP * CODED_STEP) if len(users) > 1 else n
+    most, bounds = np.empty(CODED_STEP, np.float32), np.full(len(users), -np.inf, np.float32)
+    for begin in range(0, n, tile):
+        for user in range(len(users)):
+            size, bound, about = sizes[user], bounds[user], abouts[user]
+            twice = np.float32(2) * about[1]
+            for first in range(begin, min(begin + tile, n) if size >= 0 else begin, CODED_STEP):
+                if user == 0:
+                    # the first user brings the tile into the cache
+                    _ask_for_codes(codes, first)
+                above = _bound_rows(codes, scales, biases, first, users, user, about, bound, most)
+                while above:
+                    row = first + _lowest_bit(above)
+                    above &= above - 1
+                    if not masked[row] and not _holds(excluded, starts[user], starts[user + 1], row):
+                        lowest[user, size], rows[user, size] = most[row - first] - scales[row] * twice, row
+                        size += 1
+                if size > full:
+                    size, bound = _narrow(lowest[user], rows[user], size, wanted[user], scales, twice, slacks[user])
+                    if size > full:
+                        size = -1
+                        break
+            sizes[user], bounds[user] = size, bound
+
+
+@compiled
+def _shorten(scales, abouts, slacks, wanted, lowest, rows, sizes):  # type: ignore[no-untyped-def]
+    """Drop what was shortlisted before the last bound was known."""
+    for user in range(len(sizes)):
+        if sizes[user] > wanted[user]:
+            twice, k = np.float32(2) * abouts[user][1], wanted[user]
+            sizes[user] = _narrow(lowest[user], rows[user], sizes[user], k, scales, twice, slacks[user])[0]
+
+
+@compiled
+def scan_codes(coded, vectors, biases, users, user_biases, masked, starts, excluded, wanted, lowest, rows, keys, sizes):  # type: ignore[no-untyped-def]
+    """`scan` of all rows by their codes: the same keys, for a quarter of the bytes.
+
+    Parameters
+    ----------
+    coded
+        Codes, scales, biases and limits, as `recommender.codes.Codes` describes them.
+    vectors, biases, users, user_biases, masked, starts, excluded, wanted
+        As for `scan`.
+    lowest, rows, keys
+        float32, int32 and uint64 of shape (b, at least twice the largest of `wanted`, and two `CODED_STEP`): written.
+    sizes
+        int64 of shape (b,): written, how many keys of each user count, of which the best `wanted` are right; or -1 for
+        a user for whom the codes are too coarse: `scan` answers.
+    """
+    codes, scales, coded_biases, limits = coded
+    words = codes.shape[1]
+    coded_users = np.zeros((len(users), words), np.int32)
+    abouts = [(np.float32(0), np.float32(0), np.int32(0))] * len(users)
+    slacks = np.empty(len(users), np.float32)
+    for user in range(len(users)):
+        scale, error, shift, slack = _encode(users[user], user_biases[user], limits, coded_users[user].view(np.int8))
+        abouts[user], slacks[user], sizes[user] = (scale, error, shift), slack, 0 if scale > 0 else -1
+    _shortlist(
+        codes, scales, coded_biases, coded_users, abouts, slacks, masked, starts, excluded, wanted, lowest, rows, sizes
+    )
+    _shorten(scales, abouts, slacks, wanted, lowest, rows, sizes)
+    scores = np.empty(LANES, np.float32)
+    bits, lowest_bound = scores.view(np.uint32), np.float32(-np.inf)
+    for user in range(len(users)):
+        n = max(0, sizes[user])
+        mine, bias = rows[user, :n], user_biases[user]
+        for first in range(0, n, LANES):
+            _fetch_ahead(vectors, mine, first, n)
+            _score_eight(vectors, biases, _eight(mine, first, n - 1), users, user, bias, lowest_bound, scores)
+            for lane in range(min(LANES, n - first)):
+                keys[user, first + lane] = _key(bits[lane], mine[first + lane])

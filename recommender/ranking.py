@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -11,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import kernel
+from recommender.codes import NARROWEST, Codes, encode
 
+_CODED_SHARE = 16
+"""Of the rows: who wants more of them is not helped by ruling rows out."""
+_CODED_SPARE = 512
+"""What a buffer of shortlisted rows holds beyond four times the wanted ones."""
 EVERYTHING = np.zeros(0, np.int32)
-_LOW, _HIGH = (0, 1) if sys.byteorder == "little" else (1, 0)
 
 
 class Best(NamedTuple):
@@ -41,8 +44,9 @@ def best_rows(
     masked: NDArray[np.bool_],
     excluded: Sequence[NDArray[np.int32]],
     rows: NDArray[np.int32] | None = None,
+    codes: Codes | None = None,
 ) -> list[Best]:
-    """Best rows of a block for each user, exactly, in one pass over the block.
+    """Best rows of a block for each user, exactly, in one pass over the block or over its codes.
 
     Parameters
     ----------
@@ -58,6 +62,8 @@ def best_rows(
         int32, for each user the rows that this one does not get, rising.
     rows
         int32: score only these, and let their order decide between equals.
+    codes
+        Of this block: the same answer in less time, where it is not of `rows` or of most of them.
 
     Returns
     -------
@@ -74,23 +80,39 @@ def best_rows(
     if n == 0 or not len(wanted):
         return [Best(np.zeros(0, np.int32), np.zeros(0, np.float32))] * len(wanted)
     ks = [max(1, min(k, n)) for k in wanted]
-    keys = np.empty((len(wanted), 2 * max(ks) + kernel.SPARE), np.uint64)
-    sizes = np.zeros(len(wanted), np.int64)
     starts = list(accumulate(map(len, excluded), initial=0))
-    kernel.scan(
-        _shared(vectors),
-        _shared(biases),
-        EVERYTHING if rows is None else rows,
+    asked = (
         np.ascontiguousarray(users.vectors),
         np.ascontiguousarray(users.biases),
         _shared(masked),
         np.array(starts, np.int64),
         np.concatenate(excluded, dtype=np.int32) if starts[-1] else EVERYTHING,
         np.array(ks, np.int64),
-        keys,
-        sizes,
     )
+    block = _shared(vectors), _shared(biases)
+    if codes is not None and rows is None and max(ks) <= n // _CODED_SHARE:
+        keys, sizes = _scanned_by_codes(codes, block, asked, max(ks))
+    else:
+        keys, sizes = _scanned(block, EVERYTHING if rows is None else rows, asked, max(ks))
     return [_unpacked(own[:size], k, rows) for own, size, k in zip(keys, sizes.tolist(), wanted, strict=True)]
+
+
+def _scanned(block: Any, rows: NDArray[np.int32], asked: Any, k: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Keys of the best rows of each user and how many count."""
+    n_users = len(asked[0])
+    keys, sizes = np.empty((n_users, 2 * k + kernel.SPARE), np.uint64), np.zeros(n_users, np.int64)
+    kernel.scan(*block, rows, *asked, keys, sizes)
+    return keys, sizes
+
+
+def _scanned_by_codes(codes: Codes, block: Any, asked: Any, k: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """The same by codes; where these are too coarse for somebody, everybody is scanned."""
+    shape = len(asked[0]), 4 * k + _CODED_SPARE
+    keys, sizes = np.empty(shape, np.uint64), np.zeros(shape[0], np.int64)
+    buffers = np.empty(shape, np.float32), np.empty(shape, np.int32)
+    coded = tuple(_shared(array) for array in codes.arrays)
+    kernel.scan_codes(coded, *block, *asked, *buffers, keys, sizes)
+    return (keys, sizes) if sizes.min() >= 0 else _scanned(block, EVERYTHING, asked, k)
 
 
 def merged(old: Best, new: Best, places: NDArray[np.int64], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -126,6 +148,10 @@ def warm_up(no_components: int) -> None:
     users = Users(block[:1], np.zeros(1, np.float32))
     nobody = np.zeros(len(block), np.bool_)
     best_rows(block, block.sum(axis=1), users, [1], masked=nobody, excluded=[EVERYTHING])
+    coded = np.zeros((kernel.CODED_STEP, NARROWEST), np.float32)
+    biases, users = np.zeros(len(coded), np.float32), Users(coded[:1], np.zeros(1, np.float32))
+    masked, codes = np.zeros(len(coded), np.bool_), encode(coded, biases, above=1)
+    best_rows(coded, biases, users, [1], masked=masked, excluded=[EVERYTHING], codes=codes)
 
 
 def _shared(array: NDArray[Any]) -> NDArray[Any]:
@@ -139,8 +165,5 @@ def _shared(array: NDArray[Any]) -> NDArray[Any]:
 def _unpacked(keys: NDArray[np.uint64], k: int, rows: NDArray[np.int32] | None) -> Best:
     """Rows and scores of the `k` smallest keys."""
     keys.sort()
-    halves = keys[:k].view(np.uint32)
-    places, falling = halves[_LOW::2].view(np.int32), halves[_HIGH::2]
-    # a falling key is the complement of the score's bits, with the sign bit as the format of floats has it
-    bits = np.where(falling >> 31, falling, falling ^ np.uint32(0x7FFFFFFF))
-    return Best(places if rows is None else rows[places], bits.view(np.float32))
+    places, scores = kernel.unpack(keys[:k])
+    return Best(places if rows is None else rows[places], scores)

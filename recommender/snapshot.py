@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recommender import cases
 from recommender.activity import NO_ACTIVITY, Activity
+from recommender.codes import Codes
 from recommender.features import Encoded, FeatureSpace
 from recommender.foldin import fold_in, recent_share
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
@@ -122,6 +123,8 @@ class Snapshot:
     meta: Mapping[str, Any]
     index: Index | None = None
     """Of `items`, where the catalogue is large."""
+    codes: Codes | None = None
+    """Of `items`, where reading them instead pays; a version from before this has none."""
     activity: Activity = NO_ACTIVITY
     """When items were interacted with; a version from before this has none."""
     user_rows: Rows = NOBODYS
@@ -295,6 +298,7 @@ class Snapshot:
         for name in (*_TABLES, *_ROWS, "activity", "user_rows"):
             arrays |= with_prefix(name, getattr(self, name)._asdict())
         arrays |= self.index.to_arrays() if self.index else {}
+        arrays |= self.codes.to_arrays() if self.codes else {}
         return arrays | with_prefix("titles", self.titles.to_arrays())
 
     def to_meta(self) -> dict[str, Any]:
@@ -320,7 +324,7 @@ class Snapshot:
         if activity := without_prefix("activity", arrays):
             parts["activity"] = Activity(**activity)  # type: ignore[arg-type]
         parts["titles"] = TextTable.from_arrays(without_prefix("titles", arrays))
-        parts["index"] = Index.from_arrays(arrays, meta)
+        parts["index"], parts["codes"] = Index.from_arrays(arrays, meta), Codes.from_arrays(arrays)
         n_known, n_trained = arrays["counts"].tolist()
         return cls(**parts, n_known_items=n_known, n_trained_items=n_trained, meta=meta)
 

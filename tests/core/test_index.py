@@ -67,7 +67,7 @@ def same(one, other) -> bool:
 
 def test_the_best_rows_of_users_it_has_not_seen_are_found(items, index):
     problem = asked(k=DEPTH)
-    assert index.probes_for(int((~problem["masked"]).sum()), 50) is not None
+    assert index.probes_for(int((~problem["masked"]).sum()), 50, coded=False) is not None
     pairs = zip(nearest_rows(index, *items, **problem), best_rows(*items, **problem), strict=True)
 
     assert np.mean([np.isin(exact.rows, found.rows).mean() for found, exact in pairs]) >= RECALL
@@ -168,9 +168,14 @@ def test_without_an_index_all_is_exact(items):
 
 
 def test_fewer_allowed_rows_take_more_lists_until_a_pass_costs_less(index):
-    assert index.probes_for(N // 2, 1) == 2 * index.probes
-    assert index.probes_for(10, 1) is None
-    assert index.probes_for(0, 1) is None
+    assert index.probes_for(N // 2, 1, coded=False) == 2 * index.probes
+    assert index.probes_for(10, 1, coded=False) is None
+    assert index.probes_for(0, 1, coded=False) is None
+
+
+def test_a_pass_over_codes_costs_less_than_what_one_over_the_vectors_does_not(index):
+    assert index.probes_for(N, 1, coded=False) == index.probes
+    assert index.probes_for(N, 1, coded=True) is None
 
 
 def test_vectors_without_any_structure_get_no_index():
