@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from benchmarks import report
 from recommender import index as search
@@ -39,13 +40,14 @@ Floats = NDArray[np.float32]
 @cache
 def trained() -> tuple[Floats, Floats]:
     """Items of a trained model, the bias as last column, and its users as they are served."""
-    model, snapshot = fit(
+    _, snapshot = fit(
         training_data(open_dataset("movielens-100k")), ModelSettings(), {"log_offset": 0, "items_sequence": 0}
     )
     assert snapshot is not None
-    embeddings: Any = model.user_embeddings
-    moved = snapshot.user_indicators.vectors - embeddings[model.users.indicator_columns]
-    users = model.users.rows() @ embeddings + moved
+    rows, features = snapshot.user_rows, snapshot.user_features.vectors
+    shape = len(snapshot.user_ids), len(features)
+    users = sparse.csr_matrix((rows.weights, rows.indices, rows.indptr), shape) @ features
+    users += snapshot.user_indicators.vectors
     return np.column_stack([snapshot.items.vectors, snapshot.items.biases]), users.astype(np.float32)
 
 

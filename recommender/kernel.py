@@ -510,9 +510,10 @@ def _ask_for_codes(codes, first):  # type: ignore[no-untyped-def]
 @compiled
 def _shortlist(codes, scales, biases, users, abouts, slacks, masked, starts, excluded, wanted, lowest, rows, sizes):  # type: ignore[no-untyped-def]
     """Rows that may be among the best of each user; a size of -1 where they are too many for the buffer."""
-    n, words, full = len(scales), users.shape[1], lowest.shape[1] - CODED_STEP
+    n, words, most_kept = len(scales), users.shape[1], lowest.shape[1] - CODED_STEP
     tile = max(CODED_STEP, _TILE_BYTES // (4 * words) // CODED_STEP * CODED_STEP) if len(users) > 1 else n
     most, bounds = np.empty(CODED_STEP, np.float32), np.full(len(users), -np.inf, np.float32)
+    fulls = np.minimum(2 * wanted + 2 * CODED_STEP, most_kept)
     for begin in range(0, n, tile):
         for user in range(len(users)):
             size, bound, about = sizes[user], bounds[user], abouts[user]
@@ -528,11 +529,13 @@ def _shortlist(codes, scales, biases, users, abouts, slacks, masked, starts, exc
                     if not masked[row] and not _holds(excluded, starts[user], starts[user + 1], row):
                         lowest[user, size], rows[user, size] = most[row - first] - scales[row] * twice, row
                         size += 1
-                if size > full:
+                if size > fulls[user]:
                     size, bound = _narrow(lowest[user], rows[user], size, wanted[user], scales, twice, slacks[user])
-                    if size > full:
+                    if size > most_kept:
                         size = -1
                         break
+                    # as many again, so that it is not narrowed after every other row
+                    fulls[user] = min(2 * size + 2 * CODED_STEP, most_kept)
             sizes[user], bounds[user] = size, bound
 
 
