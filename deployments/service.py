@@ -16,6 +16,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments import logs, metrics
 from deployments.calls import call_idempotent
 from deployments.messages import pack
+from deployments.micro_batches import MicroBatches
 from deployments.problems import Problem, unavailable
 from deployments.tallies import Counted, together
 from recommender.errors import StoreError
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("recommender.ingress")
 
-MAX_BATCH_SIZE = 32
+MOST_TOGETHER = 32
 """Requests that travel together; the predictor scores them in one pass over the item block."""
-BATCH_WAIT_S = 0.001
+COMPANY_S = 0.001
 """How long a lone request waits for company."""
+PATIENCE_S = float(__import__("os").environ.get("PAT", "0.015"))
+"""How long it waits while a micro-batch is under way, with which the next one leaves."""
 STATUS_TIMEOUT_S = 2.0
 ACTIVATION_TIMEOUT_S = 10.0
 
@@ -62,13 +65,12 @@ class Service:
         self._models = models
         self.store = store
         self._shown = Shown()
+        self._batches = MicroBatches(self._batched, most=MOST_TOGETHER, company_s=COMPANY_S, patience_s=PATIENCE_S)
 
     async def recommend(self, query: Query) -> bytes:
         """JSON of one answer; concurrent queries travel as one micro-batch."""
-        answer: bytes = await self._batched((query, logs.request_ids()))
-        return answer
+        return await self._batches.ask((query, logs.request_ids()))
 
-    @serve.batch(max_batch_size=MAX_BATCH_SIZE, batch_wait_timeout_s=BATCH_WAIT_S, max_concurrent_batches=8)
     async def _batched(self, asked: list[tuple[Query, tuple[str, ...]]]) -> list[bytes]:
         # a task of its own, that works for all of them
         logs.about([request_id for _, request_ids in asked for request_id in request_ids])

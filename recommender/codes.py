@@ -22,6 +22,8 @@ NARROWEST, WIDEST = 16, 1024
 """Widths: below, what stands beside the codes is as long as they are; above, sums of products have no float32."""
 _COMPONENTS = 4
 """Bytes that are multiplied and added in one lane."""
+_LARGEST = 1e30
+"""So that no bound overflows, nor falls to where `kernel.NEVER` is."""
 _CHUNK = 1 << 16
 """Rows that are coded at once."""
 
@@ -81,15 +83,16 @@ def encode(vectors: NDArray[np.float32], biases: NDArray[np.float32], above: int
 
     Returns
     -------
-    None for a block that is too small, too narrow or too wide, or has a value that is not finite.
+    None for a block that is too small, too narrow or too wide, or has a value that is no finite number below 1e30.
     """
     n, width = vectors.shape
-    finite = bool(np.isfinite(biases).all()) and all(bool(np.isfinite(part).all()) for part in _chunks(vectors))
-    if n < max(1, above) or not NARROWEST <= width <= WIDEST or not finite:
+    if n < max(1, above) or not NARROWEST <= width <= WIDEST:
+        return None
+    if not all(bool((np.abs(part) < _LARGEST).all()) for part in (biases, *_chunks(vectors))):
         return None
     padded, words = -(-n // kernel.CODED_STEP) * kernel.CODED_STEP, -(-width // _COMPONENTS)
     coded = np.full((padded, words * _COMPONENTS), 128, np.uint8)
-    scales, most = np.zeros(padded, np.float32), np.full(padded, -np.inf, np.float32)
+    scales, most = np.zeros(padded, np.float32), np.full(padded, np.finfo(np.float32).min, np.float32)
     most[:n] = biases
     longest = roughest = 0.0
     for number, part in enumerate(_chunks(vectors)):

@@ -16,7 +16,7 @@ from recommender.model import LFMRecommender
 from recommender.ranking import Users, best_rows
 from recommender.snapshot import Snapshot, Table
 
-APPROXIMATE_ABOVE = 50_000
+APPROXIMATE_ABOVE = 200_000
 """Items from which on an index is built: below, the exact pass takes less than what else an answer takes
 (``benchmarks/approximate.py``)."""
 RECALL = 0.99

@@ -42,6 +42,8 @@ _TILE_BYTES = 16384
 """Codes of this many bytes stay in the first cache while every user of a batch passes over them."""
 _BUCKETS = 256
 """Into how many the shortlisted are sorted to find a bound near the best."""
+NEVER = np.float32(-3e38)
+"""Below what any row can score, and above the bias of rows that are only there to fill a step."""
 _SLACK = np.float32(1e-6)
 """Rounding of a few sums of float32, as a share of their largest part."""
 
@@ -512,7 +514,7 @@ def _shortlist(codes, scales, biases, users, abouts, slacks, masked, starts, exc
     """Rows that may be among the best of each user; a size of -1 where they are too many for the buffer."""
     n, words, most_kept = len(scales), users.shape[1], lowest.shape[1] - CODED_STEP
     tile = max(CODED_STEP, _TILE_BYTES // (4 * words) // CODED_STEP * CODED_STEP) if len(users) > 1 else n
-    most, bounds = np.empty(CODED_STEP, np.float32), np.full(len(users), -np.inf, np.float32)
+    most, bounds = np.empty(CODED_STEP, np.float32), np.full(len(users), NEVER, np.float32)
     fulls = np.minimum(2 * wanted + 2 * CODED_STEP, most_kept)
     for begin in range(0, n, tile):
         for user in range(len(users)):

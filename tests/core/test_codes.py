@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from recommender.codes import CODED_ABOVE, Codes, encode
 from recommender.queries import Query
 from recommender.ranking import EVERYTHING, Best, Users, best_rows
 from recommender.recommending import Recommender
+from recommender.registry import Artifact, Registry
 from recommender.snapshot import Snapshot, Table
 
 
@@ -184,6 +185,20 @@ def test_a_snapshot_answers_alike_with_codes_and_as_a_version_from_before_them()
     assert before.codes is None
     assert (back.codes is not None) == kernel.has_byte_products()
     assert answers[0] == answers[1]
+
+
+def test_codes_are_published_and_read_back_with_their_snapshot(tmp_path):
+    snapshot = widened(shared_snapshot(), 20)
+    snapshot = replace(snapshot, codes=encode(*snapshot.items, above=1))
+    registry = Registry(tmp_path)
+    meta = {"log_offset": 0, "items_sequence": 0, "segments": [], "snapshot": snapshot.to_meta()}
+    registry.publish(Artifact({"snapshot": snapshot.to_arrays()}, meta), parent=None, status="ready")
+    loaded = registry.load_current()
+
+    assert loaded is not None
+    arrays = loaded[1].parts["snapshot"]
+    assert {name for name in arrays if name.startswith("codes.")} == {f"codes.{each.name}" for each in fields(Codes)}
+    assert arrays["codes.codes"].tobytes() == snapshot.codes.codes.tobytes()
 
 
 PLAIN = """
