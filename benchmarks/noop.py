@@ -4,6 +4,9 @@ from fastapi import FastAPI, Response
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from deployments.micro_batches import MicroBatches
+from deployments.service import COMPANY_S, MOST_TOGETHER, PATIENCE_S
+
 api = FastAPI()
 
 
@@ -32,8 +35,8 @@ class NoopIngress:
 
     def __init__(self, fetcher: DeploymentHandle, predictor: DeploymentHandle) -> None:
         self._fetcher, self._predictor = fetcher, predictor
+        self._batches = MicroBatches(self._many, most=MOST_TOGETHER, company_s=COMPANY_S, patience_s=PATIENCE_S)
 
-    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.001, max_concurrent_batches=8)
     async def _many(self, users: list[str]) -> list[bytes]:
         fetched = await self._fetcher.fetch_many.remote(users)
         return await self._predictor.predict_many.remote(users, fetched)
@@ -41,7 +44,7 @@ class NoopIngress:
     @api.get("/{user}")
     async def answer(self, user: str) -> Response:
         """Both hops and nothing else."""
-        return Response(await self._many(user), media_type="application/json")
+        return Response(await self._batches.ask(user), media_type="application/json")
 
 
 def build(_: dict[str, str]) -> serve.Application:

@@ -15,9 +15,10 @@ class MicroBatches(Generic[Asked, Answer]):
     """Gathers what is asked while others are under way.
 
     A batch leaves when it is full, when the ones before it are back, or when its first has waited long enough,
-    whichever comes first; alone, it waits only for company. So batches grow with the load, as in Nagle's algorithm [1]_: a
-    trip costs about the same for one as for many. `serve.batch` closes a batch a fixed time after its first request,
-    also where it then waits for its turn: requests that arrive evenly travel almost alone, at several times the price.
+    whichever comes first; alone, it waits only for company. So batches grow with the load, as in Nagle's algorithm
+    [1]_: a trip costs about the same for one as for many. `serve.batch` closes a batch a fixed time after its first
+    request, also where it then waits for its turn: requests that arrive evenly travel almost alone, at several times
+    the price.
 
     Parameters
     ----------

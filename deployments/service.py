@@ -34,7 +34,7 @@ MOST_TOGETHER = 32
 """Requests that travel together; the predictor scores them in one pass over the item block."""
 COMPANY_S = 0.001
 """How long a lone request waits for company."""
-PATIENCE_S = float(__import__("os").environ.get("PAT", "0.015"))
+PATIENCE_S = 0.015
 """How long it waits while a micro-batch is under way, with which the next one leaves."""
 STATUS_TIMEOUT_S = 2.0
 ACTIVATION_TIMEOUT_S = 10.0
