@@ -10,6 +10,7 @@ NAMES = (
     "overhead",
     "whole",
     "extras",
+    "replicas",
     "memory",
     "broadcast",
     "autoscaling",

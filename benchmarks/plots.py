@@ -29,6 +29,7 @@ def latency(axes: Axes) -> None:
     sizes = [row["items"] for row in rows]
     axes.loglog(sizes, [row["original_ms"] for row in rows], "o-", color=THEIRS, label="the original's path")
     axes.loglog(sizes, [row["answer_ms"] for row in rows], "o-", color=OURS, label="this library")
+    axes.loglog(sizes, [row["scoring_ms"] for row in rows], "o:", color=OURS, label="its scoring")
     axes.set(xlabel="items in the catalogue", ylabel="ms for one user's best 100")
 
 
@@ -56,7 +57,22 @@ def memory(axes: Axes) -> None:
     axes.set(xlabel="predictor replicas", ylabel="MiB", ylim=(0, None), xticks=replicas)
 
 
-PLOTS: dict[str, Callable[[Axes], None]] = {"latency": latency, "throughput": throughput, "memory": memory}
+def replicas(axes: Axes) -> None:
+    """Requests a second at 64 connections, by predictors; a line a catalogue."""
+    rows = rows_of("replicas")
+    for size, style in zip(sorted({row["items"] for row in rows}), ("-", "--", ":"), strict=False):
+        own = [row for row in rows if row["items"] == size]
+        numbers = [row["predictors"] for row in own]
+        axes.plot(numbers, [row["rps"] for row in own], f"o{style}", color=OURS, label=f"{size:,} items")
+    axes.set(xlabel="predictor replicas on two cores", ylabel="requests a second", ylim=(0, None), xticks=numbers)
+
+
+PLOTS: dict[str, Callable[[Axes], None]] = {
+    "latency": latency,
+    "throughput": throughput,
+    "replicas": replicas,
+    "memory": memory,
+}
 
 
 def autoscaling() -> None:
