@@ -147,7 +147,8 @@ def snapshot_mib(need: Need) -> float:
     """Arrays of a snapshot, as `recommender.snapshot` lays them out; ids and titles of ten and twenty bytes."""
     an_id = 8 + 8 + 4 + 10  # offset, hash, order, text
     a_vector = 4 * need.width + 4  # with its bias
-    an_item = an_id + a_vector + 8 + 20 + 5 + 8 + 12 * need.features  # title; popularity, available; features
+    codes = need.width + 8
+    an_item = an_id + a_vector + codes + 8 + 20 + 5 + 8 + 12 * need.features  # title; popularity, available; features
     a_user = an_id + a_vector + 8 + 8 + 8 * need.features  # begin of the history, of the features
     return (need.items * an_item + need.users * a_user + need.interactions * 4) / MIB
 

@@ -17,7 +17,7 @@ from recommender.ranking import Users, best_rows
 from recommender.snapshot import Snapshot, Table
 
 APPROXIMATE_ABOVE = 200_000
-"""Items from which on an index is built: below, the exact pass takes less than what else an answer takes
+"""Items from which on an index is built: below, the exact pass over codes takes less than what else an answer takes
 (``benchmarks/approximate.py``)."""
 RECALL = 0.99
 """Share of the exact best rows that must be found."""
