@@ -63,7 +63,7 @@ class Cluster:
         url = f"redis://127.0.0.1:{self._redis}/0"
         application["args"] |= {"state_dir": str(folder / "state"), "redis_url": url, **args}
         for deployment in application["deployments"]:
-            deployment |= parts.get(deployment["name"], {})
+            deployment.update(parts.get(deployment["name"], {}))
         self._config = folder / "config.yaml"
         self._config.write_text(yaml.safe_dump(content))
         self._log = folder / "ray.log"

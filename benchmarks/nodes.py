@@ -1,8 +1,8 @@
-"""A version that is made to serve on 1, 2 and 3 nodes: how long until the last replica has it, what each node holds of it.
+"""A version that is made to serve on 1, 2 and 3 nodes: how long until the last replica has it, and what a node holds.
 
 All nodes are on this machine, so their copying and reading share its processors, and no real network is between them.
-Each has a raylet, an object store and one predictor of its own. Time runs as in `broadcast`: from the call to the moment
-when the last replica serves.
+Each has a raylet, an object store and one predictor of its own. Time runs as in `broadcast`, from the call to the
+moment when the last replica serves.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def measure(folder: Path, size_mb: int, nodes: int) -> dict[str, Any]:
 
 
 def private(process: dict[str, int]) -> int:
-    """KiB that a process has alone, without what it alone happens to map of the object store."""
+    """KiB that a process shares with no other; its node's raylet shares all of the object store with it."""
     return process["Private_Dirty"] + process["Private_Clean"]
 
 
@@ -93,9 +93,7 @@ def main() -> None:
                 row = measure(Path(folder), size_mb, nodes)
             one = row if nodes == 1 else next(each for each in reversed(rows) if each["nodes"] == 1)
             row["last_to_one_node"] = round(row["last_median_ms"] / one["last_median_ms"], 2)
-            row["store_a_node_to_one_node"] = round(
-                max(row["object_store_mb"]) / max(one["object_store_mb"]), 2
-            )
+            row["store_a_node_to_one_node"] = round(max(row["object_store_mb"]) / max(one["object_store_mb"]), 2)
             rows.append(row)
             print(row, flush=True)
     report.write("nodes", 0, rows)

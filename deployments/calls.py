@@ -14,20 +14,35 @@ from deployments import logs
 
 PAUSES_S = (0.0, 0.05, 0.2, 0.5)
 """Before each further try."""
+PATIENCE_S = 2.0
+"""After which another replica is asked as well: a machine that has lost its network refuses nothing, it is silent."""
 
 
 async def call_idempotent(method: DeploymentHandle, *arguments: Any) -> Any:
-    """Call a replica's `answering` method; again, on another one, when it dies under the call.
+    """Call a replica's `answering` method; again, on another one, when it dies under the call or is silent for long.
 
     Serve does not do this by itself: a call in flight on a replica that dies fails. When a node dies the next replica
     may have been on it too, so it is asked for a few times, while Serve learns which are left.
     """
     for pause_s in PAUSES_S:
         try:
-            return await method.remote(logs.request_ids(), *arguments)
+            return await _first_answer(method, arguments)
         except RayActorError:
             await asyncio.sleep(pause_s)
-    return await method.remote(logs.request_ids(), *arguments)
+    return await _first_answer(method, arguments)
+
+
+async def _first_answer(method: DeploymentHandle, arguments: Sequence[Any]) -> Any:
+    asked = [asyncio.ensure_future(method.remote(logs.request_ids(), *arguments))]
+    try:
+        done, _ = await asyncio.wait(asked, timeout=PATIENCE_S)
+        if not done:
+            asked.append(asyncio.ensure_future(method.remote(logs.request_ids(), *arguments)))
+            done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        for each in asked:
+            each.cancel()
 
 
 def answering(method: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:

@@ -35,6 +35,8 @@ RETRY_AFTER_S = 1
 WATCH = "--watch"
 
 _MARK = "# below: deployments/haproxy.py"
+_SERVERS = "default-server inter 2s on-marked-down shutdown-sessions"
+"""A machine that has lost its network refuses no connection: it is asked often, and what waits for it is let go."""
 _READING_POSTS = "/v1/recommendations /v1/rank"
 _DETAILS = {
     502: "what worked on this request died; a write may have been applied: send it again with the same event_id",
@@ -70,6 +72,8 @@ def has_backend(text: str) -> bool:
 def _backend(section: str, error_files: Mapping[int, Path]) -> str:
     replicas = re.findall(r"^ +server (?!.* backup$).*$", section, re.MULTILINE)
     head, _, rest = section.partition("\n")
+    # after Ray's own of that name and before the servers, for whom it is
+    rest = re.sub(r"^(?= +server )", f"    {_SERVERS}\n", rest, count=1, flags=re.MULTILINE)
     added = [
         _MARK,
         f"acl is_full be_conn gt {AT_ONCE * max(1, len(replicas))}",

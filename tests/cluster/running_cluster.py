@@ -166,9 +166,7 @@ class RunningCluster(RunningService):
         before = self._living()
         # workers look for code in the folder in which their node was started, before the path
         with self.log.open("a") as log:
-            process = subprocess.Popen(
-                self._inside(command), cwd=self.code, env=self.variables, stdout=log, stderr=log
-            )
+            process = subprocess.Popen(self._inside(command), cwd=self.code, env=self.variables, stdout=log, stderr=log)
         self.nodes.append(Node(process))
         deadline = time.monotonic() + 60
         while not self._living() - before:

@@ -1,4 +1,4 @@
-"""Which way requests go: HAProxy's own count of what it sent to the replicas, and to Ray's Python proxy in their place."""
+"""Which way requests go: how many HAProxy sent to the replicas, and how many to Ray's Python proxy in their place."""
 
 import csv
 import threading

@@ -38,6 +38,15 @@ def test_each_replica_of_the_ingress_brings_places_and_the_fallback_none(tmp_pat
     assert haproxy.configured(configured, {}) == configured
 
 
+def test_what_waits_for_a_replica_that_has_fallen_silent_is_let_go():
+    lines = haproxy.configured(WITH_REPLICAS, {}).splitlines()
+    ours = lines.index("    default-server inter 2s on-marked-down shutdown-sessions")
+
+    # a later default-server wins, and holds for the servers after it
+    assert lines.index("    default-server inter 5s check") < ours
+    assert all(lines.index(line) > ours for line in lines if line.startswith("    server "))
+
+
 def test_before_an_application_is_known_nobody_is_told_that_there_is_none():
     configured = haproxy.configured(RAYS, {})
 
