@@ -16,6 +16,8 @@ PAUSES_S = (0.0, 0.05, 0.2, 0.5)
 """Before each further try."""
 PATIENCE_S = 2.0
 """After which another replica is asked as well: a machine that has lost its network refuses nothing, it is silent."""
+AT_MOST = 3
+"""Asked at once: Serve may choose the silent one again."""
 
 
 async def call_idempotent(method: DeploymentHandle, *arguments: Any) -> Any:
@@ -33,13 +35,14 @@ async def call_idempotent(method: DeploymentHandle, *arguments: Any) -> Any:
 
 
 async def _first_answer(method: DeploymentHandle, arguments: Sequence[Any]) -> Any:
-    asked = [asyncio.ensure_future(method.remote(logs.request_ids(), *arguments))]
+    asked: list[asyncio.Future[Any]] = []
     try:
-        done, _ = await asyncio.wait(asked, timeout=PATIENCE_S)
-        if not done:
+        while True:
             asked.append(asyncio.ensure_future(method.remote(logs.request_ids(), *arguments)))
-            done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-        return done.pop().result()
+            patience_s = PATIENCE_S if len(asked) < AT_MOST else None
+            done, _ = await asyncio.wait(asked, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                return done.pop().result()
     finally:
         for each in asked:
             each.cancel()

@@ -109,6 +109,8 @@ class ClusterOfMachines(RunningCluster):
         """The head, on a machine of its own, or again on the one that it was on."""
         self._machine = self.nodes[0].machine if self.nodes else self.network.add()
         self.host = self._machine.address
+        # Ray sees the processes of the other machines, and would say that it runs here already
+        (self._own_folder() / "ray_current_cluster").unlink(missing_ok=True)
         others = self.nodes[1:]
         self.nodes.clear()
         head = super().start_head(*options, **environment)
@@ -132,7 +134,10 @@ class ClusterOfMachines(RunningCluster):
 
     def _inside(self, command: list[str]) -> list[str]:
         # Ray's sockets and logs of one machine are not to be seen by another
+        script = f'mount --bind {self._own_folder()} {self._temporary} && exec "$@"'
+        return ["ip", "netns", "exec", self._machine.name, "sh", "-c", script, "sh", *command]
+
+    def _own_folder(self) -> Path:
         own = self.folder / self._machine.name
         own.mkdir(exist_ok=True)
-        script = f'mount --bind {own} {self._temporary} && exec "$@"'
-        return ["ip", "netns", "exec", self._machine.name, "sh", "-c", script, "sh", *command]
+        return own

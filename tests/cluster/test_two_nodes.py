@@ -28,8 +28,8 @@ def cluster(tmp_path_factory, redis_server):
     running = RunningCluster(
         tmp_path_factory.mktemp("two"), dataset=WORLD, redis_url=redis_server.tcp_url, training=BY_HAND
     )
-    running.parts(Ingress={"max_replicas_per_node": 1}, Predictor={"max_replicas_per_node": 1})
-    running.parts(FeatureFetcher={"max_replicas_per_node": 1})
+    running.parts(Ingress={"max_replicas_per_node": 1}, FeatureFetcher={"max_replicas_per_node": 1})
+    running.parts(Predictor={"num_replicas": 4, "max_replicas_per_node": 2})
     try:
         running.start_head()
         running.join()
@@ -48,12 +48,12 @@ def versions(cluster: RunningCluster) -> list[str]:
 
 
 def test_each_node_has_replicas_and_a_model_that_is_published_reaches_both(cluster):
-    for deployment in ("Ingress", "FeatureFetcher", "Predictor"):
-        assert [len(node.replicas(deployment)) for node in cluster.nodes] == [1, 1]
+    for deployment, each in (("Ingress", 1), ("FeatureFetcher", 1), ("Predictor", 2)):
+        assert [len(node.replicas(deployment)) for node in cluster.nodes] == [each, each]
 
     with SteadyLoad(cluster.port, reading, per_s=100, connections=CONNECTIONS) as load, cluster.client() as client:
         assert client.post("/v1/models", json={"mode": "full"}).status_code == 202
-        wait_for(lambda: versions(cluster) == ["00000002"] * 2, 60)
+        wait_for(lambda: versions(cluster) == ["00000002"] * 4, 60)
 
     assert load.failed() == []
 
@@ -65,10 +65,6 @@ def private_bytes(pid: int) -> int:
 
 
 def test_a_node_holds_one_copy_of_a_snapshot_however_many_predictors_it_has(cluster):
-    cluster.parts(Predictor={"num_replicas": 4, "max_replicas_per_node": 2})
-    cluster.put()
-    wait_for(lambda: [len(node.replicas("Predictor")) for node in cluster.nodes] == [2, 2], 60)
-    wait_for(cluster.is_running, 60)
     state = cluster.folder / "state"
     [version] = put_versions(state, LARGE, 1)
     size = (state / "models" / version / "snapshot.safetensors").stat().st_size

@@ -49,10 +49,17 @@ def test_whoever_answers_in_time_is_the_only_one_asked():
 
 
 def test_beside_a_silent_replica_another_is_asked_and_the_silent_one_is_let_go():
-    replicas = Replicas((60, "never"), (0, "second"))
+    replicas = Replicas((60, "never"), (60, "the same"), (0, "third"))
 
-    assert asked(replicas) == "second"
-    assert (replicas.asked, replicas.ended) == (2, 2)
+    assert asked(replicas) == "third"
+    assert (replicas.asked, replicas.ended) == (3, 3)
+
+
+def test_no_more_than_three_are_asked_at_once():
+    replicas = Replicas((60, "never"), (60, "never"), (0.3, "third"))
+
+    assert asked(replicas) == "third"
+    assert replicas.asked == 3
 
 
 def test_a_slow_answer_is_taken_when_it_is_the_first():
