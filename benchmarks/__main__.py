@@ -12,6 +12,7 @@ NAMES = (
     "extras",
     "memory",
     "broadcast",
+    "nodes",
     "autoscaling",
     "fresh_items",
     "fold_in",

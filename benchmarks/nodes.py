@@ -31,11 +31,15 @@ QUIET = {"dataset": "none", "training": {"full_every_s": None, "incremental_ever
 def swap(client: httpx.Client, version: str, nodes: int) -> list[float]:
     """Activate a version; milliseconds until each replica serves it, soonest first."""
     begin = time.time()
-    answer = client.put("/v1/models/active", json={"version": version})
-    assert answer.status_code == 200, answer.text
+    client.put("/v1/models/active", json={"version": version})  # may be told that it takes longer than a request may
+    wait_until(lambda: served(client) == [version] * nodes)
     replicas = client.get("/v1/status").json()["replicas"]
-    assert [each["model_version"] for each in replicas] == [version] * nodes
     return sorted((float(each["serving_since"]) - begin) * 1e3 for each in replicas)
+
+
+def served(client: httpx.Client) -> list[str]:
+    """Version of each replica."""
+    return [each["model_version"] for each in client.get("/v1/status").json()["replicas"]]
 
 
 def memory(pid: int) -> dict[str, int]:
