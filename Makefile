@@ -46,10 +46,14 @@ serve: $(STAMP)  ## start the service on http://127.0.0.1:8000
 
 # Ray's own port is 6379, which is Redis's. The token that every node and every operator needs is in ~/.ray/auth_token.
 CLUSTER = umask 077 && exec env $(RAY_ENVIRONMENT) RAY_AUTH_MODE=token PATH="$(CURDIR)/$(BIN):$$PATH"
+DEAD_AFTER = RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=3000 RAY_health_check_failure_threshold=5
 
+# A machine that falls silent is dead to Ray after 20 s instead of 65. With RAY_REDIS_ADDRESS set, Ray keeps in that Redis
+# what it knows of the cluster, which then outlives the death of its head; Ray takes the password as an option only.
 head: $(STAMP)  ## start the first node of a Ray cluster here; nodes join its port 6399
 	@umask 077 && $(BIN)/ray get-auth-token --generate >/dev/null
-	@$(CLUSTER) $(BIN)/ray start --head --port=6399 --dashboard-host=127.0.0.1 --disable-usage-stats --block
+	@$(CLUSTER) $(DEAD_AFTER) $(BIN)/ray start --head --port=6399 --dashboard-host=127.0.0.1 --disable-usage-stats --block \
+		$${RAY_REDIS_PASSWORD:+--redis-password="$$RAY_REDIS_PASSWORD"}
 
 node: $(STAMP)  ## join the cluster at HEAD, as in HEAD=10.0.0.1:6399
 	@$(CLUSTER) $(BIN)/ray start --address=$(HEAD) --disable-usage-stats --block

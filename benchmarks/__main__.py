@@ -13,6 +13,7 @@ NAMES = (
     "replicas",
     "memory",
     "broadcast",
+    "nodes",
     "autoscaling",
     "fresh_items",
     "fold_in",

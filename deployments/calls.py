@@ -14,20 +14,38 @@ from deployments import logs
 
 PAUSES_S = (0.0, 0.05, 0.2, 0.5)
 """Before each further try."""
+PATIENCE_S = 2.0
+"""After which another replica is asked as well: a machine that has lost its network refuses nothing, it is silent."""
+AT_MOST = 3
+"""Asked at once: Serve may choose the silent one again."""
 
 
 async def call_idempotent(method: DeploymentHandle, *arguments: Any) -> Any:
-    """Call a replica's `answering` method; again, on another one, when it dies under the call.
+    """Call a replica's `answering` method; again, on another one, when it dies under the call or is silent for long.
 
     Serve does not do this by itself: a call in flight on a replica that dies fails. When a node dies the next replica
     may have been on it too, so it is asked for a few times, while Serve learns which are left.
     """
     for pause_s in PAUSES_S:
         try:
-            return await method.remote(logs.request_ids(), *arguments)
+            return await _first_answer(method, arguments)
         except RayActorError:
             await asyncio.sleep(pause_s)
-    return await method.remote(logs.request_ids(), *arguments)
+    return await _first_answer(method, arguments)
+
+
+async def _first_answer(method: DeploymentHandle, arguments: Sequence[Any]) -> Any:
+    asked: list[asyncio.Future[Any]] = []
+    try:
+        while True:
+            asked.append(asyncio.ensure_future(method.remote(logs.request_ids(), *arguments)))
+            patience_s = PATIENCE_S if len(asked) < AT_MOST else None
+            done, _ = await asyncio.wait(asked, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                return done.pop().result()
+    finally:
+        for each in asked:
+            each.cancel()
 
 
 def answering(method: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:

@@ -5,6 +5,7 @@
 
 * What is too much is refused here, for a hundredth of what a good answer costs, before a replica hears of it.
 * A read whose replica died under it is sent to another one; a write is not, it may have been applied.
+* While Serve builds an application anew it names none of its replicas; those that it named before go on answering.
 * Where nobody can answer, that is a 503 that says when to come back, where Ray says 500 or 404.
 * It lives on when Ray's manager of it dies, and is relieved by what the next manager starts, without a gap;
   when Ray itself ends, so does it.
@@ -34,7 +35,14 @@ TOO_MANY = "more requests at once than this service can answer; come back in a s
 RETRY_AFTER_S = 1
 WATCH = "--watch"
 
+_BACKEND = re.compile(r"^backend (http-.*)\n(?:[ \t].*\n)*", re.MULTILINE)
+_SERVER = re.compile(r"^ +server (?!.* backup$).*\n", re.MULTILINE)
+_FALLBACK = re.compile(r"^(?= +server .* backup$)", re.MULTILINE)
 _MARK = "# below: deployments/haproxy.py"
+_SERVERS = "default-server inter 2s tcp-ut 4s"
+_ALIVE = ("option srvtcpka", "srvtcpka-idle 2s", "srvtcpka-intvl 1s", "srvtcpka-cnt 2")
+"""A machine that has lost its network refuses no connection. It is asked often, and a connection on which it is silent
+for four seconds, not even acknowledging, is broken; a replica that drains is left to finish."""
 _READING_POSTS = "/v1/recommendations /v1/rank"
 _DETAILS = {
     502: "what worked on this request died; a write may have been applied: send it again with the same event_id",
@@ -57,9 +65,22 @@ def configured(text: str, error_files: Mapping[int, Path]) -> str:
     if not has_backend(text):
         # Ray's first configuration knows no application yet; its 404 would say that there is none
         return re.sub(r"^    http-request return status 404 .*$", f"    {_refusal(503)}", text, flags=re.MULTILINE)
-    return re.sub(
-        r"^backend http-.*\n(?:[ \t].*\n)*", lambda found: _backend(found[0], error_files), text, flags=re.MULTILINE
-    )
+    return _BACKEND.sub(lambda found: _backend(found[0], error_files), text)
+
+
+def with_servers_known_before(text: str, before: str) -> str:
+    """Configuration in which a backend that only has Ray's Python proxy left also has the replicas that it had before.
+
+    They are asked for their health, so those that have ended since get no request.
+    """
+    known = {found[1]: "".join(_SERVER.findall(found[0])) for found in _BACKEND.finditer(before)}
+
+    def served(found: re.Match[str]) -> str:
+        if _SERVER.search(found[0]):
+            return found[0]
+        return _FALLBACK.sub(lambda _: known.get(found[1], ""), found[0], count=1)
+
+    return _BACKEND.sub(served, text)
 
 
 def has_backend(text: str) -> bool:
@@ -68,8 +89,10 @@ def has_backend(text: str) -> bool:
 
 
 def _backend(section: str, error_files: Mapping[int, Path]) -> str:
-    replicas = re.findall(r"^ +server (?!.* backup$).*$", section, re.MULTILINE)
+    replicas = _SERVER.findall(section)
     head, _, rest = section.partition("\n")
+    # after Ray's own of that name and before the servers, for whom it is
+    rest = re.sub(r"^(?= +server )", f"    {_SERVERS}\n", rest, count=1, flags=re.MULTILINE)
     added = [
         _MARK,
         f"acl is_full be_conn gt {AT_ONCE * max(1, len(replicas))}",
@@ -80,6 +103,7 @@ def _backend(section: str, error_files: Mapping[int, Path]) -> str:
         "retry-on conn-failure empty-response",
         f"acl reads path {_READING_POSTS}",
         "http-request disable-l7-retry if !METH_GET !reads",
+        *_ALIVE,
         *(f"errorfile {status} {path}" for status, path in error_files.items()),
     ]
     return "\n".join([head, *(f"    {line}" for line in added), rest])
@@ -151,13 +175,14 @@ def main(arguments: list[str]) -> None:
     """Become HAProxy."""
     config = Path(arguments[arguments.index("-f") + 1])
     text, kept = config.read_text(), config.with_suffix(".kept")
+    before = kept.read_text() if kept.exists() else ""
     admin_socket = re.search(r"^ +stats socket (\S+)", text, re.MULTILINE)
     orphan = _pid_behind(admin_socket[1]) if admin_socket and "-sf" not in arguments else None
     if admin_socket and orphan:
         # its manager died, and the new one does not know the replicas yet
         arguments = [*arguments, "-sf", orphan, "-x", admin_socket[1]]
-        text = kept.read_text() if kept.exists() and not has_backend(text) else text
-    text = configured(text, _write_error_files(config.parent))
+        text = before if before and not has_backend(text) else text
+    text = configured(with_servers_known_before(text, before), _write_error_files(config.parent))
     config.write_text(text)
     if has_backend(text):
         kept.write_text(text)

@@ -58,6 +58,8 @@ class RunningCluster(RunningService):
         self.content = yaml.safe_load(self.config.read_text())
         self.application = self.content["applications"][0]
         self.code = code
+        self.host = "127.0.0.1"
+        """Of the head."""
         self.nodes: list[Node] = []
         self._temporary = Path(tempfile.mkdtemp(prefix="rc"))  # paths of sockets in there must stay short
         self._gcs, self._dashboard = free_port(), free_port()
@@ -71,15 +73,15 @@ class RunningCluster(RunningService):
             "RAY_AUTH_TOKEN": self.token,
         }
 
-    def start_head(self, **environment: str) -> Node:
+    def start_head(self, *options: str, **environment: str) -> Node:
         self.variables |= environment
-        return self._start("--head", f"--port={self._gcs}", "--dashboard-host=127.0.0.1",
+        return self._start(*options, "--head", f"--port={self._gcs}", f"--dashboard-host={self.host}",
                            f"--dashboard-port={self._dashboard}", f"--ray-client-server-port={free_port()}",
                            f"--temp-dir={self._temporary}")  # fmt: skip
 
     def join(self) -> Node:
         """One more node."""
-        return self._start(f"--address=127.0.0.1:{self._gcs}")
+        return self._start(f"--address={self.host}:{self._gcs}")
 
     def parts(self, **changes: dict) -> None:
         """Change what the configuration says of deployments."""
@@ -102,7 +104,7 @@ class RunningCluster(RunningService):
 
     @property
     def dashboard(self) -> str:
-        return f"http://127.0.0.1:{self._dashboard}"
+        return f"http://{self.host}:{self._dashboard}"
 
     def api(self, method: str, path: str, **content: object) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.token}"}
@@ -137,6 +139,12 @@ class RunningCluster(RunningService):
         replicas = self.state()["deployments"][deployment]["replicas"]
         return sum(each["state"] == "RUNNING" for each in replicas)
 
+    def object_store_bytes(self) -> list[int]:
+        """What is used of the object store of each living node, as Ray counts it every few seconds."""
+        listed = self.api("GET", "/nodes?view=summary").json()["data"]["summary"]
+        raylets = [each["raylet"] for each in listed]
+        return [each["objectStoreUsedMemory"] for each in raylets if each["state"] == "ALIVE"]
+
     def nodes_with(self, title: bytes) -> list[Node]:
         """Living nodes with a process of this title."""
         return [node for node in self.nodes if node.process.poll() is None and node.has(title)]
@@ -158,7 +166,7 @@ class RunningCluster(RunningService):
         before = self._living()
         # workers look for code in the folder in which their node was started, before the path
         with self.log.open("a") as log:
-            process = subprocess.Popen(command, cwd=self.code, env=self.variables, stdout=log, stderr=log)
+            process = subprocess.Popen(self._inside(command), cwd=self.code, env=self.variables, stdout=log, stderr=log)
         self.nodes.append(Node(process))
         deadline = time.monotonic() + 60
         while not self._living() - before:
@@ -166,6 +174,10 @@ class RunningCluster(RunningService):
             assert time.monotonic() < deadline, self.log.read_text()[-4000:]
             time.sleep(0.1)
         return self.nodes[-1]
+
+    def _inside(self, command: list[str]) -> list[str]:
+        """Command that starts a node where it shall be."""
+        return command
 
     def _living(self) -> set[str]:
         """Nodes that Ray knows to be alive."""

@@ -20,6 +20,7 @@ from s3_server import S3Server
 from steady_load import SteadyLoad
 from test_process_faults import wait_for
 from test_two_nodes import BY_HAND, CONNECTIONS, WORLD, reading, versions
+from ways import Ways
 
 pytestmark = [
     pytest.mark.reliability,
@@ -115,10 +116,14 @@ def test_replicas_are_changed_as_the_dashboard_does_it(cluster, deployment, numb
 
 
 def test_changed_arguments(cluster):
-    with under_load(cluster, "args change", "explore: 0.2, make deploy"):
+    stats_port = cluster.variables["RAY_SERVE_HAPROXY_STATS_PORT"]
+    with Ways(stats_port) as ways, under_load(cluster, "args change", "explore: 0.2, make deploy"):
         cluster.application["args"]["explore"] = 0.2
         done = cluster.deploy()
         assert done.returncode == 0, done.stderr
+
+    print(ways.to_replicas, "requests to replicas,", ways.to_python, "through Ray's Python proxy")
+    assert ways.to_python == 0 < ways.to_replicas
 
 
 def test_new_code(cluster, code):

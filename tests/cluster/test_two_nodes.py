@@ -1,17 +1,22 @@
 """The same service on a Ray cluster of two nodes, and what is left of it when one dies."""
 
 import time
+from pathlib import Path
 
 import pytest
 from running_cluster import RunningCluster
 from steady_load import SteadyLoad
 from test_process_faults import wait_for
 
+from benchmarks.versions import put_versions
+
 pytestmark = pytest.mark.reliability
 
 WORLD = "synthetic?n_users=200&n_items=100"
 BY_HAND = {"full_every_s": None, "incremental_every_s": None, "margin": 10}
 CONNECTIONS = 12
+LARGE = 200_000
+"""Items of a snapshot that is larger than anything else a predictor has."""
 
 
 def reading(number: int) -> str:
@@ -23,8 +28,8 @@ def cluster(tmp_path_factory, redis_server):
     running = RunningCluster(
         tmp_path_factory.mktemp("two"), dataset=WORLD, redis_url=redis_server.tcp_url, training=BY_HAND
     )
-    running.parts(Ingress={"max_replicas_per_node": 1}, Predictor={"max_replicas_per_node": 1})
-    running.parts(FeatureFetcher={"max_replicas_per_node": 1})
+    running.parts(Ingress={"max_replicas_per_node": 1}, FeatureFetcher={"max_replicas_per_node": 1})
+    running.parts(Predictor={"num_replicas": 4, "max_replicas_per_node": 2})
     try:
         running.start_head()
         running.join()
@@ -43,14 +48,38 @@ def versions(cluster: RunningCluster) -> list[str]:
 
 
 def test_each_node_has_replicas_and_a_model_that_is_published_reaches_both(cluster):
-    for deployment in ("Ingress", "FeatureFetcher", "Predictor"):
-        assert [len(node.replicas(deployment)) for node in cluster.nodes] == [1, 1]
+    for deployment, each in (("Ingress", 1), ("FeatureFetcher", 1), ("Predictor", 2)):
+        assert [len(node.replicas(deployment)) for node in cluster.nodes] == [each, each]
 
     with SteadyLoad(cluster.port, reading, per_s=100, connections=CONNECTIONS) as load, cluster.client() as client:
         assert client.post("/v1/models", json={"mode": "full"}).status_code == 202
-        wait_for(lambda: versions(cluster) == ["00000002"] * 2, 60)
+        wait_for(lambda: versions(cluster) == ["00000002"] * 4, 60)
 
     assert load.failed() == []
+
+
+def private_bytes(pid: int) -> int:
+    """What a process shares with no other."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) << 10
+
+
+def test_a_node_holds_one_copy_of_a_snapshot_however_many_predictors_it_has(cluster):
+    state = cluster.folder / "state"
+    [version] = put_versions(state, LARGE, 1)
+    size = (state / "models" / version / "snapshot.safetensors").stat().st_size
+    predictors = [pid for node in cluster.nodes for pid in node.replicas("Predictor")]
+    before = {pid: private_bytes(pid) for pid in predictors}
+
+    with cluster.client() as client:
+        assert client.put("/v1/models/active", json={"version": version}).status_code == 200
+        for number in range(40):
+            assert client.get(f"/v1/users/{number}/recommendations").json()["model_version"] == version
+
+    assert versions(cluster) == [version] * 4
+    wait_for(lambda: all(size <= used < 1.2 * size for used in cluster.object_store_bytes()), 20)
+    assert len(cluster.object_store_bytes()) == 2
+    assert max(private_bytes(pid) - before[pid] for pid in predictors) < 0.5 * size
 
 
 def test_an_embedded_store_refuses_a_cluster_of_several_nodes_and_says_what_to_do(cluster):

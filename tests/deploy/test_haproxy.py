@@ -38,6 +38,25 @@ def test_each_replica_of_the_ingress_brings_places_and_the_fallback_none(tmp_pat
     assert haproxy.configured(configured, {}) == configured
 
 
+def test_a_replica_that_has_fallen_silent_is_found_and_its_connections_are_broken():
+    lines = haproxy.configured(WITH_REPLICAS, {}).splitlines()
+    ours = lines.index("    default-server inter 2s tcp-ut 4s")
+
+    # a later default-server wins, and holds for the servers after it
+    assert lines.index("    default-server inter 5s check") < ours
+    assert all(lines.index(line) > ours for line in lines if line.startswith("    server "))
+
+
+def test_replicas_that_serve_does_not_name_while_it_builds_anew_go_on_answering():
+    building = "".join(line for line in WITH_REPLICAS.splitlines(keepends=True) if "127.0.0.1:3000" not in line)
+    before = haproxy.configured(WITH_REPLICAS, {})
+
+    assert haproxy.with_servers_known_before(building, before) == WITH_REPLICAS
+    assert haproxy.with_servers_known_before(building, RAYS) == building
+    fewer = WITH_REPLICAS.replace("    server two 127.0.0.1:30001 check observe layer4\n", "")
+    assert haproxy.with_servers_known_before(fewer, before) == fewer
+
+
 def test_before_an_application_is_known_nobody_is_told_that_there_is_none():
     configured = haproxy.configured(RAYS, {})
 

@@ -4,6 +4,8 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 PATIENCE_S = 15.0
@@ -25,11 +27,22 @@ class SteadyLoad:
     With `body`, sends ``body(n)`` there; an answer that does not come within `PATIENCE_S` counts as none.
     """
 
-    def __init__(self, port: int, path, *, body=None, per_s: float = 80, connections: int = 4) -> None:
+    def __init__(
+        self,
+        port: int,
+        path,
+        *,
+        body=None,
+        per_s: float = 80,
+        connections: int = 4,
+        host: str = "127.0.0.1",
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.answers: list[Answer] = []
         self.repeated = 0
         """Requests that were sent again because their kept connection was closed."""
-        self._port, self._path, self._body = port, path, body
+        self._host, self._port, self._path, self._body = host, port, path, body
+        self._headers = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "localhost", **headers}.items())
         self._pause = connections / per_s
         self._connections = connections
         self._stopped = threading.Event()
@@ -75,7 +88,7 @@ class SteadyLoad:
     async def _ask(self, link, turn: int):
         """The link, None when it broke, and what was answered."""
         try:
-            link = link or await asyncio.open_connection("127.0.0.1", self._port)
+            link = link or await asyncio.open_connection(self._host, self._port)
             async with asyncio.timeout(PATIENCE_S):
                 return link, await _exchange(*link, self._request(turn))
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
@@ -85,9 +98,9 @@ class SteadyLoad:
 
     def _request(self, turn: int) -> bytes:
         if self._body is None:
-            return f"GET {self._path(turn)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+            return f"GET {self._path(turn)} HTTP/1.1\r\n{self._headers}\r\n".encode()
         body = self._body(turn)
-        lines = f"POST {self._path(turn)} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        lines = f"POST {self._path(turn)} HTTP/1.1\r\n{self._headers}Content-Type: application/json\r\n"
         return f"{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
@@ -99,6 +112,8 @@ async def _exchange(
     lines = head.lower().split(b"\r\n")
     length = next((int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:")), 0)
     body = await reader.readexactly(length)
+    if b"transfer-encoding: chunked" in lines:  # Serve's own 408
+        body = (await reader.readuntil(b"0\r\n\r\n")).partition(b"\r\n")[2]
     may_come_back = any(line.startswith(b"retry-after:") for line in lines)
     try:
         read = json.loads(body)
