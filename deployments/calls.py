@@ -26,12 +26,21 @@ async def call_idempotent(method: DeploymentHandle, *arguments: Any) -> Any:
     Serve does not do this by itself: a call in flight on a replica that dies fails. When a node dies the next replica
     may have been on it too, so it is asked for a few times, while Serve learns which are left.
     """
+    return await _until_answered(lambda: _first_answer(method, arguments))
+
+
+async def call_long(method: DeploymentHandle, *arguments: Any) -> Any:
+    """The same for a method that may take long: it is asked again when its replica dies, and waited for when silent."""
+    return await _until_answered(lambda: method.remote(logs.request_ids(), *arguments))
+
+
+async def _until_answered(ask: Callable[[], Awaitable[Any]]) -> Any:
     for pause_s in PAUSES_S:
         try:
-            return await _first_answer(method, arguments)
+            return await ask()
         except RayActorError:
             await asyncio.sleep(pause_s)
-    return await _first_answer(method, arguments)
+    return await ask()
 
 
 async def _first_answer(method: DeploymentHandle, arguments: Sequence[Any]) -> Any:

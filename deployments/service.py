@@ -14,7 +14,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from deployments import logs, metrics
-from deployments.calls import call_idempotent
+from deployments.calls import call_idempotent, call_long
 from deployments.messages import pack
 from deployments.micro_batches import MicroBatches
 from deployments.problems import Problem, unavailable
@@ -146,12 +146,12 @@ class Service:
 
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
         """Learned interactions of a user, newest first."""
-        rows: list[HistoryRow] = await call_idempotent(self._trainer.history, user_id, after_offset)
+        rows: list[HistoryRow] = await call_long(self._trainer.history, user_id, after_offset)
         return rows
 
     async def interactions(self, cursor: str | None, limit: int) -> bytes:
         """JSON of a page of all interactions."""
-        page: bytes = await call_idempotent(self._trainer.interactions, cursor, limit)
+        page: bytes = await call_long(self._trainer.interactions, cursor, limit)
         return page
 
     async def versions(self) -> list[dict[str, Any]]:

@@ -72,3 +72,10 @@ def test_another_is_asked_when_one_dies():
     replicas = Replicas((0, ActorDiedError()), (0, "second"))
 
     assert asked(replicas) == "second"
+
+
+def test_a_long_call_waits_for_a_silent_replica_and_asks_again_when_one_dies():
+    replicas = Replicas((0, ActorDiedError()), (0.2, "at last"), (0, "nobody asked"))
+
+    assert asyncio.run(calls.call_long(replicas)) == "at last"
+    assert replicas.asked == 2
