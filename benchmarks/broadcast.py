@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from benchmarks import load, report
-from benchmarks.memory import replicas_of
+from benchmarks.memory import private_mib, replicas_of
 from benchmarks.service import PORT, Service
 from benchmarks.versions import BYTES_AN_ITEM, put_versions, snapshot_mb
 
@@ -113,17 +113,12 @@ def shared(folder: Path, replicas: int) -> dict[str, Any]:
     with Service(folder, QUIET, {"Predictor": replicas}):
         load.measure(PORT, path, 8, 5)
         found = replicas_of("Predictor")
-        private = sum(each["Private_Dirty"] + each["Private_Clean"] for each in found) >> 10
         return {
             "replicas": replicas,
             "snapshot_mb": round(snapshot_mb(folder / "state"), 1),
-            "private_mib_each": private // len(found),
+            "private_mib_each": private_mib(found),
             "pss_mib": sum(each["Pss"] for each in found) >> 10,
-            "a_process_without_snapshot_mib": sum(
-                each["Private_Dirty"] + each["Private_Clean"] for each in replicas_of("FeatureFetcher")
-            )
-            // max(1, len(replicas_of("FeatureFetcher")))
-            >> 10,
+            "a_process_without_snapshot_mib": private_mib(replicas_of("FeatureFetcher")),
         }
 
 

@@ -12,13 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
 
+from benchmarks import family
 from benchmarks.service import BIN, ROOT, SETTLING_S
 from recommender.stores.engine import server_binary
 
@@ -92,7 +93,7 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._started):
-            for pid in [*descendants(process.pid), process.pid]:
+            for pid in [*family.pids(process.pid), process.pid]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             process.wait()
@@ -105,7 +106,7 @@ class Cluster:
     def replicas(self, deployment: str) -> list[list[int]]:
         """Process ids of a deployment's replicas, by node."""
         title = f"ServeReplica:recommender:{deployment}".encode()
-        return [[pid for pid in descendants(node.pid) if title in _command(pid)] for node in self._started[1:]]
+        return [family.called(title, node.pid) for node in self._started[1:]]
 
     def object_store_bytes(self) -> list[int]:
         """What is used of the object store of each node, as Ray counts it."""
@@ -161,25 +162,3 @@ def wait_until(holds: Callable[[], bool], within_s: float = 120) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.1)
-
-
-def descendants(pid: int) -> Iterator[int]:
-    """All that a process has started, and what those have."""
-    for child in _children(pid):
-        yield child
-        yield from descendants(child)
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += map(int, path.read_text().split())
-    return found
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""

@@ -1,4 +1,4 @@
-"""The processes of a service that this process started, and what they hold."""
+"""The processes that one process started, and what they hold."""
 
 from __future__ import annotations
 
@@ -6,41 +6,55 @@ import os
 from pathlib import Path
 
 
-def pids() -> list[int]:
-    """All that came from this process."""
-    parents = {}
+def pids(root: int | None = None) -> list[int]:
+    """All that came from a process; this one when none is named."""
+    root, parents = root or os.getpid(), {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-    found = {os.getpid()}
+    found = {root}
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
-    return sorted(found - {os.getpid()})
+    return sorted(found - {root})
 
 
-def called(title: bytes) -> list[int]:
+def called(title: bytes, root: int | None = None) -> list[int]:
     """Those whose command has a title in it."""
-    return [pid for pid in pids() if title in _command(pid)]
+    return [pid for pid in pids(root) if title in command(pid)]
 
 
-def resources() -> dict[str, int]:
-    """Sums over all of them: proportional memory, descriptors, threads."""
-    found = {"pss_mb": 0, "descriptors": 0, "threads": 0}
-    for pid in pids():
-        try:
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            found["pss_mb"] += int(rollup.partition("Pss:")[2].split()[0]) // 1024
-            found["descriptors"] += len(list(Path(f"/proc/{pid}/fd").iterdir()))
-            found["threads"] += len(list(Path(f"/proc/{pid}/task").iterdir()))
-        except (OSError, IndexError):
-            continue
-    return found
-
-
-def _command(pid: int) -> bytes:
+def command(pid: int) -> bytes:
+    """Command of a process; empty when it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def memory_kib(pid: int) -> dict[str, int]:
+    """KiB of a process, by kind; empty when it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    except OSError:
+        return {}
+    return {line.split(":")[0]: int(line.split()[1]) for line in lines}
+
+
+def private_kib(memory: dict[str, int]) -> int:
+    """What it shares with no other process; the object store is never among it, its node's raylet maps that too."""
+    return memory["Private_Dirty"] + memory["Private_Clean"]
+
+
+def resources() -> dict[str, int]:
+    """Sums over all that came from this process: proportional memory, descriptors, threads."""
+    found = {"pss_mb": 0, "descriptors": 0, "threads": 0}
+    for pid in pids():
+        try:
+            found["pss_mb"] += memory_kib(pid).get("Pss", 0) // 1024
+            found["descriptors"] += len(list(Path(f"/proc/{pid}/fd").iterdir()))
+            found["threads"] += len(list(Path(f"/proc/{pid}/task").iterdir()))
+        except OSError:
+            continue
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from benchmarks import load, report
+from benchmarks import family, load, report
 from benchmarks.service import PORT, Service
 
 N_ITEMS = 400_000
@@ -14,22 +14,14 @@ MODEL = {"epochs": 1, "no_components": 64}
 
 
 def replicas_of(deployment: str) -> list[dict[str, int]]:
-    """KiB of each replica: its proportional share, and what it has alone."""
-    found: list[dict[str, int]] = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"ServeReplica:recommender:{deployment}".encode() not in (process / "cmdline").read_bytes():
-                continue
-            lines = (process / "smaps_rollup").read_text().splitlines()[1:]
-        except OSError:
-            continue
-        found.append({line.split(":")[0]: int(line.split()[1]) for line in lines})
-    return found
+    """KiB of each replica that this process started, by kind."""
+    found = (family.memory_kib(pid) for pid in family.called(f"ServeReplica:recommender:{deployment}".encode()))
+    return [each for each in found if each]
 
 
 def private_mib(processes: list[dict[str, int]]) -> int:
     """Mean of what each process has alone."""
-    return sum(each["Private_Dirty"] + each["Private_Clean"] for each in processes) // len(processes) >> 10
+    return sum(map(family.private_kib, processes)) // len(processes) >> 10
 
 
 def measure(replicas: int) -> dict[str, int]:

@@ -15,7 +15,8 @@ from typing import Any
 
 import httpx
 
-from benchmarks import load, report
+from benchmarks import family, load, report
+from benchmarks.broadcast import QUIET
 from benchmarks.cluster import Cluster, wait_until
 from benchmarks.versions import BYTES_AN_ITEM, put_versions, snapshot_mb
 
@@ -25,7 +26,6 @@ SWAPS = 12
 PAUSE_S = 0.5
 STORES = 4
 """Snapshots that an object store has room for: two while they swap, and as many again."""
-QUIET = {"dataset": "none", "training": {"full_every_s": None, "incremental_every_s": None}}
 
 
 def swap(client: httpx.Client, version: str, nodes: int) -> list[float]:
@@ -40,12 +40,6 @@ def swap(client: httpx.Client, version: str, nodes: int) -> list[float]:
 def served(client: httpx.Client) -> list[str]:
     """Version of each replica."""
     return [each["model_version"] for each in client.get("/v1/status").json()["replicas"]]
-
-
-def memory(pid: int) -> dict[str, int]:
-    """KiB of a process, by kind."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    return {line.split(":")[0]: int(line.split()[1]) for line in lines}
 
 
 def measure(folder: Path, size_mb: int, nodes: int) -> dict[str, Any]:
@@ -66,8 +60,8 @@ def measure(folder: Path, size_mb: int, nodes: int) -> dict[str, Any]:
         # the version before is given back when the last replica has let go of it
         wait_until(lambda: max(cluster.object_store_bytes()) < 1.5e6 * one_mb)
         held = [used / 1e6 for used in cluster.object_store_bytes()]
-        found = [memory(pid) for (pid,) in cluster.replicas("Predictor")]
-        bare = [memory(pid) for pids in cluster.replicas("FeatureFetcher") for pid in pids]
+        found = [family.memory_kib(pid) for (pid,) in cluster.replicas("Predictor")]
+        bare = [family.memory_kib(pid) for pids in cluster.replicas("FeatureFetcher") for pid in pids]
     return {
         "nodes": nodes,
         "snapshot_mb": round(one_mb, 1),
@@ -78,14 +72,9 @@ def measure(folder: Path, size_mb: int, nodes: int) -> dict[str, Any]:
         "object_store_mb": [round(each, 1) for each in held],
         "predictor_rss_mib": [each["Rss"] >> 10 for each in found],
         "predictor_pss_mib": [each["Pss"] >> 10 for each in found],
-        "predictor_private_mib": [private(each) >> 10 for each in found],
-        "fetcher_private_mib": [private(each) >> 10 for each in bare],
+        "predictor_private_mib": [family.private_kib(each) >> 10 for each in found],
+        "fetcher_private_mib": [family.private_kib(each) >> 10 for each in bare],
     }
-
-
-def private(process: dict[str, int]) -> int:
-    """KiB that a process shares with no other; its node's raylet shares all of the object store with it."""
-    return process["Private_Dirty"] + process["Private_Clean"]
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks import load, report
+from benchmarks import family, load, report
 from benchmarks.broadcast import QUIET
 from benchmarks.service import PORT, Service
 from benchmarks.versions import put_versions
@@ -42,47 +42,29 @@ def path(turn: int) -> str:
     return f"/v1/users/{turn % 10_000}/recommendations"
 
 
-def processes(root: int) -> list[Path]:
-    """A process and all that descends from it."""
-    parents: dict[int, int] = {}
-    for each in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(each.name)] = int((each / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found = {root}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return [Path(f"/proc/{pid}") for pid in found]
-
-
-def part_of(process: Path) -> str:
+def part_of(pid: int) -> str:
     """Name of the part."""
-    command = (process / "cmdline").read_bytes()
-    return next((name for words, name in PARTS.items() if words in command), "ray")
+    words = family.command(pid)
+    return next((name for each, name in PARTS.items() if each in words), "ray")
 
 
 def processor_s(root: int) -> Counter[str]:
     """Seconds of processor time by part."""
     seconds: Counter[str] = Counter()
-    for process in processes(root):
+    for pid in (root, *family.pids(root)):
         try:
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-            seconds[part_of(process)] += (int(fields[11]) + int(fields[12])) * TICK_S  # type: ignore[assignment]
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
+        seconds[part_of(pid)] += (int(fields[11]) + int(fields[12])) * TICK_S  # type: ignore[assignment]
     return seconds
 
 
 def pss_mib(root: int) -> Counter[str]:
     """Memory by part, shared pages in shares."""
     sizes: Counter[str] = Counter()
-    for process in processes(root):
-        try:
-            lines = (process / "smaps_rollup").read_text().splitlines()[1:]
-        except OSError:
-            continue
-        sizes[part_of(process)] += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    for pid in (root, *family.pids(root)):
+        sizes[part_of(pid)] += family.memory_kib(pid).get("Pss", 0)
     return Counter({part: size >> 10 for part, size in sizes.items()})
 
 
