@@ -18,7 +18,6 @@ import pandas as pd
 from scipy import sparse
 
 from recommender.activity import activity_of, together
-from recommender.codes import encode
 from recommender.errors import TrainingError
 from recommender.features import Features, FeatureSpace
 from recommender.feedback import disliked, joining, liking, loss_weights
@@ -144,8 +143,7 @@ def train_increment(
     if snapshot:
         news_of_items = activity_of(model.items.ids, news.interactions, time.time())
         activity = together(serving.activity, news_of_items)
-        coded = replace(snapshot, codes=encode(*snapshot.items))
-        snapshot = replace(indexed(model, coded, approximate_above, serving.index), activity=activity)
+        snapshot = replace(indexed(model, snapshot, approximate_above, serving.index), activity=activity)
     return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recommender.codes import encode
 from recommender.foldin import fold_in_rows
 from recommender.index import DEPTH, Index
 from recommender.model import LFMRecommender
@@ -50,7 +51,7 @@ class Sample(NamedTuple):
 def indexed(
     model: LFMRecommender, snapshot: Snapshot, above: int | None = APPROXIMATE_ABOVE, parent: Index | None = None
 ) -> Snapshot:
-    """Snapshot with an index, where it has so many items and an index finds enough of them in less time.
+    """Snapshot with what search reads beside its items: codes, and an index where that finds enough in less time.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def indexed(
     snapshot
         Complete but for that.
     above
-        Number of items; None for never.
+        Number of items from which on there may be an index; None for never.
     parent
         Index of the snapshot from which this one went on; its lists are kept and only moved once.
 
@@ -69,17 +70,17 @@ def indexed(
     the choice, ``seconds`` it took; and without either where there is no index.
     """
     meta = {name: value for name, value in snapshot.meta.items() if name != "index"}
-    bare = replace(snapshot, index=None, meta=meta)
+    bare = replace(snapshot, codes=encode(*snapshot.items), index=None, meta=meta)
     if above is None or snapshot.n_items < above:
         return bare
     begin = time.monotonic()
-    built = build_index(snapshot.items, _served(model, snapshot), parent, coded=snapshot.codes is not None)
+    built = build_index(snapshot.items, _served(model, snapshot), parent, coded=bare.codes is not None)
     if built is None:
         return bare
     index, recall = built
     about = {"lists": len(index.reach), "probes": index.probes, "recall": round(recall, 4)}
     about["seconds"] = round(time.monotonic() - begin, 2)
-    return replace(snapshot, index=index, meta={**meta, "index": about})
+    return replace(bare, index=index, meta={**meta, "index": about})
 
 
 def build_index(

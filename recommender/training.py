@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from recommender.activity import activity_of
-from recommender.codes import encode
 from recommender.errors import TrainingError
 from recommender.evaluation import global_time_split
 from recommender.features import Features, FeatureSpace
@@ -173,8 +172,7 @@ def train_full(
     model, snapshot = fit(data, settings, about)
     if snapshot:
         activity = activity_of(model.items.ids, data.interactions, time.time())
-        coded = replace(snapshot, codes=encode(*snapshot.items))
-        snapshot = replace(indexed(model, coded, approximate_above), activity=activity)
+        snapshot = replace(indexed(model, snapshot, approximate_above), activity=activity)
     return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics)
 
 
