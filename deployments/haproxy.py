@@ -39,7 +39,7 @@ _BACKEND = re.compile(r"^backend (http-.*)\n(?:[ \t].*\n)*", re.MULTILINE)
 _SERVER = re.compile(r"^ +server (?!.* backup$).*\n", re.MULTILINE)
 _FALLBACK = re.compile(r"^(?= +server .* backup$)", re.MULTILINE)
 _MARK = "# below: deployments/haproxy.py"
-_SERVERS = "default-server inter 2s tcp-ut 4s"
+_SERVERS = f"default-server inter 2s tcp-ut 4s maxconn {AT_ONCE}"
 _ALIVE = ("option srvtcpka", "srvtcpka-idle 2s", "srvtcpka-intvl 1s", "srvtcpka-cnt 2")
 """A machine that has lost its network refuses no connection. It is asked often, and a connection on which it is silent
 for four seconds, not even acknowledging, is broken; a replica that drains is left to finish."""
@@ -97,6 +97,8 @@ def _backend(section: str, error_files: Mapping[int, Path]) -> str:
         _MARK,
         f"acl is_full be_conn gt {AT_ONCE * max(1, len(replicas))}",
         f"acl never_refused path {' '.join(NEVER_REFUSED)}",
+        "balance first",
+        "http-request set-priority-class int(-1) if never_refused",
         # a log line costs Python's time in Ray's manager, and so as much as the refusal may
         "http-request set-log-level silent if is_full !never_refused",
         f"{_refusal(503, TOO_MANY)} if is_full !never_refused",
