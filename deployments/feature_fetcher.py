@@ -7,7 +7,7 @@ import time
 
 from ray import serve
 
-from deployments import logs, metrics
+from deployments import logs, metrics, reporting
 from deployments.calls import answering
 from deployments.messages import Fetched, pack
 from deployments.tallies import Counted
@@ -30,6 +30,7 @@ class FeatureFetcher:
 
     def __init__(self, store_url: str) -> None:
         logs.configure()
+        reporting.give_way()
         self._store = open_store(store_url)
 
     @answering

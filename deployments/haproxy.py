@@ -3,6 +3,8 @@
 
 ``RAY_SERVE_HAPROXY_BINARY_PATH`` names it. It adds to the configuration that Ray wrote, and becomes HAProxy:
 
+* One replica's places are filled before the next one's, those of this machine first: a trip through the graph costs
+  about the same for one request as for many, so requests had better meet.
 * What is too much is refused here, for a hundredth of what a good answer costs, before a replica hears of it.
 * A read whose replica died under it is sent to another one; a write is not, it may have been applied.
 * While Serve builds an application anew it names none of its replicas; those that it named before go on answering.
@@ -29,6 +31,8 @@ from pathlib import Path
 
 AT_ONCE = int(os.environ.get("RECOMMENDER_AT_ONCE", "32"))
 """Requests under way per ingress replica; as many as travel in one micro-batch keep every process busy."""
+KEPT_FREE = 4
+"""Further ones per replica, for those of `NEVER_REFUSED`."""
 NEVER_REFUSED = ("/healthz", "/readyz", "/v1/status", "/v1/models", "/v1/models/active")
 """Whoever looks after the service must reach it while it is busiest."""
 TOO_MANY = "more requests at once than this service can answer; come back in a second"
@@ -36,10 +40,10 @@ RETRY_AFTER_S = 1
 WATCH = "--watch"
 
 _BACKEND = re.compile(r"^backend (http-.*)\n(?:[ \t].*\n)*", re.MULTILINE)
-_SERVER = re.compile(r"^ +server (?!.* backup$).*\n", re.MULTILINE)
+_SERVER = re.compile(r"^ +server (?!.* backup$)\S+ (.*):\d+ .*\n", re.MULTILINE)
 _FALLBACK = re.compile(r"^(?= +server .* backup$)", re.MULTILINE)
 _MARK = "# below: deployments/haproxy.py"
-_SERVERS = f"default-server inter 2s tcp-ut 4s maxconn {AT_ONCE}"
+_SERVERS = f"default-server inter 2s tcp-ut 4s maxconn {AT_ONCE + KEPT_FREE}"
 _ALIVE = ("option srvtcpka", "srvtcpka-idle 2s", "srvtcpka-intvl 1s", "srvtcpka-cnt 2")
 """A machine that has lost its network refuses no connection. It is asked often, and a connection on which it is silent
 for four seconds, not even acknowledging, is broken; a replica that drains is left to finish."""
@@ -73,7 +77,7 @@ def with_servers_known_before(text: str, before: str) -> str:
 
     They are asked for their health, so those that have ended since get no request.
     """
-    known = {found[1]: "".join(_SERVER.findall(found[0])) for found in _BACKEND.finditer(before)}
+    known = {found[1]: "".join(each[0] for each in _SERVER.finditer(found[0])) for found in _BACKEND.finditer(before)}
 
     def served(found: re.Match[str]) -> str:
         if _SERVER.search(found[0]):
@@ -89,15 +93,17 @@ def has_backend(text: str) -> bool:
 
 
 def _backend(section: str, error_files: Mapping[int, Path]) -> str:
-    replicas = _SERVER.findall(section)
-    head, _, rest = section.partition("\n")
+    servers = list(_SERVER.finditer(section))
+    near_first = iter(sorted(servers, key=lambda server: not _is_here(server[1])))
+    head, _, rest = _SERVER.sub(lambda _: next(near_first)[0], section).partition("\n")
     # after Ray's own of that name and before the servers, for whom it is
     rest = re.sub(r"^(?= +server )", f"    {_SERVERS}\n", rest, count=1, flags=re.MULTILINE)
     added = [
         _MARK,
-        f"acl is_full be_conn gt {AT_ONCE * max(1, len(replicas))}",
+        f"acl is_full be_conn gt {AT_ONCE * max(1, len(servers))}",
         f"acl never_refused path {' '.join(NEVER_REFUSED)}",
         "balance first",
+        # where replicas are down and every place is taken they wait too, but not behind the others
         "http-request set-priority-class int(-1) if never_refused",
         # a log line costs Python's time in Ray's manager, and so as much as the refusal may
         "http-request set-log-level silent if is_full !never_refused",
@@ -109,6 +115,16 @@ def _backend(section: str, error_files: Mapping[int, Path]) -> str:
         *(f"errorfile {status} {path}" for status, path in error_files.items()),
     ]
     return "\n".join([head, *(f"    {line}" for line in added), rest])
+
+
+def _is_here(host: str) -> bool:
+    """Whether an address is one of this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+        return True
 
 
 def _refusal(status: int, detail: str | None = None) -> str:

