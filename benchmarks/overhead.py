@@ -21,9 +21,15 @@ PATHS = {
 
 def noop_application() -> dict[str, object]:
     """The no-op graph with the numbers of serve_config.yaml."""
-    deployments = yaml.safe_load((ROOT / "serve_config.yaml").read_text())["applications"][0]["deployments"]
-    ours = [{**each, "name": RENAMED[each["name"]]} for each in deployments if each["name"] in RENAMED]
-    return {"name": "noop", "route_prefix": "/noop", "import_path": "benchmarks.noop:build", "deployments": ours}
+    ours = yaml.safe_load((ROOT / "serve_config.yaml").read_text())["applications"][0]
+    named = [{**each, "name": RENAMED[each["name"]]} for each in ours["deployments"] if each["name"] in RENAMED]
+    return {
+        "name": "noop",
+        "route_prefix": "/noop",
+        "import_path": "benchmarks.noop:build",
+        "logging_config": ours["logging_config"],
+        "deployments": named,
+    }
 
 
 def measure(connections: int) -> dict[str, object]:

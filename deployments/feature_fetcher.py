@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 
 from ray import serve
 
-from deployments import logs, metrics, reporting
+from deployments import metrics, replicas
 from deployments.calls import answering
 from deployments.messages import Fetched, pack
 from deployments.tallies import Counted
@@ -28,10 +29,12 @@ class FeatureFetcher:
         Where the store is.
     """
 
-    def __init__(self, store_url: str) -> None:
-        logs.configure()
-        reporting.give_way()
+    async def __init__(self, store_url: str) -> None:  # type: ignore[misc]  # Serve awaits it
+        replicas.begin()
         self._store = open_store(store_url)
+        # connects now, so that the first request does not run out of time for it
+        with contextlib.suppress(StoreError):
+            await self._store.fetch([])
 
     @answering
     async def fetch_many(self, user_ids: list[str | None]) -> bytes:

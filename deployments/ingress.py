@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments import logs, metrics, openapi, problems, reporting
+from deployments import metrics, openapi, problems, replicas
 from deployments.admission import Admission
 from deployments.edge import Edge
 from deployments.model_store import model_store
@@ -65,8 +65,7 @@ class Ingress:
         models: str,
         store_url: str,
     ) -> None:
-        logs.configure()
-        reporting.give_way()
+        replicas.begin()
         store: Any = open_store(store_url)
         self.service = Service(fetcher, predictor, trainer, model_store(models), store)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ray import serve
 
-from deployments import logs, metrics, reporting
+from deployments import metrics, replicas
 from deployments.calls import answering
 from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries, unpack_rank_query
 from deployments.model_store import Published, model_store
@@ -57,8 +57,7 @@ class Predictor:
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self, models: str, store_url: str, explore: float = 0.0, feedback: Feedback | None = None
     ) -> None:
-        logs.configure()
-        reporting.give_way()
+        replicas.begin()
         self._explore, self._feedback = explore, feedback
         self._registry = models
         self._models = model_store(models)

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from deployments.problems import Problem
 from deployments.secrets import secret
@@ -103,6 +104,7 @@ def check(keys: Keys, method: str, path: str, authorization: str | None, client:
         raise Problem(403, f"this needs the scope {needed}; the key has {scope}")
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str | None) -> bool:
     """Whether an address is of this machine; a unix socket has none and is."""
     if host is None or host == "localhost":
