@@ -4,6 +4,7 @@ from fastapi import FastAPI, Response
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from deployments import replicas
 from deployments.micro_batches import MicroBatches
 from deployments.service import COMPANY_S, MOST_TOGETHER, PATIENCE_S
 
@@ -14,6 +15,9 @@ api = FastAPI()
 class NoopFetcher:
     """Stands for the FeatureFetcher."""
 
+    def __init__(self) -> None:
+        replicas.begin()
+
     async def fetch_many(self, users: list[str]) -> bytes:
         """Nothing."""
         return b"x" * len(users)
@@ -22,6 +26,9 @@ class NoopFetcher:
 @serve.deployment
 class NoopPredictor:
     """Stands for the Predictor."""
+
+    def __init__(self) -> None:
+        replicas.begin()
 
     async def predict_many(self, users: list[str], fetched: bytes) -> list[bytes]:
         """An empty answer each."""
@@ -34,6 +41,7 @@ class NoopIngress:
     """Stands for the Ingress."""
 
     def __init__(self, fetcher: DeploymentHandle, predictor: DeploymentHandle) -> None:
+        replicas.begin()
         self._fetcher, self._predictor = fetcher, predictor
         self._batches = MicroBatches(self._many, most=MOST_TOGETHER, company_s=COMPANY_S, patience_s=PATIENCE_S)
 
