@@ -213,11 +213,12 @@ def _nearest(
 
 def _lists(items: Table, centres: NDArray[np.float32], metric: NDArray[np.float32]) -> Index:
     points = _points(items, slice(None))
-    belongs, squares = _nearest(points, centres, metric)
-    sizes = np.bincount(belongs, minlength=len(centres))
+    nearest, squares = _nearest(points, centres, metric)
+    # a centre that no row is nearest to gets no list
+    _, belongs, sizes = np.unique(nearest, return_inverse=True, return_counts=True)
     means = _means(points, belongs, sizes)
-    spread = np.sqrt(np.bincount(belongs, squares, minlength=len(centres)) / np.maximum(sizes, 1))
-    reach = np.where(sizes > 0, means[:, -1] + SPREADS * spread, -np.inf)
+    spread = np.sqrt(np.bincount(belongs, squares) / sizes)
+    reach = means[:, -1] + SPREADS * spread
     indptr = np.concatenate([[0], np.cumsum(sizes)])
     order = np.argsort(belongs, kind="stable").astype(np.int32)
     return Index(np.ascontiguousarray(means[:, :-1]), reach.astype(np.float32), indptr, order, 0)

@@ -190,6 +190,21 @@ def test_too_few_users_to_measure_by_get_no_index(items):
     assert build_index(items, sample(10)) is None
 
 
+def test_rows_that_are_all_alike_leave_no_list_without_a_row_nor_a_number_that_cannot_be_stored(items):
+    alike = np.arange(N) % 2 == 0
+    twins = Table(np.where(alike[:, None], items.vectors[0], items.vectors), np.where(alike, -9.0, items.biases))
+    twins = Table(*(array.astype(np.float32) for array in twins))
+    built = build_index(twins, sample())
+
+    assert built is not None
+    index, recall = built
+    assert (np.diff(index.indptr) > 0).all()
+    assert np.isfinite(index.reach).all()
+    assert np.isfinite(index.vectors).all()
+    assert np.sort(index.indices).tolist() == list(range(N))
+    assert recall >= RECALL
+
+
 def test_an_index_goes_on_from_that_of_the_parent(items, index):
     grown = Table(np.concatenate([items.vectors, tasteful(500, 9)]), np.append(items.biases, np.zeros(500, np.float32)))
     built = build_index(grown, sample(), parent=index)
