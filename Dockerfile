@@ -46,6 +46,7 @@ ENV PYTHONUNBUFFERED=1 \
     RAY_SERVE_HAPROXY_BINARY_PATH=/usr/local/bin/recommender-haproxy \
     RAY_worker_niceness=0 \
     OMP_NUM_THREADS=1 \
+    RAY_metrics_report_interval_ms=1000 \
     RAY_USAGE_STATS_ENABLED=0 \
     RAY_ENABLE_UV_RUN_RUNTIME_ENV=0
 VOLUME ["/state"]
