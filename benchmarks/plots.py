@@ -42,7 +42,8 @@ def throughput(axes: Axes) -> None:
         for key, colour, name in (("plain_rps", THEIRS, "plain server"), ("service_rps", OURS, "service")):
             label = f"{name}, {size:,} items"
             axes.loglog(connections, [row[key] for row in own], f"o{style}", color=colour, label=label)
-    axes.set(xlabel="keep-alive connections", ylabel="requests a second")
+    # room for the legend
+    axes.set(xlabel="keep-alive connections", ylabel="requests a second", ylim=(0.3, None))
 
 
 def memory(axes: Axes) -> None:
