@@ -36,6 +36,8 @@ class ModelArgs(_Strict):
     learning_rate: Annotated[float, Field(gt=0)] = _DEFAULTS.learning_rate
     learning_schedule: Literal["adagrad", "adadelta"] = "adagrad"
     epochs: Positive = _DEFAULTS.epochs
+    min_steps: Annotated[int, Field(ge=0)] = _DEFAULTS.min_steps
+    """Small data is gone over more often, until so many interactions have been shown; 0: exactly `epochs`."""
     max_sampled: Positive = _DEFAULTS.max_sampled
     user_alpha: Annotated[float, Field(ge=0)] = _DEFAULTS.user_alpha
     item_alpha: Annotated[float, Field(ge=0)] = _DEFAULTS.item_alpha

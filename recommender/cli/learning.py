@@ -39,7 +39,13 @@ def fetch(name: str, as_json: bool) -> None:
 @main.command()
 @click.argument("dataset")
 @click.option("--out", required=True, help="Folder of model versions, or an fsspec URL.")
-@click.option("--epochs", type=click.IntRange(min=1), default=ModelSettings.epochs, show_default=True)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=ModelSettings.epochs,
+    show_default=True,
+    help=f"Passes over the interactions; more where there are fewer than {ModelSettings.min_steps} in all passes.",
+)
 @click.option("--no-components", type=click.IntRange(min=1), default=ModelSettings.no_components, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--seed", type=int, default=ModelSettings.seed, show_default=True)
