@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 async def read(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
     """Decode a body, or answer 408, 413, 415 or 422 with where and why."""
-    _check_media_type(request.headers.get("content-type", "application/json"))
+    _check_media_type(request.headers.get("content-type", ""))
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise Problem(415, "send the body as it is, without a content-encoding")
     return decode(await _bytes(request), decoder)
@@ -49,6 +49,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
 
 def _check_media_type(content_type: str) -> None:
+    # nor may it be missing: a page of another origin can send a body without one, and without asking first
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise Problem(415, "send the body as JSON, with the header content-type: application/json")

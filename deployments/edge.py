@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments import security
+from deployments import origins, security
 from deployments.exposure import is_open_to_others
 from deployments.observed import routed
 from deployments.problems import problem_of
@@ -16,12 +16,8 @@ HEADERS = (
 )
 
 
-NOBODY = b""
-"""Whoever asks while there are no keys."""
-
-
 class Edge:
-    """Checks the key and its rate, routes by the path as it was sent, and turns what slips through into a problem.
+    """Checks who asks and how often, routes by the path as it was sent, and turns what slips through into a problem.
 
     Parameters
     ----------
@@ -41,6 +37,8 @@ class Edge:
             await self._app(scope, receive, send)
             return
         scope = _undecoded(scope)
+        if scope["method"] == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
         routed(scope)
         started = False
 
@@ -52,16 +50,26 @@ class Edge:
             await send(message)
 
         try:
-            client = self._client(scope)
-            authorization = security.header(scope["headers"], b"authorization")
-            security.check(self._keys, scope["method"], scope["path"], authorization, client)
-            if security.needed_scope(scope["method"], scope["path"]) is not None:
-                self._rates.take(security.key_in(authorization) or NOBODY)
+            self._check(scope)
             await self._app(scope, receive, watched)
         except Exception as error:
             if started:
                 raise
             await problem_of(error).response()(scope, receive, watched)
+
+    def _check(self, scope: Scope) -> None:
+        """Let a request pass, or answer 401, 403 or 429."""
+        method, path, client = scope["method"], scope["path"], self._client(scope)
+        authorization = security.header(scope["headers"], b"authorization")
+        security.check(self._keys, method, path, authorization, client)
+        if security.needed_scope(method, path) is None:
+            return
+        if self._keys:
+            # a key that is not valid did not come this far
+            self._rates.take(security.key_in(authorization) or b"")
+        else:
+            origins.check(method, security.first_of_each(scope["headers"]))
+            self._rates.take((client or "").encode())
 
     def _client(self, scope: Scope) -> str | None:
         """Address of a client, as far as it can be trusted to be theirs."""
@@ -70,6 +78,15 @@ class Edge:
         if self._is_open:
             return "behind a proxy that is open to others"
         return scope["client"][0] if scope.get("client") else None
+
+
+def _without_body(send: Send) -> Send:
+    """What sends the head of an answer only, its length included."""
+
+    async def sent(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return sent
 
 
 def _undecoded(scope: Scope) -> Scope:

@@ -102,9 +102,10 @@ def problem_of(error: Exception) -> Problem:
 
 
 def _methods(app: FastAPI, scope: Scope) -> list[str]:
-    """What a path can be asked; the framework names the methods of its first route only."""
-    routes = (route for route in app.routes if route.matches(scope)[0] is not Match.NONE)
-    return sorted({method for route in routes for method in getattr(route, "methods", None) or ()})
+    """What a path can be asked; the framework names the methods of one route only."""
+    tried = {method: {**scope, "method": method} for method in ("DELETE", "GET", "PATCH", "POST", "PUT")}
+    found = [name for name, each in tried.items() if any(r.matches(each)[0] is Match.FULL for r in app.routes)]
+    return [*found, "OPTIONS", *(["HEAD"] if "GET" in found else [])]
 
 
 _STATUS: Sequence[tuple[tuple[type[Exception], ...], int]] = (
@@ -123,6 +124,8 @@ def install(app: FastAPI) -> None:
         problem = problem_of(error)
         if problem.status == 405:
             problem.headers["Allow"] = ", ".join(_methods(app, request.scope))
+            if request.method == "OPTIONS":
+                return Response(status_code=204, headers=problem.headers)
         return problem.response()
 
     for kind in (Problem, RequestValidationError, HTTPException, Exception):

@@ -1,4 +1,4 @@
-"""Rates: how often a key may ask, counted in each replica."""
+"""Rates: how often a key, or an address where there are no keys, may ask; counted in each replica."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ import os
 import time
 from collections.abc import Callable
 
+from cachetools import LRUCache
+
 from deployments.problems import Problem
 
 VARIABLE = "RECOMMENDER_RATE_LIMIT"
 BURST_S = 1.0
 """A key that was quiet may ask for so many seconds at once."""
+MOST_BUCKETS = 10_000
+"""Of which the one that was longest without a request is dropped; it had best be full again by then."""
 
 
 class Rates:
-    """A token bucket for each key; there are as many as keys, which are few.
+    """A token bucket for each key or address, at most `MOST_BUCKETS` of them.
 
     Parameters
     ----------
     per_s
-        Requests a second that a key may make of this replica; None: any number.
+        Requests a second that each may make of this replica; None: any number.
     clock
         Seconds, never going back.
     """
 
     def __init__(self, per_s: float | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_s, self._clock = per_s, clock
-        self._buckets: dict[bytes, tuple[float, float]] = {}
+        self._buckets: LRUCache[bytes, tuple[float, float]] = LRUCache(MOST_BUCKETS)
 
     @classmethod
     def from_environment(cls) -> Rates:
@@ -50,7 +54,7 @@ class Rates:
         return cls(per_s)
 
     def take(self, key: bytes) -> None:
-        """Count one request, or answer 429 with when to come back."""
+        """Count one request of a key that is valid, or of an address, or answer 429 with when to come back."""
         if self._per_s is None:
             return
         most = max(1.0, self._per_s * BURST_S)
@@ -60,5 +64,9 @@ class Rates:
         if left < 1:
             self._buckets[key] = (left, now)
             seconds = math.ceil((1 - left) / self._per_s)
-            raise Problem(429, "this key asks too often", headers={"Retry-After": str(seconds)})
+            raise Problem(
+                429,
+                "too many requests a second of this key, or of this address; come back when Retry-After says",
+                headers={"Retry-After": str(seconds)},
+            )
         self._buckets[key] = (left - 1, now)

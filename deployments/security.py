@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from deployments.problems import Problem
@@ -117,6 +117,9 @@ def is_loopback(host: str | None) -> bool:
 
 def header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> str | None:
     """First header of that name in an ASGI scope."""
-    found: Mapping[bytes, bytes] = dict(reversed(headers))
-    value = found.get(name)
-    return None if value is None else value.decode("latin-1")
+    return next((value.decode("latin-1") for each, value in headers if each == name), None)
+
+
+def first_of_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """First header of each name in an ASGI scope."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(headers)}

@@ -49,13 +49,13 @@ def _files() -> dict[str, File]:
     return found
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/")
 async def page(request: Request) -> Response:
     """The page."""
     return _answer(request, PAGE)
 
 
-@router.api_route("/console/{name}", methods=["GET", "HEAD"])
+@router.get("/console/{name}")
 async def file(name: str, request: Request) -> Response:
     """One of its files."""
     return _answer(request, name)

@@ -6,7 +6,7 @@ import pytest
 
 from deployments.args import AppArgs
 from deployments.ingress import build_api
-from deployments.problems import Problem
+from deployments.problems import Problem, _methods
 from deployments.rates import Rates
 from deployments.security import SCOPES, Keys, check, is_loopback, key_in, needed_scope
 
@@ -185,3 +185,12 @@ def test_a_rate_that_is_none_is_refused(monkeypatch, given):
 def test_however_a_key_is_written_into_the_header_it_has_one_rate():
     assert key_in("Bearer k") == key_in("bearer   k ") != key_in("Bearer l")
     assert key_in("Basic k") is None
+
+
+def test_every_path_of_the_service_names_its_methods():
+    api = build_api()
+    for path, methods in api.openapi()["paths"].items():
+        filled = path.replace("{user_id}", "1").replace("{item_id}", "1")
+        scope = {"type": "http", "method": "TRACE", "path": filled, "root_path": "", "headers": [], "query_string": b""}
+
+        assert {method.upper() for method in methods} <= set(_methods(api, scope))
