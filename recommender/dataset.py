@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +12,13 @@ import pandas as pd
 
 from recommender.errors import InvalidDataError
 from recommender.queries import FeatureValue
+from recommender.values import MAX_ID_BYTES, id_fault
 
 COLUMNS = ("user_id", "item_id", "weight", "timestamp")
 TITLE = "title"
 """The column that is shown and never a feature."""
 AVAILABLE = "available"
 """The column of items that says whether they may be recommended; never a feature of theirs."""
-MAX_ID_BYTES = 256
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -65,19 +64,6 @@ def check_ids(what: str, ids: Iterable[Any]) -> None:
         fault = id_fault(value)
         if fault:
             raise InvalidDataError(f"{what} {str(value)[:80]!r} {fault}")
-
-
-def id_fault(value: object) -> str | None:
-    """Say why a value cannot be an id, None when it can."""
-    if not isinstance(value, str):
-        return "is not a string"
-    if not 1 <= len(value.encode(errors="surrogatepass")) <= MAX_ID_BYTES:
-        return f"does not have 1 to {MAX_ID_BYTES} bytes of UTF-8"
-    if not (value.isascii() and value.isprintable()) and any(
-        unicodedata.category(letter) in ("Cc", "Cs") for letter in value
-    ):
-        return "has a control character"
-    return None
 
 
 def plainly_ids(values: Sequence[Any]) -> bool:

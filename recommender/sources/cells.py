@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.dataset import AVAILABLE, TITLE, id_fault, plainly_ids
+from recommender.dataset import AVAILABLE, TITLE, plainly_ids
 from recommender.errors import InvalidDataError
 from recommender.sources.tables import Table
+from recommender.values import id_fault
 
 INTERACTION_COLUMNS = ("user_id", "item_id", "weight", "timestamp", "event")
 LATEST_TIMESTAMP_S = 1e11

@@ -22,7 +22,6 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from recommender.dataset import id_fault
 from recommender.errors import InvalidDataError
 from recommender.sources import wire
 from recommender.sources.cells import LATEST_TIMESTAMP_S, MAX_EVENT_LETTERS
@@ -36,6 +35,7 @@ from recommender.sources.streaming import (
     checked_interactions,
 )
 from recommender.sources.tables import MAX_NAME_BYTES
+from recommender.values import id_fault
 
 LABELS, CATEGORIES = "labels", "categories"
 FILES = {"users": "users.jsonl", "items": "items.jsonl", "feedback": "feedback.jsonl"}
