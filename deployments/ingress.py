@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
@@ -14,6 +14,7 @@ from deployments.admission import Admission
 from deployments.edge import Edge
 from deployments.model_store import model_store
 from deployments.observed import Observed
+from deployments.query_parameters import check_query_parameters
 from deployments.routes import console, models, operating, recommending, writing
 from deployments.routes.plain import PlainRecommendations
 from deployments.service import Service
@@ -30,6 +31,7 @@ def build_api() -> FastAPI:
         description="A hybrid recommender that learns all the time. `X-Request-Id`, 1 to 128 visible ASCII characters, "
         "comes back with the answer and stands in the log lines about it; it is made up where it is missing.",
         redoc_url=None,
+        dependencies=[Depends(check_query_parameters)],
     )
     problems.install(api)
     openapi.install(api)
