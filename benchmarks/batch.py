@@ -22,7 +22,7 @@ from benchmarks.service import PORT, Service
 from deployments import batching
 from recommender.cli.group import training_data
 from recommender.ids import IdTable, TextTable
-from recommender.registry import Artifact, Registry
+from recommender.registry import Artifact, Registry, VersionMeta
 from recommender.snapshot import Rows, Snapshot, Table
 from recommender.sources import open_dataset
 from recommender.training import ModelSettings, fit
@@ -107,7 +107,7 @@ def enlarged(n_users: int) -> Artifact:
         disliked=nothing(n_users),
         filter_rows=nothing(len(snapshot.filter_tokens)),
     )
-    return Artifact({"snapshot": large.to_arrays()}, {"snapshot": large.to_meta()})
+    return Artifact({"snapshot": large.to_arrays()}, VersionMeta(snapshot=large.to_meta()))
 
 
 def large(n_users: int) -> dict[str, Any]:

@@ -227,7 +227,7 @@ async def run(size: str, threads: int, epochs: int) -> dict[str, Any]:
 def _serve(stages: Stages, registry: Registry, version: str) -> dict[str, dict[str, float]]:
     artifact = registry.load(version)
     stages.enter("catalogue and recommender")
-    snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta["snapshot"], "version": version})
+    snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta.snapshot, "version": version})
     recommender = Recommender(Catalogue(snapshot))
     stages.leave()
     for stage in ("first answer", "second answer"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.scoring import N_USERS, SEED, World
-from recommender.registry import Artifact, Registry
+from recommender.registry import Artifact, Registry, VersionMeta
 from recommender.snapshot import Rows, Snapshot
 
 BYTES_AN_ITEM = 412
@@ -34,16 +34,8 @@ def put_versions(state: Path, n_items: int, n_versions: int, snapshot: Snapshot 
     They have no training state: nothing can go on from them.
     """
     snapshot = snapshot or snapshot_of(n_items)
-    meta = {
-        "log_offset": 0,
-        "items_sequence": 0,
-        "segments": [],
-        "mode": "full",
-        "trained_on": {"interactions": 0, "users": 0, "items": n_items},
-        "metrics": {},
-        "newest_timestamp": 0.0,
-        "snapshot": snapshot.to_meta(),
-    }
+    trained_on = {"interactions": 0, "users": 0, "items": n_items}
+    meta = VersionMeta(trained_on=trained_on, newest_timestamp=0.0, snapshot=snapshot.to_meta())
     registry = Registry(state / "models")
     artifact = Artifact({"snapshot": snapshot.to_arrays()}, meta)
     return [registry.publish(artifact, parent=None, status="ready") for _ in range(n_versions)]

@@ -71,7 +71,7 @@ def batch(
     out.mkdir(parents=True, exist_ok=True)
     _check_same(out, {**about, "store": redis_url is not None})
     users = IdTable.from_arrays(without_prefix("user_ids", artifact.parts["snapshot"]))
-    others = _others(out, redis_url, users, int(artifact.meta["log_offset"])) if redis_url else ()
+    others = _others(out, redis_url, users, artifact.meta.log_offset) if redis_url else ()
     tell("starting Ray")
     # Ray takes a second to import, which --help need not wait for
     batching = importlib.import_module("deployments.batching")

@@ -98,7 +98,7 @@ def run(version: str, artifact: Artifact, plan: Plan, workers: int | None) -> It
         n = min(len(pending), workers or int(ray.cluster_resources().get("CPU", 1)))
         # one copy a node, however many workers read it; boxed, so that it arrives as a reference
         boxed = [ray.put(dict(artifact.parts["snapshot"]))]
-        meta = {**artifact.meta["snapshot"], "version": version}
+        meta = {**artifact.meta.snapshot, "version": version}
         blocks = ray.data.from_items([{"block": block} for block in pending], override_num_blocks=len(pending))
         done = blocks.map_batches(
             Worker,

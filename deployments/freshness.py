@@ -41,7 +41,8 @@ async def tell_freshness(models: Any, store: Store) -> None:
 def _tell_model(active: dict[str, Any]) -> None:
     now = time.time()
     metrics.show(metrics.MODEL_AGE_SECONDS, now - datetime.fromisoformat(active["created_at"]).timestamp())
-    metrics.show(metrics.SINCE_LEARNED_SECONDS, now - active["newest_timestamp"])
+    if active["newest_timestamp"] is not None:
+        metrics.show(metrics.SINCE_LEARNED_SECONDS, max(0.0, now - active["newest_timestamp"]))
     for name, value in active["metrics"].items():
         if isinstance(value, int | float):
             metrics.show(metrics.HELD_OUT, value, metric=name)

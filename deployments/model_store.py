@@ -88,8 +88,8 @@ class ModelStoreState:
         return {
             **_shown(info),
             "pinned": current.pinned,
-            "log_offset": info.meta["log_offset"],
-            "newest_timestamp": info.meta["newest_timestamp"],
+            "log_offset": info.meta.log_offset,
+            "newest_timestamp": info.meta.newest_timestamp,
         }
 
     async def wait_for(self, have: str | None) -> Published | None:
@@ -116,7 +116,7 @@ class ModelStoreState:
         if loaded is None:
             return
         version, artifact = loaded
-        meta = {**artifact.meta["snapshot"], "version": version}
+        meta = {**artifact.meta.snapshot, "version": version}
         # put here, so that this actor owns it: it outlives the trainer
         reference = ray.put((dict(artifact.parts["snapshot"]), meta))
         async with self._changed:
@@ -129,8 +129,8 @@ def _shown(info: VersionInfo) -> dict[str, Any]:
     return {
         "version": info.version,
         "created_at": info.created_at.isoformat(),
-        "trained_on": info.meta["trained_on"],
-        "metrics": info.meta["metrics"],
+        "trained_on": info.meta.trained_on,
+        "metrics": info.meta.metrics,
         "status": info.status,
     }
 

@@ -21,8 +21,9 @@ from recommender import files, poisoned
 from recommender.archive import Archive
 from recommender.bucket import Bucket, is_url, within
 from recommender.errors import RecommenderError, TrainingError
-from recommender.learner import HistoryRow, Learned, Learner, Mode
+from recommender.learner import HistoryRow, Learned, Learner
 from recommender.registry import Registry
+from recommender.registry.version_meta import Mode
 from recommender.sources import open_dataset
 from recommender.stores import open_store
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from recommender.drawers import drawer_at
 from recommender.errors import ArtifactError, CorruptArtifactError, InvalidDataError
+from recommender.segment import Segment
 
 ROW_GROUP = 65_536
 """Rows that must be decoded to find one user's."""
@@ -39,36 +39,6 @@ COLUMNS = pa.schema(
     ]
 )
 STORED = COLUMNS.append(pa.field("position", pa.int64()))
-
-
-class Segment(msgspec.Struct, frozen=True):
-    """A file of the archive, as a manifest names it."""
-
-    name: str
-    rows: int
-    bytes: int
-    sha256: str
-    first_offset: int
-    last_offset: int
-
-    def to_json(self) -> dict[str, Any]:
-        """What a manifest keeps."""
-        content: dict[str, Any] = msgspec.to_builtins(self)
-        return content
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Segment:
-        """What a manifest kept.
-
-        Raises
-        ------
-        CorruptArtifactError
-            It is no segment.
-        """
-        try:
-            return msgspec.convert(content, cls)
-        except msgspec.ValidationError as error:
-            raise CorruptArtifactError(f"a manifest names an archive segment that is none: {error}") from error
 
 
 class Archive:

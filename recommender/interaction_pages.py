@@ -16,9 +16,10 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from recommender.archive import Archive, Segment
+from recommender.archive import Archive
 from recommender.digits import shortest
 from recommender.errors import InvalidRequestError
+from recommender.segment import Segment
 from recommender.stores.base import Interaction, Store
 
 CURSOR = r"[0-9]{1,12}\.[0-9]{1,12}\.[0-9]{1,9}\.([0-9a-f]{2}){0,256}"

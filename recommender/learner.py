@@ -6,13 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import pandas as pd
 
 from recommender import interaction_pages
-from recommender.archive import Archive, Segment
+from recommender.archive import Archive
 from recommender.catalogue_copy import CatalogueCopy
 from recommender.consuming import NOTHING, Consumed, consume
 from recommender.dataset import Dataset, feature_records, withdrawn
@@ -23,9 +23,12 @@ from recommender.incremental import IncrementSettings, News, train_increment
 from recommender.indexing import APPROXIMATE_ABOVE
 from recommender.interaction_pages import InteractionPage
 from recommender.model import LFMRecommender
-from recommender.model_state import model_from_arrays, model_to_arrays, model_to_meta
-from recommender.registry import Artifact, Registry, VersionInfo
+from recommender.model_state import model_from_arrays
+from recommender.publishing import artifact_of, newest_timestamp
+from recommender.registry import Registry, VersionInfo, VersionMeta
+from recommender.registry.version_meta import Mode
 from recommender.schedule import Schedule
+from recommender.segment import Segment
 from recommender.snapshot import Snapshot
 from recommender.stores.base import (
     FeatureMap,
@@ -43,9 +46,6 @@ PUT_AT_ONCE = 1_000
 T = TypeVar("T")
 HistoryRow = tuple[int, str, float, float, str | None]
 """Offset, item, weight, timestamp and event of a learned interaction."""
-
-
-Mode = Literal["full", "incremental"]
 
 
 class Learned(NamedTuple):
@@ -124,8 +124,8 @@ class Learner:
         versions = await asyncio.to_thread(self._registry.versions)
         if not versions:
             return
-        learned = max(int(version.meta["log_offset"]) for version in versions)
-        changed = max(int(version.meta["items_sequence"]) for version in versions)
+        learned = max(version.meta.log_offset for version in versions)
+        changed = max(version.meta.items_sequence for version in versions)
         if (await self._store.state()).last_offset < learned:
             logger.warning("the store is not the one that was learned from; it goes on behind offset %d", learned)
             await self._store.advance(learned, changed)
@@ -150,7 +150,7 @@ class Learner:
     async def waiting(self) -> int:
         """Interactions in the log that the base has not learned."""
         base = await self._base()
-        return (await self._store.state()).last_offset - (int(base.meta["log_offset"]) if base else 0)
+        return (await self._store.state()).last_offset - (base.meta.log_offset if base else 0)
 
     async def due(self, schedule: Schedule) -> Mode | None:
         """What should be learned now."""
@@ -159,10 +159,9 @@ class Learner:
             return "full" if (await self._store.state()).last_offset >= schedule.min_interactions else None
         versions = await asyncio.to_thread(self._registry.versions)
         # the newest by number: the one with the latest time may be from before the machine's clock was set back
-        full_at = next((each.created_at.timestamp() for each in versions if each.meta["mode"] == "full"), 0.0)
-        last = versions[0]
-        unseen = (await self._store.state()).last_offset - max(int(last.meta["log_offset"]), 0)
-        since_full = unseen + int(base.meta.get("interactions_since_full", 0))
+        last, full_at = versions[0], last_full_at(versions)
+        unseen = (await self._store.state()).last_offset - last.meta.log_offset
+        since_full = unseen + base.meta.interactions_since_full
         return schedule.due(time.time(), full_at, last.created_at.timestamp(), unseen, since_full)
 
     async def bootstrap(self, dataset: Dataset, progress: Progress = lambda _: None) -> Learned:
@@ -193,7 +192,7 @@ class Learner:
         """
         base = await self._base()
         progress("reading the log")
-        consumed = await consume(self._store, int(base.meta["log_offset"]) if base else 0)
+        consumed = await consume(self._store, base.meta.log_offset if base else 0)
         segments = await self._archived(base, consumed)
         if base is None or mode == "full":
             return await self._learn_full(segments, consumed, base, progress)
@@ -227,7 +226,7 @@ class Learner:
     async def interactions(self, cursor: str | None, limit: int) -> InteractionPage:
         """A page of all interactions, learned or waiting; see `recommender.interaction_pages`."""
         base = await self._base()
-        learned = interaction_pages.Learned(_segments(base), int(base.meta["log_offset"]) if base else -1)
+        learned = interaction_pages.Learned(_segments(base), base.meta.log_offset if base else -1)
         place = interaction_pages.Place.parse(cursor)
         return await interaction_pages.page_of(learned, self._archive, self._store, place, limit)
 
@@ -266,13 +265,14 @@ class Learner:
             approximate_above=self._approximate_above,
             progress=progress,
         )
-        about = {
-            **meta,
-            "mode": "full",
-            "interactions_since_full": 0,
-            "trained_on": data.trained_on(),
-            "newest_timestamp": float(interactions["timestamp"].max()),
-        }
+        about = VersionMeta(
+            consumed.last_offset,
+            self._catalogue.sequence,
+            mode="full",
+            full_at=time.time(),
+            trained_on=data.trained_on(),
+            newest_timestamp=newest_timestamp(interactions),
+        )
         return await self._publish(trained, segments, consumed, about, base, started, progress)
 
     async def _learn_increment(
@@ -286,13 +286,15 @@ class Learner:
         forgotten = list(consumed.deleted)
         news = News(self._feedback.weighed(rows), users, self._catalogue.entries, self._catalogue.deleted, forgotten)
         meta = {"log_offset": consumed.last_offset, "items_sequence": self._catalogue.sequence}
-        about = {
-            **meta,
-            "mode": "incremental",
-            "interactions_since_full": int(base.meta.get("interactions_since_full", 0)) + len(rows),
-            "trained_on": _grown_counts(base, rows, parent.model),
-            "newest_timestamp": max(base.meta["newest_timestamp"], float(rows["timestamp"].max() if len(rows) else 0)),
-        }
+        about = VersionMeta(
+            consumed.last_offset,
+            self._catalogue.sequence,
+            mode="incremental",
+            full_at=last_full_at(await asyncio.to_thread(self._registry.versions)),
+            interactions_since_full=base.meta.interactions_since_full + len(rows),
+            trained_on=_grown_counts(base, rows, parent.model),
+            newest_timestamp=newest_timestamp(rows, base.meta.newest_timestamp),
+        )
         self._parent = None  # its model is changed now, whatever comes of it
         trained = await asyncio.to_thread(
             train_increment,
@@ -302,7 +304,7 @@ class Learner:
             holdout=self._holdout,
             margin=self._margin,
             approximate_above=self._approximate_above,
-            meta={**meta, "trained_on": about["trained_on"]},
+            meta={**meta, "trained_on": about.trained_on},
             progress=progress,
         )
         return await self._publish(trained, segments, consumed, about, base, started, progress)
@@ -312,39 +314,37 @@ class Learner:
         trained: Trained,
         segments: Sequence[Segment],
         consumed: Consumed,
-        about: Mapping[str, Any],
+        about: VersionMeta,
         base: VersionInfo | None,
         started: float,
         progress: Progress,
     ) -> Learned:
         progress("publishing")
         verdict = trained.verdict
-        meta = {
-            **about,
-            "segments": [segment.to_json() for segment in segments],
-            "metrics": dict(trained.metrics),
-            "gate": msgspec.to_builtins(verdict),
-            "poison": consumed.poison,
-            "gaps": consumed.gaps,
-            "training_s": round(time.monotonic() - started, 3),
-        }
+        meta = msgspec.structs.replace(
+            about,
+            segments=tuple(segments),
+            poison=consumed.poison,
+            gaps=tuple(consumed.gaps),
+            training_s=round(time.monotonic() - started, 3),
+        )
         version = await asyncio.to_thread(
             self._registry.publish,
-            _artifact(trained, meta),
+            artifact_of(trained, meta),
             parent=base.version if base else None,
             status="ready" if verdict.accepted else "rejected",
             reason=None if verdict.accepted else verdict.reason,
         )
         self._parent = (version, trained) if verdict.accepted else None
         await self._tidy()
-        return Learned(version, about["mode"], verdict.accepted, verdict.reason)
+        return Learned(version, about.mode, verdict.accepted, verdict.reason)
 
     async def _loaded(self, base: VersionInfo) -> Trained:
         """Model and snapshot of the base: those at hand, or from disk."""
         if self._parent is None or self._parent[0] != base.version:
             artifact = await asyncio.to_thread(self._registry.load, base.version, ("snapshot", "train_state"))
-            snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], artifact.meta["snapshot"])
-            model = model_from_arrays(artifact.parts["train_state"], artifact.meta["model"])
+            snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], artifact.meta.snapshot)
+            model = model_from_arrays(artifact.parts["train_state"], artifact.meta.model)
             self._parent = base.version, Trained(model, snapshot, Verdict(accepted=True, reason=None, users=0))
         return self._parent[1]
 
@@ -361,9 +361,9 @@ class Learner:
         kept = [version for version in await asyncio.to_thread(self._registry.versions) if version.status != "rejected"]
         if not kept:
             return
-        named = {segment["name"] for version in kept for segment in version.meta["segments"]}
+        named = {segment.name for version in kept for segment in version.meta.segments}
         await asyncio.to_thread(self._archive.prune, named)
-        await self._store.trim(min(int(version.meta["log_offset"]) for version in kept))
+        await self._store.trim(min(version.meta.log_offset for version in kept))
 
 
 def _descends(version: VersionInfo, ancestor: str, versions: Mapping[str, VersionInfo]) -> bool:
@@ -373,8 +373,19 @@ def _descends(version: VersionInfo, ancestor: str, versions: Mapping[str, Versio
     return current is not None
 
 
+def last_full_at(versions: Sequence[VersionInfo]) -> float:
+    """When the last full training ended, whatever came of it; by versions, newest first, of which there is one."""
+    for version in versions:
+        if version.meta.full_at is not None:
+            return version.meta.full_at
+        if version.meta.mode == "full":
+            return version.created_at.timestamp()
+    # a release that did not write it has removed the full one since
+    return versions[-1].created_at.timestamp()
+
+
 def _segments(version: VersionInfo | None) -> list[Segment]:
-    return [Segment.from_json(each) for each in version.meta["segments"]] if version else []
+    return list(version.meta.segments) if version else []
 
 
 def _grown_counts(base: VersionInfo, rows: pd.DataFrame, model: LFMRecommender) -> dict[str, int]:
@@ -382,21 +393,12 @@ def _grown_counts(base: VersionInfo, rows: pd.DataFrame, model: LFMRecommender) 
     users, items = rows["user_id"].drop_duplicates(), rows["item_id"].drop_duplicates()
     new_users = int((model.users.ids.indices_of(users.tolist()) == UNKNOWN).sum())
     new_items = int((model.items.ids.indices_of(items.tolist()) == UNKNOWN).sum())
-    before = base.meta["trained_on"]
+    before = base.meta.trained_on
     return {
-        "interactions": before["interactions"] + len(rows),
-        "users": before["users"] + new_users,
-        "items": before["items"] + new_items,
+        "interactions": before.get("interactions", 0) + len(rows),
+        "users": before.get("users", 0) + new_users,
+        "items": before.get("items", 0) + new_items,
     }
-
-
-def _artifact(trained: Trained, meta: Mapping[str, Any]) -> Artifact:
-    parts = {"train_state": model_to_arrays(trained.model)}
-    about = {**meta, "model": model_to_meta(trained.model)}
-    if trained.snapshot is not None:
-        parts["snapshot"] = trained.snapshot.to_arrays()
-        about["snapshot"] = trained.snapshot.to_meta()
-    return Artifact(parts, about)
 
 
 def _items(dataset: Dataset, now: float) -> Iterable[Item]:

@@ -22,8 +22,8 @@ def poison_share(versions: Sequence[VersionInfo]) -> float:
         return 0.0
     newest = versions[0]
     parent = next((each for each in versions if each.version == newest.parent), None)
-    read = int(newest.meta["log_offset"]) - (int(parent.meta["log_offset"]) if parent else 0)
-    return int(newest.meta["poison"]) / read if read > 0 else 0.0
+    read = newest.meta.log_offset - (parent.meta.log_offset if parent else 0)
+    return newest.meta.poison / read if read > 0 else 0.0
 
 
 def health(versions: Sequence[VersionInfo]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,18 @@ from typing import Any
 import click
 import msgspec
 
+from recommender.archive import Archive
 from recommender.catalogue import Catalogue
 from recommender.cli.group import as_json, listing, main, say, tell, training_data
 from recommender.errors import TrainingError
-from recommender.model_state import model_to_arrays, model_to_meta
+from recommender.publishing import artifact_of, newest_timestamp
 from recommender.queries import Query, Recommendations, UserState
 from recommender.recommending import Recommender
-from recommender.registry import Artifact, Registry
+from recommender.registry import Registry, VersionMeta
+from recommender.registry.manifest import Status
 from recommender.snapshot import Snapshot
 from recommender.sources import movielens, open_dataset
-from recommender.training import ModelSettings, train_full
+from recommender.training import ModelSettings, Trained, train_full
 
 
 @main.group()
@@ -38,7 +41,8 @@ def fetch(name: str, as_json: bool) -> None:
 
 @main.command()
 @click.argument("dataset")
-@click.option("--out", required=True, help="Folder of model versions, or an fsspec URL.")
+@click.option("--out", required=True, help="Folder of model versions, or an fsspec URL; STATE_DIR/models of a service.")
+@click.option("--archive", default=None, help="Write the interactions there too; STATE_DIR/archive of a service.")
 @click.option(
     "--epochs",
     type=click.IntRange(min=1),
@@ -50,37 +54,66 @@ def fetch(name: str, as_json: bool) -> None:
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--seed", type=int, default=ModelSettings.seed, show_default=True)
 @as_json
-def train(dataset: str, out: str, epochs: int, no_components: int, threads: int, seed: int, as_json: bool) -> None:
+def train(
+    dataset: str,
+    out: str,
+    archive: str | None,
+    epochs: int,
+    no_components: int,
+    threads: int,
+    seed: int,
+    as_json: bool,
+) -> None:
     """Train on DATASET and publish the version into a folder.
 
-    DATASET is movielens-100k, synthetic, or a folder with interactions, users and items.
+    DATASET is movielens-100k, synthetic, or a folder with interactions, users and items. Where the folder is that of
+    a service, the version goes on from where the newest one there has got to in the log, and the service's next full
+    training learns from the archive: with --archive it has DATASET too.
     """
     settings = ModelSettings(no_components=no_components, epochs=epochs, num_threads=threads, seed=seed)
-    content = open_dataset(dataset)
-    trained = train_full(training_data(content), settings, meta={"log_offset": 0, "items_sequence": 0}, progress=tell)
-    snapshot = trained.snapshot
-    if snapshot is None:
-        raise TrainingError(str(trained.verdict.reason))
+    interactions = training_data(open_dataset(dataset))
     registry = Registry(out)
-    meta = {
-        "log_offset": 0,
-        "segments": [],
-        "mode": "full",
-        "trained_on": snapshot.meta["trained_on"],
-        "metrics": dict(trained.metrics),
-        "snapshot": snapshot.to_meta(),
-        "model": model_to_meta(trained.model),
-    }
-    parts = {"snapshot": snapshot.to_arrays(), "train_state": model_to_arrays(trained.model)}
-    version = registry.publish(Artifact(parts, meta), parent=None, status="ready")
-    registry.activate(version, pinned=False)
-    shown = {
-        "version": version,
-        "folder": str(out),
-        "trained_on": meta["trained_on"],
-        "metrics": meta["metrics"],
-    }
+    about = _following(registry)
+    meta = {"log_offset": about.log_offset, "items_sequence": 0}
+    trained = train_full(interactions, settings, meta=meta, progress=tell)
+    if archive:
+        rows = interactions.interactions.assign(offset=0)
+        added = Archive(archive).append(rows, first_offset=0, last_offset=0)
+        about = msgspec.structs.replace(about, segments=(added, *about.segments))
+    about = msgspec.structs.replace(
+        about,
+        trained_on=interactions.trained_on(),
+        newest_timestamp=newest_timestamp(interactions.interactions),
+    )
+    version = _published(registry, trained, about)
+    shown = {"version": version, "folder": out, "trained_on": about.trained_on, "metrics": dict(trained.metrics)}
     say(shown, f"version {version} in {out}\n{listing(trained.metrics)}", as_json)
+
+
+def _following(registry: Registry) -> VersionMeta:
+    """Metadata of a version that comes behind what is there: place in the log, and what the archive holds."""
+    newest = next((each for each in registry.versions() if each.status != "rejected"), None)
+    if newest is None:
+        return VersionMeta(full_at=time.time())
+    # of the service's catalogue it knows nothing, so it is told of all of it anew
+    return VersionMeta(
+        log_offset=newest.meta.log_offset,
+        segments=newest.meta.segments,
+        full_at=newest.meta.full_at,
+        interactions_since_full=newest.meta.interactions_since_full,
+    )
+
+
+def _published(registry: Registry, trained: Trained, about: VersionMeta) -> str:
+    """Publish as the gate says; what it rejected is kept to be inspected, and is an error."""
+    verdict = trained.verdict
+    status: Status = "ready" if verdict.accepted else "rejected"
+    reason = None if verdict.accepted else verdict.reason
+    version = registry.publish(artifact_of(trained, about), parent=None, status=status, reason=reason)
+    if not verdict.accepted:
+        raise TrainingError(f"version {version} was rejected: {verdict.reason}")
+    registry.advance()
+    return version
 
 
 @main.command()
@@ -101,7 +134,7 @@ def recommend(user: str, model: Path, k: int, features: str | None, explain: boo
             f"there is no model in {model}; write one with: recommender train DATASET --out {model}"
         )
     version, artifact = loaded
-    snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta["snapshot"], "version": version})
+    snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta.snapshot, "version": version})
     query = Query(user_id=user, k=k, features=_features(features), explain=explain)
     answer = Recommender(Catalogue(snapshot)).recommend(query, UserState())
     say(json.loads(msgspec.json.encode(answer)), _listed(answer), as_json)

@@ -2,5 +2,6 @@
 
 from recommender.registry.artifact import Artifact, Current, VersionInfo
 from recommender.registry.registry import Registry
+from recommender.registry.version_meta import VersionMeta
 
-__all__ = ["Artifact", "Current", "Registry", "VersionInfo"]
+__all__ = ["Artifact", "Current", "Registry", "VersionInfo", "VersionMeta"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from recommender.registry.arrays import Arrays
+from recommender.registry.version_meta import VersionMeta
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,11 @@ class Artifact:
     parts
         Named sets of arrays; each becomes a file, so that who needs one reads no other.
     meta
-        JSON; stands in the manifest, so that a listing shows it without reading an array.
+        Stands in the manifest, so that a listing shows it without reading an array.
     """
 
     parts: Mapping[str, Arrays]
-    meta: Mapping[str, Any]
+    meta: VersionMeta
 
 
 class Current(msgspec.Struct, frozen=True):
@@ -59,4 +60,4 @@ class VersionInfo:
     status: Literal["active", "ready", "rejected"]
     reason: str | None
     bytes: int
-    meta: Mapping[str, Any]
+    meta: VersionMeta

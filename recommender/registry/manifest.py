@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
@@ -16,6 +16,7 @@ import msgspec
 from recommender import files
 from recommender.errors import ArtifactError, CorruptArtifactError, NewerSchemaError
 from recommender.registry.arrays import ArraySpec, FileEntry
+from recommender.registry.version_meta import VersionMeta
 
 NAME = "manifest.json"
 SCHEMA = 1
@@ -40,14 +41,14 @@ class Manifest(msgspec.Struct, frozen=True):
     software: dict[str, str]
     files: tuple[FileEntry, ...]
     arrays: dict[str, dict[str, ArraySpec]]
-    meta: dict[str, Any]
+    meta: VersionMeta
 
 
 class _Schema(msgspec.Struct):
     schema: int
 
 
-def plain_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
+def plain_meta(meta: VersionMeta) -> VersionMeta:
     """Same as it will be read back: lists for tuples, texts for keys.
 
     Raises
@@ -56,10 +57,9 @@ def plain_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
         It is not JSON, as a NaN or a numpy number is not.
     """
     try:
-        plain: dict[str, Any] = json.loads(_encoded(meta))
-    except (TypeError, ValueError) as error:
+        return msgspec.json.decode(_encoded(meta), type=VersionMeta)
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise ArtifactError(f"meta is not JSON: {error}") from error
-    return plain
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -125,7 +125,14 @@ def _installed(name: str) -> str:
 
 
 def _encoded(content: Any) -> bytes:
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1).encode()
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1, default=_fields).encode()
+
+
+def _fields(content: Any) -> dict[str, Any]:
+    # msgspec would take no float of numpy's, and a date for a text
+    if not isinstance(content, msgspec.Struct):
+        raise TypeError(f"{type(content).__name__} is no JSON")
+    return msgspec.structs.asdict(content)
 
 
 def _sealed(encoded: bytes) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender.archive import Archive, Segment
+from recommender.archive import Archive
 from recommender.drawers import YOUNG_S
 from recommender.errors import ArtifactError, CorruptArtifactError, InvalidDataError
 
@@ -148,14 +148,6 @@ def test_one_flipped_bit_anywhere_is_noticed(archive, tmp_path):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
         with pytest.raises(CorruptArtifactError):
             archive.read([segment])
-
-
-def test_a_segment_comes_back_from_a_manifest_and_a_stranger_does_not(archive):
-    [segment] = appended(archive, numbered([[("ada", "i1")]]))
-
-    assert Segment.from_json(segment.to_json()) == segment
-    with pytest.raises(CorruptArtifactError, match="segment"):
-        Segment.from_json({"name": "x"})
 
 
 def test_a_frame_that_cannot_be_stored_is_refused_and_leaves_nothing(archive, tmp_path):

@@ -92,4 +92,4 @@ def test_what_was_learned_into_a_bucket_goes_on_from_there_on_another_machine(ur
 
     version, artifact = Registry(within(url, "models")).load_current()
     assert version == "00000002"
-    assert artifact.meta["mode"] == "incremental"
+    assert artifact.meta.mode == "incremental"

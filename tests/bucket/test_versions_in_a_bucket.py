@@ -13,7 +13,7 @@ from shelves import PARTS, artifact, is_like, names, registry_with
 
 from recommender.bucket import Bucket
 from recommender.errors import ArtifactError, CorruptArtifactError, StateUnavailableError, UnknownVersionError
-from recommender.registry import Artifact, Current, Registry
+from recommender.registry import Artifact, Current, Registry, VersionMeta
 from recommender.registry.bucket_shelf import BucketShelf
 
 CHANGING = ("pipe_file", "put_file", "rm_file")
@@ -31,7 +31,7 @@ class DiedError(BaseException):
 def assert_all_whole(registry: Registry) -> None:
     for version in names(registry):
         loaded = registry.load(version, PARTS)
-        assert is_like(loaded, artifact(loaded.meta["log_offset"]))
+        assert is_like(loaded, artifact(loaded.meta.log_offset))
 
 
 def test_a_version_is_loaded_as_it_was_published_also_where_no_copy_is(url, monkeypatch, tmp_path):
@@ -140,7 +140,7 @@ def test_those_who_publish_at_once_overwrite_and_lose_nothing(url):
     def publish(writer: int) -> list[str]:
         registry = Registry(url)
         return [
-            registry.publish(artifact(turn, writer=f"{writer}-{turn}"), parent=None, status="ready")
+            registry.publish(artifact(turn, model={"writer": f"{writer}-{turn}"}), parent=None, status="ready")
             for turn in range(3)
         ]
 
@@ -150,7 +150,7 @@ def test_those_who_publish_at_once_overwrite_and_lose_nothing(url):
     registry = Registry(url)
     assert len(set(given)) == 12
     assert sorted(given) == sorted(names(registry))
-    writers = [registry.load(version).meta["writer"] for version in names(registry)]
+    writers = [registry.load(version).meta.model["writer"] for version in names(registry)]
     assert sorted(writers) == [f"{writer}-{turn}" for writer in range(4) for turn in range(3)]
 
 
@@ -176,7 +176,9 @@ def test_a_damaged_copy_is_fetched_again(url):
     [copy] = Bucket(url).cache().glob("*/snapshot.safetensors")
     copy.write_bytes(b"x" * copy.stat().st_size)
 
-    assert is_like(registry.load("00000001"), Artifact({"snapshot": artifact(1).parts["snapshot"]}, {"log_offset": 1}))
+    assert is_like(
+        registry.load("00000001"), Artifact({"snapshot": artifact(1).parts["snapshot"]}, VersionMeta(log_offset=1))
+    )
     assert Registry(url).load_current()[0] == "00000001"
 
 

@@ -1,11 +1,20 @@
 """The command line, as a person types it."""
 
+import asyncio
 import json
+import time
 
 import pytest
 from click.testing import CliRunner
 
+from recommender.archive import Archive
 from recommender.cli import main
+from recommender.learner import Learner
+from recommender.poisoned import health
+from recommender.registry import Current, Registry
+from recommender.stores import MemoryStore
+from recommender.stores.base import Interaction
+from recommender.training import ModelSettings
 
 WORLD = "synthetic?n_users=80&n_items=40"
 QUICK = ["--epochs", "3", "--no-components", "8"]
@@ -120,3 +129,49 @@ def test_an_empty_folder_says_how_to_fill_it(tmp_path):
 
     assert done.exit_code == 1
     assert "recommender train" in done.output
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_version_of_the_command_line_is_taken_up_by_a_service_and_gone_on_from(tmp_path, archived):
+    words = ["--archive", tmp_path / "archive"] if archived else []
+    run("train", WORLD, "--out", tmp_path / "models", *words, *QUICK)
+    registry, store = Registry(tmp_path / "models"), MemoryStore()
+    learner = Learner(registry, Archive(tmp_path / "archive"), store, ModelSettings(no_components=4, epochs=1))
+
+    async def learn() -> None:
+        await learner.reconcile()
+        assert health(registry.versions()) == "ok"
+        await store.append([Interaction("u1", "i1", 1.0, 1e9)])
+        for mode in ("incremental", "full") if archived else ("incremental",):
+            assert (await learner.learn(mode)).mode == mode
+
+    asyncio.run(learn())
+    newest = registry.versions()[0].meta
+    assert newest.trained_on["interactions"] == registry.versions()[-1].meta.trained_on["interactions"] + 1
+    assert newest.newest_timestamp <= time.time()
+
+
+def test_a_version_of_the_command_line_takes_nothing_from_the_service_whose_folder_it_is_put_into(tmp_path):
+    run("train", WORLD, "--out", tmp_path / "models", "--archive", tmp_path / "archive", *QUICK)
+    registry, store = Registry(tmp_path / "models"), MemoryStore()
+    learner = Learner(registry, Archive(tmp_path / "archive"), store, ModelSettings(no_components=4, epochs=1))
+    asyncio.run(store.append([Interaction("u1", "i1", 1.0, 1e9)]))
+    asyncio.run(learner.learn("incremental"))
+    before = registry.versions()[0].meta
+    registry.activate("00000001", pinned=True)
+
+    assert run("train", WORLD, "--out", tmp_path / "models", *QUICK).exit_code == 0
+    after = registry.versions()[0].meta
+    assert (after.log_offset, after.segments, after.full_at) == (before.log_offset, before.segments, before.full_at)
+    assert registry.current() == Current("00000001", pinned=True)
+
+
+def test_a_model_that_explodes_is_published_as_rejected_with_the_reason(tmp_path, monkeypatch):
+    monkeypatch.setattr("recommender.gate.LARGEST_NORM", 0.0)
+    done = run("train", WORLD, "--out", tmp_path, *QUICK)
+
+    assert done.exit_code == 1
+    [version] = Registry(tmp_path).versions()
+    assert version.status == "rejected"
+    assert version.reason in done.output
+    assert Registry(tmp_path).current().version is None

@@ -17,7 +17,7 @@ from recommender.codes import CODED_ABOVE, Codes, encode
 from recommender.queries import Query
 from recommender.ranking import EVERYTHING, Best, Users, best_rows
 from recommender.recommending import Recommender
-from recommender.registry import Artifact, Registry
+from recommender.registry import Artifact, Registry, VersionMeta
 from recommender.snapshot import Snapshot, Table
 
 
@@ -191,7 +191,7 @@ def test_codes_are_published_and_read_back_with_their_snapshot(tmp_path):
     snapshot = widened(shared_snapshot(), 20)
     snapshot = replace(snapshot, codes=encode(*snapshot.items, above=1))
     registry = Registry(tmp_path)
-    meta = {"log_offset": 0, "items_sequence": 0, "segments": [], "snapshot": snapshot.to_meta()}
+    meta = VersionMeta(snapshot=snapshot.to_meta())
     registry.publish(Artifact({"snapshot": snapshot.to_arrays()}, meta), parent=None, status="ready")
     loaded = registry.load_current()
 

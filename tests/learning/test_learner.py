@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,14 +10,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from shelves import registry_with
 
 from recommender import learner as learner_module
-from recommender.archive import Archive, Segment
+from recommender.archive import Archive
 from recommender.errors import TrainingError
-from recommender.learner import Learner, Mode
+from recommender.learner import Learner, last_full_at
 from recommender.model_state import model_from_arrays
-from recommender.registry import Registry
+from recommender.registry import Registry, VersionMeta
 from recommender.registry import registry as registry_module
+from recommender.registry.manifest import NAME, _sealed
+from recommender.registry.version_meta import Mode
 from recommender.schedule import Schedule
 from recommender.snapshot import Snapshot
 from recommender.sources import open_dataset
@@ -51,10 +55,10 @@ class Household:
     async def learn(self, mode: Mode = "full") -> Snapshot:
         version = (await self.learner.learn(mode)).version
         artifact = self.registry.load(version)
-        return Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta["snapshot"], "version": version})
+        return Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta.snapshot, "version": version})
 
     def trained_on(self) -> int:
-        return self.learner.newest().meta["trained_on"]["interactions"]
+        return self.learner.newest().meta.trained_on["interactions"]
 
 
 @pytest.fixture
@@ -73,7 +77,7 @@ async def test_a_bootstrap_stores_features_and_publishes_a_judged_version(house)
     artifact = house.registry.load(version, ("snapshot", "train_state"))
 
     assert house.trained_on() == len(dataset.interactions)
-    assert artifact.meta["metrics"]["auc"] > 0.6
+    assert artifact.meta.metrics["auc"] > 0.6
     assert (await house.store.get_users(["u3"]))[0].features == {"group": "g3", "number": 3, "tags": ["g3", "half-1"]}
     assert (await house.store.get_items(["i3"]))[0].title == "Item 3"
 
@@ -202,7 +206,7 @@ async def test_history_is_newest_first(house):
 async def test_the_stored_state_goes_on_training(house):
     version, *_ = await house.learner.bootstrap(open_dataset(WORLD))
     artifact = house.registry.load(version, ("train_state",))
-    model = model_from_arrays(artifact.parts["train_state"], artifact.meta["model"])
+    model = model_from_arrays(artifact.parts["train_state"], artifact.meta.model)
 
     assert model.items.ids.index_of("i3") >= 0
     assert np.isfinite(model.predict_online("u3", ["i3", "i7"])).all()
@@ -217,7 +221,7 @@ async def increment(house: Household) -> Snapshot:
     assert learned.accepted, learned.reason
     assert learned.mode == "incremental"
     artifact = house.registry.load(learned.version)
-    return Snapshot.from_arrays(artifact.parts["snapshot"], artifact.meta["snapshot"])
+    return Snapshot.from_arrays(artifact.parts["snapshot"], artifact.meta.snapshot)
 
 
 @asynchronous
@@ -327,9 +331,9 @@ async def test_a_candidate_that_is_worse_is_rejected_kept_and_its_interactions_w
     assert "ndcg@10 fell" in learned.reason
     newest = house.registry.versions()[0]
     assert (newest.status, newest.reason) == ("rejected", learned.reason)
-    assert newest.meta["gate"]["candidate"] < newest.meta["gate"]["serving"]
+    assert newest.meta.gate["candidate"] < newest.meta.gate["serving"]
     assert house.learner.base().version == serving
-    assert await house.learner.waiting() == newest.meta["log_offset"] - house.learner.base().meta["log_offset"] > 0
+    assert await house.learner.waiting() == newest.meta.log_offset - house.learner.base().meta.log_offset > 0
     assert house.registry.current().version == serving
 
 
@@ -373,7 +377,7 @@ async def test_a_gap_in_the_log_is_said_and_what_follows_is_learned(house):
     del house.store._log[2], house.store._log[4]
     await increment(house)
 
-    assert house.learner.newest().meta["gaps"] == [[2, 2], [4, 4]]
+    assert house.learner.newest().meta.gaps == ((2, 2), (4, 4))
     assert [row[1] for row in await house.learner.history("new", 0)] == ["i3", "i1"]
 
 
@@ -388,7 +392,7 @@ async def test_poison_is_set_aside_with_its_reason_and_the_rest_is_learned(house
     assert poisoned.offset == 2
     assert poisoned.event.payload == b"\x01nonsense"
     assert "cannot be read" in poisoned.event.reason
-    assert house.learner.newest().meta["poison"] == 1
+    assert house.learner.newest().meta.poison == 1
     assert [row[1] for row in await house.learner.history("new", 0)] == ["i3", "i1"]
 
 
@@ -398,13 +402,11 @@ async def test_full_training_leaves_one_segment_and_increments_add_to_it(house):
     for item in ("i1", "i2"):
         await house.store.append(clicks("new", item))
         await increment(house)
-    assert len(house.learner.newest().meta["segments"]) == 3
+    assert len(house.learner.newest().meta.segments) == 3
     await house.learn()
 
-    assert len(house.learner.newest().meta["segments"]) == 1
-    assert (
-        len(house.archive.read([Segment.from_json(house.learner.newest().meta["segments"][0])])) == house.trained_on()
-    )
+    assert len(house.learner.newest().meta.segments) == 1
+    assert len(house.archive.read([house.learner.newest().meta.segments[0]])) == house.trained_on()
 
 
 @asynchronous
@@ -437,3 +439,38 @@ async def test_learning_goes_on_after_the_clock_was_set_back_and_does_not_run_wi
     await house.learner.learn("full")
     await house.store.append(clicks("new", "i3", "i4"))
     assert await house.learner.due(schedule) is None
+
+
+@asynchronous
+async def test_a_full_training_is_not_due_again_because_its_version_was_pruned(house):
+    schedule = Schedule(incremental_every_s=1e-9, full_every_s=86_400, min_interactions=1)
+    modes = []
+    for number in range(6):
+        await house.store.append(clicks("new", f"i{number}", "i9"))
+        modes.append(await house.learner.due(schedule))
+        await house.learner.learn(modes[-1])
+
+    assert modes == ["full", *["incremental"] * 5]
+    assert all(each.meta.mode == "incremental" for each in house.registry.versions())
+
+
+@asynchronous
+async def test_a_timestamp_of_the_future_does_not_make_all_that_was_learned_look_new(house):
+    month_ago = time.time() - 30 * 86_400
+    await house.store.append([Interaction("u1", f"i{number}", 1.0, month_ago) for number in range(9)])
+    await house.store.append([Interaction("u1", "i9", 1.0, 4_102_444_800.0)])
+    for mode in ("full", "incremental", "full"):
+        await house.learn(mode)
+        assert house.learner.newest().meta.newest_timestamp <= time.time()
+
+
+def test_a_version_of_a_release_that_wrote_less_is_read_with_defaults(tmp_path):
+    registry = registry_with(tmp_path, "ready")
+    manifest = json.loads((tmp_path / "00000001" / NAME).read_bytes())
+    manifest["meta"] = {"log_offset": 7, "mode": "full", "segments": [], "an_old_field": 1}
+    manifest.pop("sha256")
+    (tmp_path / "00000001" / NAME).write_bytes(_sealed(json.dumps(manifest, indent=1).encode()))
+    [version] = registry.versions()
+
+    assert version.meta == VersionMeta(log_offset=7)
+    assert last_full_at([version]) == version.created_at.timestamp()

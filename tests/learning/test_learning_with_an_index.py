@@ -36,7 +36,7 @@ def published(tmp_path, monkeypatch):
 
 def read(registry: Registry, version: str) -> Snapshot:
     artifact = registry.load(version)
-    return Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta["snapshot"], "version": version})
+    return Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta.snapshot, "version": version})
 
 
 def test_a_full_training_and_an_increment_publish_an_index(published):

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import pytest
 
 from recommender.poisoned import health, poison_share
-from recommender.registry import VersionInfo
+from recommender.registry import VersionInfo, VersionMeta
 
 
 def version(number: int, log_offset: int, poison: int) -> VersionInfo:
-    meta = {"log_offset": log_offset, "poison": poison}
+    meta = VersionMeta(log_offset=log_offset, poison=poison)
     parent = str(number - 1) if number > 1 else None
     return VersionInfo(str(number), parent, datetime.now(UTC), "ready", None, 0, meta)
 

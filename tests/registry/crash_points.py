@@ -69,7 +69,7 @@ def crowd(folder: Path) -> None:
     for process in range(4):
         if not (child := os.fork()):
             for turn in range(6):
-                content = artifact(turn, writer=f"{process}-{turn}")
+                content = artifact(turn, model={"writer": f"{process}-{turn}"})
                 Registry(folder).publish(content, parent=None, status="ready")
             os._exit(0)
         children.append(child)

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from recommender.registry import Artifact, Registry
+from recommender.registry import Artifact, Registry, VersionMeta
 from recommender.registry.arrays import specs_of, write_arrays
 from recommender.registry.manifest import NAME, read_manifest, write_manifest
 
@@ -23,7 +23,7 @@ def artifact(seed: int = 0, **meta) -> Artifact:
             },
             "train_state": {"momentum": random.normal(size=(3, 2))},
         },
-        {"log_offset": seed, **meta},
+        VersionMeta(log_offset=seed, **meta),
     )
 
 
@@ -40,11 +40,14 @@ def names(registry: Registry) -> list[str]:
 
 
 def is_like(loaded: Artifact, published: Artifact) -> bool:
-    return all(
-        np.array_equal(array, published.parts[part][name])
-        for part, arrays in loaded.parts.items()
-        for name, array in arrays.items()
-    ) and dict(loaded.meta) == dict(published.meta)
+    return (
+        all(
+            np.array_equal(array, published.parts[part][name])
+            for part, arrays in loaded.parts.items()
+            for name, array in arrays.items()
+        )
+        and loaded.meta == published.meta
+    )
 
 
 def resealed(folder: Path, **changes) -> None:

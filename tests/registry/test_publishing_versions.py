@@ -12,11 +12,11 @@ import pytest
 from shelves import PARTS, artifact, is_like, names, registry_with
 
 from recommender.errors import ArtifactError, UnknownVersionError
-from recommender.registry import Artifact, Current, Registry
+from recommender.registry import Artifact, Current, Registry, VersionMeta
 
 
 def test_a_published_version_is_loaded_as_it_was(tmp_path):
-    registry, published = Registry(tmp_path), artifact(1, metrics={"auc": 0.9}, segments=[])
+    registry, published = Registry(tmp_path), artifact(1, metrics={"auc": 0.9}, gaps=((3, 4),))
 
     version = registry.publish(published, parent=None, status="ready")
 
@@ -44,7 +44,7 @@ def test_a_listing_is_newest_first_and_says_all_but_arrays(tmp_path):
     rejected, active = registry.versions()
 
     assert (rejected.version, rejected.status, rejected.reason) == ("00000002", "rejected", "worse")
-    assert (rejected.parent, rejected.meta["metrics"]) == ("00000001", {"auc": 0.4})
+    assert (rejected.parent, rejected.meta.metrics) == ("00000001", {"auc": 0.4})
     assert before <= rejected.created_at <= datetime.now(UTC)
     assert (active.version, active.status, active.parent) == ("00000001", "active", None)
     assert active.bytes == sum(path.stat().st_size for path in tmp_path.glob("00000001/*.safetensors"))
@@ -102,7 +102,7 @@ def test_a_damaged_counter_never_lets_a_version_be_overwritten(tmp_path, remembe
 )
 def test_meta_that_is_not_json_is_refused_before_anything_is_written(tmp_path, meta):
     with pytest.raises(ArtifactError, match="meta is not JSON"):
-        Registry(tmp_path).publish(Artifact({}, meta), parent=None, status="ready")
+        Registry(tmp_path).publish(Artifact({}, VersionMeta(snapshot=meta)), parent=None, status="ready")
 
     assert not any(tmp_path.iterdir())
 
@@ -110,11 +110,11 @@ def test_meta_that_is_not_json_is_refused_before_anything_is_written(tmp_path, m
 @pytest.mark.parametrize("part", ["../evil", "a/b", "", "Snapshot", "manifest.json"])
 def test_a_part_whose_name_is_no_file_name_is_refused(tmp_path, part):
     with pytest.raises(ArtifactError, match="is not a name for a part"):
-        Registry(tmp_path).publish(Artifact({part: {}}, {}), parent=None, status="ready")
+        Registry(tmp_path).publish(Artifact({part: {}}, VersionMeta()), parent=None, status="ready")
 
 
 def test_a_ready_version_must_be_finite_and_a_rejected_one_can_be_inspected(tmp_path):
-    registry, diverged = Registry(tmp_path), Artifact({"snapshot": {"biases": np.array([1.0, np.nan])}}, {})
+    registry, diverged = Registry(tmp_path), Artifact({"snapshot": {"biases": np.array([1.0, np.nan])}}, VersionMeta())
 
     with pytest.raises(ArtifactError, match="snapshot: biases not finite"):
         registry.publish(diverged, parent=None, status="ready")
@@ -159,7 +159,7 @@ def test_a_disk_that_becomes_full_leaves_nothing_visible(tmp_path):
     resource = pytest.importorskip("resource")
     registry = registry_with(tmp_path, "ready")
     before = set(tmp_path.iterdir())
-    large = Artifact({"snapshot": {"a": np.zeros(1 << 20)}, "train_state": {}}, {})
+    large = Artifact({"snapshot": {"a": np.zeros(1 << 20)}, "train_state": {}}, VersionMeta())
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
@@ -181,6 +181,6 @@ def test_processes_that_publish_at_once_overwrite_and_lose_nothing(tmp_path):
 
     registry = Registry(tmp_path)
     assert names(registry) == [f"{number:08d}" for number in range(24, 0, -1)]
-    writers = [registry.load(version, PARTS).meta["writer"] for version in names(registry)]
+    writers = [registry.load(version, PARTS).meta.model["writer"] for version in names(registry)]
     assert sorted(writers) == [f"{process}-{turn}" for process in range(4) for turn in range(6)]
     assert not any(tmp_path.glob(".tmp-*"))

@@ -18,7 +18,7 @@ FEWEST_POINTS = {"publish": 18, "activate": 4, "advance": 4, "quarantine": 8, "p
 
 def assert_all_whole(registry: Registry) -> None:
     for version in names(registry):
-        number = registry.load(version, PARTS).meta["log_offset"]
+        number = registry.load(version, PARTS).meta.log_offset
         assert is_like(registry.load(version, PARTS), artifact(number))
 
 

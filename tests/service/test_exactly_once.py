@@ -12,7 +12,7 @@ import httpx
 import pytest
 from running_service import RunningService, children_of, words
 
-from recommender.archive import Archive, Segment
+from recommender.archive import Archive
 from recommender.registry import Registry
 
 # `make reliability` kills at full length
@@ -114,8 +114,8 @@ def learned_by(service: RunningService) -> collections.Counter[tuple[str, str]]:
             time.sleep(0.2)
     state: Path = service.folder / "state"
     version = next(each for each in Registry(state / "models").versions() if each.status != "rejected")
-    assert version.meta["gaps"] == []
-    segments = [Segment.from_json(each) for each in version.meta["segments"]]
+    assert version.meta.gaps == ()
+    segments = version.meta.segments
     rows = Archive(state / "archive").read(segments)
     rows = rows[rows["offset"] > 0]
     return collections.Counter(zip(rows["user_id"], rows["item_id"], strict=True))

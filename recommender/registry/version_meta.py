@@ -1,0 +1,44 @@
+"""VersionMeta: what a version says of itself beside its arrays."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from recommender.segment import Segment
+
+Mode = Literal["full", "incremental"]
+
+
+class VersionMeta(msgspec.Struct, frozen=True):
+    """Metadata of a version; stands in its manifest, so that a listing shows it without reading an array.
+
+    Every field has a default, which is what holds for a version of a release that did not write it.
+    """
+
+    log_offset: int = 0
+    """Of the newest interaction learned."""
+    items_sequence: int = 0
+    """Of the newest change of the catalogue learned."""
+    mode: Mode = "full"
+    full_at: float | None = None
+    """When the last full training ended, whatever came of it, in seconds since the epoch; None: not known."""
+    interactions_since_full: int = 0
+    segments: tuple[Segment, ...] = ()
+    """Of the archive, with all that was learned."""
+    trained_on: dict[str, int] = {}
+    metrics: dict[str, float] = {}
+    gate: dict[str, Any] = {}
+    """Verdict of the gate."""
+    newest_timestamp: float | None = None
+    """Of the newest interaction learned, in seconds since the epoch; None: not known."""
+    poison: int = 0
+    """Log entries that this training could not read."""
+    gaps: tuple[tuple[int, int], ...] = ()
+    """First and last offset of log entries that this training missed."""
+    training_s: float | None = None
+    snapshot: dict[str, Any] = {}
+    """Of the part ``snapshot``, for `Snapshot.from_arrays`."""
+    model: dict[str, Any] = {}
+    """Of the part ``train_state``, for `model_from_arrays`."""
