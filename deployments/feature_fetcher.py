@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 
 from ray import serve
 
 from deployments import metrics, replicas
 from deployments.calls import answering
+from deployments.measured_store import measured
 from deployments.messages import Fetched, pack
 from deployments.tallies import Counted
 from recommender.errors import StoreError
@@ -31,7 +31,7 @@ class FeatureFetcher:
 
     async def __init__(self, store_url: str) -> None:  # type: ignore[misc]  # Serve awaits it
         replicas.begin()
-        self._store = open_store(store_url)
+        self._store = measured(open_store(store_url))
         # connects now, so that the first request does not run out of time for it
         with contextlib.suppress(StoreError):
             await self._store.fetch([])
@@ -43,12 +43,9 @@ class FeatureFetcher:
         A store that does not answer is said in ``degraded``, it is no error.
         """
         named = [user_id for user_id in user_ids if user_id is not None]
-        begin = time.perf_counter()
         try:
             found = await self._store.fetch(named)
-            metrics.observe(metrics.STORE_SECONDS, time.perf_counter() - begin, call="fetch")
         except StoreError as error:
-            metrics.count(metrics.STORE_ERRORS, call="fetch")
             logger.warning("answering without stored features: %s", error)
             return pack(Fetched([UserState() for _ in user_ids], 0, ["features"], 0))
         states = iter(found.users)

@@ -12,6 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments import metrics, openapi, problems, replicas
 from deployments.admission import Admission
 from deployments.edge import Edge
+from deployments.measured_store import measured
 from deployments.model_store import model_store
 from deployments.observed import Observed
 from deployments.query_parameters import check_query_parameters
@@ -68,7 +69,7 @@ class Ingress:
         store_url: str,
     ) -> None:
         replicas.begin()
-        store: Any = open_store(store_url)
+        store: Any = measured(open_store(store_url))
         self.service = Service(fetcher, predictor, trainer, model_store(models), store)
 
     async def counted(self) -> Counted:

@@ -14,6 +14,7 @@ from ray import serve
 
 from deployments import metrics, replicas
 from deployments.calls import answering
+from deployments.measured_store import measured
 from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries, unpack_rank_query
 from deployments.model_store import Published, model_store
 from deployments.tallies import Counted
@@ -61,7 +62,7 @@ class Predictor:
         self._explore, self._feedback = explore, feedback
         self._registry = models
         self._models = model_store(models)
-        self._store = open_store(store_url)
+        self._store = measured(open_store(store_url))
         self._recommender: Recommender | None = None
         self._leaderboards: Leaderboards | None = None
         self._serving_since: float | None = None
@@ -157,7 +158,6 @@ class Predictor:
             try:
                 await self._catch_up(self._recommender)
             except StoreError as error:
-                metrics.count(metrics.STORE_ERRORS, call="item_changes")
                 logger.warning("answering with an older catalogue: %s", error)
                 return self._recommender, [*known.degraded, "catalogue"]
         return self._recommender, known.degraded
@@ -171,7 +171,6 @@ class Predictor:
             try:
                 await self._follow_trail(self._leaderboards.trail)
             except StoreError as error:
-                metrics.count(metrics.STORE_ERRORS, call="read")
                 logger.warning("answering without the newest interactions: %s", error)
                 degraded = True
         return self._leaderboards, ["interactions"] if degraded else []
@@ -221,7 +220,6 @@ class Predictor:
                 try:
                     await self._catch_up(self._recommender)
                 except StoreError as error:
-                    metrics.count(metrics.STORE_ERRORS, call="item_changes")
                     logger.warning("cannot follow the catalogue: %s", error)
                     await asyncio.sleep(1)
 
@@ -232,7 +230,6 @@ class Predictor:
                 try:
                     await self._follow_trail(self._leaderboards.trail)
                 except StoreError as error:
-                    metrics.count(metrics.STORE_ERRORS, call="read")
                     logger.warning("cannot follow the log: %s", error)
 
 

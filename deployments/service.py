@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from ray import serve
+from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from deployments import logs, metrics
@@ -36,6 +37,8 @@ COMPANY_S = 0.001
 """How long a lone request waits for company."""
 PATIENCE_S = 0.015
 """How long it waits while a micro-batch is under way, with which the next one leaves."""
+ASK_TIMEOUT_S = 1.5
+"""For each replica to answer; those that did are told of, whoever did not."""
 STATUS_TIMEOUT_S = 2.0
 ACTIVATION_TIMEOUT_S = 10.0
 
@@ -86,13 +89,7 @@ class Service:
 
     async def append(self, interactions: Sequence[Interaction]) -> Appended:
         """Put interactions into the log, all or none; they are durable when this returns."""
-        begin = time.perf_counter()
-        try:
-            appended: Appended = await self.store.append(interactions)
-        except StoreError:
-            metrics.count(metrics.STORE_ERRORS, call="append")
-            raise
-        metrics.observe(metrics.STORE_SECONDS, time.perf_counter() - begin, call="append")
+        appended: Appended = await self.store.append(interactions)
         metrics.count(metrics.EVENTS, appended.accepted, outcome="accepted")
         metrics.count(metrics.EVENTS, appended.duplicates, outcome="duplicate")
         self._count_taken(interactions)
@@ -167,19 +164,17 @@ class Service:
         return active
 
     async def activate(self, version: str) -> dict[str, Any]:
-        """Make a version serve on every replica, and answer when it does."""
+        """Make a version serve on every replica, and answer when each has confirmed it."""
         serving = await self._models.activate.remote(version)
         deadline = time.monotonic() + ACTIVATION_TIMEOUT_S
-        while time.monotonic() < deadline:
-            replicas = await self.replicas()
-            if replicas and all(replica.get("model_version") == serving for replica in replicas):
+        while True:
+            answers = await _ask_all(self._predictor, "status")
+            missing = _unconfirmed(answers, serving)
+            if answers and not missing:
                 return await self.active()
+            if time.monotonic() > deadline:
+                raise unavailable(_not_everywhere(serving, answers, missing))
             await asyncio.sleep(0.02)
-        raise unavailable(f"model {serving} is active but not yet on every replica; see /v1/status")
-
-    async def replicas(self) -> list[dict[str, Any]]:
-        """What each predictor serves."""
-        return [answer for answer in await _ask_all(self._predictor, "status") if isinstance(answer, dict)]
 
     async def counted(self) -> Counted:
         """What every replica on the way of a request has counted; one that does not answer in time is left out."""
@@ -191,18 +186,19 @@ class Service:
 
     async def status(self) -> dict[str, Any]:
         """Health of each part, as far as it answers."""
-        active, replicas, trainer, log, store = await asyncio.gather(
+        active, predictors, fetchers, trainer, log, store = await asyncio.gather(
             _or_error(self._models.active.remote()),
-            _or_error(self.replicas()),
+            _or_error(_ask_all(self._predictor, "status")),
+            _or_error(_ask_all(self._fetcher, "counted")),
             _or_error(self._trainer.status.remote()),
             _or_error(self.store.state()),
             _or_error(self.store.ping()),
         )
-        return _status(active, replicas, trainer, log, store)
+        return _status(active, predictors, fetchers, trainer, log, store)
 
     async def is_ready(self) -> bool:
-        """Whether every predictor has a model."""
-        replicas = await self.replicas()
+        """Whether every predictor that answers has a model."""
+        replicas = _answered(await _ask_all(self._predictor, "status"))
         return bool(replicas) and all(replica["model_version"] for replica in replicas)
 
     def _count_taken(self, interactions: Sequence[Interaction]) -> None:
@@ -218,11 +214,38 @@ class Service:
 
 
 async def _ask_all(handle: DeploymentHandle, method: str) -> list[Any]:
-    """What each replica answers, or the error in its place."""
+    """What each replica answers, or the error in its place; nothing when Serve knows of no replica."""
     # by reference: by value, Ray would keep every broadcast's arguments for ever
     asked = handle.options(_by_reference=True).broadcast(method)
-    answers: list[Any] = await asked.results_async(timeout_s=STATUS_TIMEOUT_S, return_exceptions=True)
-    return answers
+    try:
+        async with asyncio.timeout(ASK_TIMEOUT_S):
+            # not results_async(), which has all answers or none: one silent replica would hide the others
+            replicas = await asked._fetch_replica_results_async()
+    except (DeploymentUnavailableError, TimeoutError) as error:
+        logger.warning("no replica of %s to ask: %s", handle.deployment_name, error)
+        return []
+    answering = (asyncio.wait_for(replica.get_async(), ASK_TIMEOUT_S) for replica in replicas)
+    return await asyncio.gather(*answering, return_exceptions=True)
+
+
+def _answered(answers: Sequence[Any]) -> list[Any]:
+    return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+
+def _unconfirmed(answers: Sequence[Any], serving: str | None) -> list[Any]:
+    """Answers, or errors in their place, that do not say that this version serves."""
+    return [each for each in answers if not isinstance(each, dict) or each["model_version"] != serving]
+
+
+def _not_everywhere(serving: str | None, answers: Sequence[Any], missing: Sequence[Any]) -> str:
+    others = [f"{each['replica']} serves {each['model_version']}" for each in _answered(missing)]
+    silent = len(missing) - len(others)
+    named = [*others, *([f"{silent} did not answer"] if silent else [])]
+    return (
+        f"model {serving} is active, and {len(answers) - len(missing)} of {len(answers)} predictors confirm it "
+        f"({'; '.join(named) or 'none is there'}); the others go on with what they have and follow by themselves, "
+        "see /v1/status"
+    )
 
 
 async def _or_error(awaited: Any) -> Any:
@@ -234,16 +257,22 @@ async def _or_error(awaited: Any) -> Any:
         return error
 
 
-def _status(active: Any, replicas: Any, trainer: Any, log: Any, store: Any) -> dict[str, Any]:
+def _status(active: Any, predictors: Any, fetchers: Any, trainer: Any, log: Any, store: Any) -> dict[str, Any]:
     serving = active if isinstance(active, dict) else {}
     learned = serving.get("log_offset", 0)
     newest = serving.get("newest_timestamp")
     training = trainer if isinstance(trainer, dict) else {}
-    parts = {"model_store": active, "predictors": replicas, "trainer": trainer, "store": store}
+    parts = {
+        "model_store": active,
+        "predictors": predictors,
+        "feature_fetchers": fetchers,
+        "trainer": trainer,
+        "store": log if isinstance(log, Exception) else store,
+    }
     return {
         "model_version": serving.get("version"),
         "pinned": serving.get("pinned", False),
-        "replicas": replicas if isinstance(replicas, list) else [],
+        "replicas": _answered(predictors) if isinstance(predictors, list) else [],
         "interactions_waiting": None if isinstance(log, Exception) else max(0, log.last_offset - learned),
         "seconds_since_newest_learned": None if newest is None else max(0.0, round(time.time() - newest, 3)),
         "training": training.get("doing"),
@@ -256,9 +285,20 @@ def _status(active: Any, replicas: Any, trainer: Any, log: Any, store: Any) -> d
 def _health(part: Any) -> str:
     if isinstance(part, StoreError):
         return f"down: {part}"
+    if isinstance(part, list):
+        return _health_of_replicas(part)
+    if part is None:
+        return "down: no model serves yet"
     if isinstance(part, dict) and "health" in part:
         return str(part["health"])
     return "down" if isinstance(part, Exception) else "ok"
+
+
+def _health_of_replicas(answers: Sequence[Any]) -> str:
+    well = len(_answered(answers))
+    if well == 0:
+        return f"down: none of {len(answers)} answers" if answers else "down: there is none"
+    return "ok" if well == len(answers) else f"degraded: {len(answers) - well} of {len(answers)} do not answer"
 
 
 def current() -> Service:

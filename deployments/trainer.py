@@ -15,6 +15,7 @@ from deployments import logs, metrics
 from deployments.args import AppArgs
 from deployments.calls import answering
 from deployments.freshness import tell_freshness
+from deployments.measured_store import measured
 from deployments.messages import answer
 from deployments.model_store import model_store
 from recommender import files, poisoned
@@ -55,7 +56,7 @@ class Trainer:
         self._learner = Learner(
             self._registry,
             Archive(within(args.state_dir, "archive")),
-            open_store(store_url),
+            measured(open_store(store_url)),
             args.settings(),
             increment=args.increment(),
             feedback=args.training.feedback(),
@@ -70,7 +71,7 @@ class Trainer:
         self._last: dict[str, Any] | None = None
         self._running: asyncio.Task[None] | None = None
         self._watch = asyncio.create_task(self._watch_schedule())
-        self._freshness = asyncio.create_task(tell_freshness(self._models, open_store(store_url)))
+        self._freshness = asyncio.create_task(tell_freshness(self._models, measured(open_store(store_url))))
 
     @answering
     async def train(self, mode: Mode) -> bool:

@@ -72,7 +72,7 @@ def test_a_version_that_is_not_there_is_not_found(client, version):
 def test_the_status_tells_of_every_part(client):
     status = client.get("/v1/status").json()
 
-    assert set(status["health"]) == {"model_store", "predictors", "trainer", "store"}
+    assert set(status["health"]) == {"model_store", "predictors", "feature_fetchers", "trainer", "store"}
     assert set(status["health"].values()) == {"ok"}
     assert len(status["replicas"]) == 2
     assert status["store"]["warnings"] == []
