@@ -11,12 +11,13 @@ WORKDIR /build
 # First what others wrote, which seldom changes. What was built of the empty packages must go: setuptools would keep
 # it where it is younger than the files that are copied.
 COPY pyproject.toml constraints.txt README.md LICENSE ./
-RUN mkdir recommender deployments \
-    && touch recommender/__init__.py deployments/__init__.py \
-    && python -m pip install --no-cache-dir --prefix=/installed --constraint constraints.txt . \
-    && rm -rf recommender deployments build *.egg-info
+RUN mkdir recommender deployments lightfm_serve \
+    && touch recommender/__init__.py deployments/__init__.py lightfm_serve/__init__.py \
+    && python -m pip install --no-cache-dir --prefix=/installed --constraint constraints.txt '.[batch,s3]' \
+    && rm -rf recommender deployments lightfm_serve build *.egg-info
 COPY recommender recommender
 COPY deployments deployments
+COPY lightfm_serve lightfm_serve
 RUN python -m pip install --no-cache-dir --prefix=/installed --no-deps .
 
 FROM python:3.11-slim

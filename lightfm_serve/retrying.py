@@ -13,6 +13,7 @@ AGAIN = frozenset({429, 502, 503, 504})
 """Statuses after which asking again may help: the request was not taken, or did not get through a proxy."""
 NOT_TAKEN = frozenset({429, 503})
 """Those which say that nothing was done."""
+MOST_DOUBLINGS = 30
 
 
 @dataclass(frozen=True)
@@ -79,5 +80,7 @@ class Attempts:
     def _pause_s(self, failure: ServeError) -> float:
         if isinstance(failure, ProblemError) and failure.problem.retry_after_s is not None:
             return failure.problem.retry_after_s
-        longest = min(self._retries.longest_s, self._retries.first_s * 2.0 ** (self._made - 1))
+        # beyond 30 doublings every wait is the longest, and from 1,024 on a float has no more room
+        doublings = min(self._made - 1, MOST_DOUBLINGS)
+        longest = min(self._retries.longest_s, self._retries.first_s * 2.0**doublings)
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret, only so that not all come at once

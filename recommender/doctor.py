@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import stat
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-import click
 import httpx
 
 from recommender.bucket import is_url, within
@@ -48,6 +46,14 @@ def examine(url: str, key: str | None, state_dir: Path | str | None, ray_jobs: s
     ray_jobs
         Ray's job API, which runs whatever code it is given.
     """
+    yield from _service(url, key)
+    yield _ray(ray_jobs)
+    yield _token(Path.home() / ".ray" / "auth_token")
+    if state_dir is not None:
+        yield from _state(state_dir)
+
+
+def _service(url: str, key: str | None) -> Iterator[Finding]:
     headers = {"authorization": f"Bearer {key}"} if key else {}
     with httpx.Client(base_url=url, timeout=TIMEOUT_S, headers=headers) as client:
         try:
@@ -60,12 +66,20 @@ def examine(url: str, key: str | None, state_dir: Path | str | None, ray_jobs: s
         yield _ready(ready)
         yield _keys(url)
         yield from _status(client.get("/v1/status"))
-    yield _ray(ray_jobs)
-    yield _token(Path.home() / ".ray" / "auth_token")
-    if state_dir is not None:
-        yield from _versions(within(state_dir, "models"))
-        if not is_url(state_dir):
-            yield _disk(Path(state_dir))
+
+
+def _state(state_dir: Path | str) -> Iterator[Finding]:
+    if not is_url(state_dir) and not Path(state_dir).is_dir():
+        yield Finding(
+            "state",
+            "failed",
+            f"there is no folder {Path(state_dir).absolute()}, so neither versions nor room were looked at",
+            "name the service's with --state-dir",
+        )
+        return
+    yield from _versions(within(state_dir, "models"))
+    if not is_url(state_dir):
+        yield _disk(Path(state_dir))
 
 
 def _ready(answer: httpx.Response) -> Finding:
@@ -91,7 +105,10 @@ def _keys(url: str) -> Finding:
 def _status(answer: httpx.Response) -> Iterator[Finding]:
     if answer.status_code != 200:
         yield Finding(
-            "status", "failed", f"/v1/status answers {answer.status_code}", "give --key one of the scope read"
+            "status",
+            "failed",
+            f"/v1/status answers {answer.status_code}",
+            "name a file with a key of the scope read: --key-file, or set RECOMMENDER_API_KEY",
         )
         return
     status: dict[str, Any] = answer.json()
@@ -166,21 +183,3 @@ def _listens_everywhere(port: int) -> bool:
             if words[3] == LISTENING and int(listening_on, 16) == port and host in ANYWHERE:
                 return True
     return False
-
-
-@click.command()
-@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Of the running service.")
-@click.option("--key", default=None, envvar="RECOMMENDER_KEY", help="With the scope read, where there are keys.")
-@click.option("--state-dir", default=".recommender", show_default=True, help="A folder or an fsspec URL.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-def doctor(url: str, key: str | None, state_dir: str, as_json: bool) -> None:
-    """Look at a running service and say what would hurt it; fails when something would."""
-    findings = list(examine(url, key, state_dir if is_url(state_dir) or Path(state_dir).exists() else None))
-    if as_json:
-        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
-    for finding in [] if as_json else findings:
-        click.echo(f"{finding.state:8} {finding.name}: {finding.said}")
-        if finding.advice:
-            click.echo(f"{'':8} → {finding.advice}")
-    if any(finding.state == "failed" for finding in findings):
-        raise click.exceptions.Exit(1)

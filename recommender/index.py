@@ -77,7 +77,7 @@ class Index:
         return probes if cost < n * (alone if n_users == 1 else shared) else None
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Arrays for `index_from`, which has the number of probes from ``meta["index"]``."""
+        """Arrays for `from_arrays`, which has the number of probes from ``meta["index"]``."""
         names = ("vectors", "reach", "indptr", "indices")
         return with_prefix("index", {name: getattr(self, name) for name in names})
 

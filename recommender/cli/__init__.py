@@ -1,9 +1,6 @@
 """The command line: ``recommender --help``."""
 
-from recommender.cli import evaluating, exporting, importing, learning, running
+from recommender.cli import evaluating, examining, exporting, importing, learning, running
 from recommender.cli.group import main
-from recommender.doctor import doctor
 
-main.add_command(doctor)
-
-__all__ = ["evaluating", "exporting", "importing", "learning", "main", "running"]
+__all__ = ["evaluating", "examining", "exporting", "importing", "learning", "main", "running"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +11,23 @@ import click
 
 from lightfm_serve import Client, ForbiddenError, Retries, ServeError, UnauthorizedError, UnreachableError
 
+KEY_VARIABLE = "RECOMMENDER_API_KEY"
 DEFAULT_URL = "http://127.0.0.1:8000"
 
-url_option = click.option("--url", default=DEFAULT_URL, show_default=True, help="Of the running service.")
+
+def _url(_ctx: click.Context, _parameter: click.Parameter, given: str) -> str:
+    if not given.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{given!r} is no URL; write http://{given.lstrip('/')}")
+    return given.rstrip("/")
+
+
+url_option = click.option(
+    "--url", default=DEFAULT_URL, show_default=True, callback=_url, help="Of the running service."
+)
 key_option = click.option(
     "--key-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with the API key.  [default: the key in RECOMMENDER_API_KEY]",
+    help=f"File with the API key.  [default: the key in {KEY_VARIABLE}]",
 )
 patience_option = click.option(
     "--patience",
@@ -39,16 +50,17 @@ def calling(url: str, key_file: Path | None, patience_s: float, hint: str = "") 
         What to do when it went wrong half-way.
     """
     retries = Retries(attempts=100_000, patience_s=patience_s)
-    with Client(url, _key(key_file), timeout_s=60, retries=retries) as client:
+    key = key_in(key_file)
+    with Client(url, key, timeout_s=60, retries=retries) as client:
         try:
             # whether anybody is there is found out at once; waiting is for one who was
-            with Client(url, _key(key_file), timeout_s=10) as asking:
+            with Client(url, key, timeout_s=10) as asking:
                 asking.healthy()
             yield client
         except UnreachableError as error:
             raise click.ClickException(f"{error}; start it with: make serve{_after(hint)}") from None
         except (UnauthorizedError, ForbiddenError) as error:
-            raise click.ClickException(f"{error} (RECOMMENDER_API_KEY or --key-file)") from None
+            raise click.ClickException(f"{error} ({KEY_VARIABLE} or --key-file)") from None
         except ServeError as error:
             raise click.ClickException(f"{error}{_after(hint)}") from None
 
@@ -57,5 +69,8 @@ def _after(hint: str) -> str:
     return f"; {hint}" if hint else ""
 
 
-def _key(key_file: Path | None) -> str | None:
-    return None if key_file is None else key_file.read_text(encoding="utf-8").strip()
+def key_in(key_file: Path | None) -> str | None:
+    """Key of a file, else that of the environment; none of the command line, which all users of a machine see."""
+    if key_file is None:
+        return os.environ.get(KEY_VARIABLE)
+    return key_file.read_text(encoding="utf-8").strip()

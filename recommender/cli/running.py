@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 import httpx
 
-from recommender.cli.calling import url_option
+from recommender.cli.calling import KEY_VARIABLE, key_in, key_option, url_option
 from recommender.cli.group import as_json, main, say
 
 
 @main.command()
 @url_option
+@key_option
 @as_json
-def models(url: str, as_json: bool) -> None:
+def models(url: str, key_file: Path | None, as_json: bool) -> None:
     """List the versions of a running service, newest first."""
-    listed = _get(url, "/v1/models")["models"]
+    listed = _get(url, "/v1/models", key_file)["models"]
     lines = [
         f"{each['version']}  {each['status']:<8}  {each['created_at']}  {_ndcg(each['metrics'])}" for each in listed
     ]
@@ -28,21 +29,26 @@ def models(url: str, as_json: bool) -> None:
 
 @main.command()
 @url_option
+@key_option
 @as_json
-def status(url: str, as_json: bool) -> None:
+def status(url: str, key_file: Path | None, as_json: bool) -> None:
     """Show how a running service does."""
-    state = _get(url, "/v1/status")
+    state = _get(url, "/v1/status", key_file)
     lines = [f"{name.replace('_', ' ')}: {_compact(value)}" for name, value in state.items()]
     say(state, "\n".join(lines), as_json)
 
 
-def _get(url: str, path: str) -> Any:
-    key = os.environ.get("RECOMMENDER_API_KEY")
+def _get(url: str, path: str, key_file: Path | None) -> Any:
+    key = key_in(key_file)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        answer = httpx.get(url.rstrip("/") + path, headers=headers, timeout=10)
+        answer = httpx.get(url + path, headers=headers, timeout=10)
     except httpx.HTTPError as error:
         raise click.ClickException(f"{url} does not answer ({error}); start it with: make serve") from None
+    if answer.status_code in (401, 403):
+        raise click.ClickException(
+            f"{url} answered {answer.status_code}: {answer.text[:500]} ({KEY_VARIABLE} or --key-file)"
+        )
     if answer.is_error:
         raise click.ClickException(f"{url} answered {answer.status_code}: {answer.text[:500]}")
     return answer.json()

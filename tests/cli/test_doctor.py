@@ -13,6 +13,8 @@ from recommender.cli import main
 from recommender.doctor import examine
 
 WELL = {"health": {"trainer": "ok", "store": "ok"}, "store": {"engine": "valkey", "version": "9", "warnings": []}}
+GIVEN: list[str | None] = []
+"""What came as keys."""
 EVICTING = "maxmemory-policy is allkeys-lru: interactions may be evicted; set noeviction"
 
 
@@ -22,6 +24,7 @@ def answering(answers: dict[str, tuple[int, object]], host: str = "127.0.0.1") -
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            GIVEN.append(self.headers["authorization"])
             status, body = answers.get(self.path.partition("?")[0], (404, {}))
             content = json.dumps(body).encode()
             self.send_response(status)
@@ -109,3 +112,39 @@ def test_the_command_fails_and_says_what_to_do_when_nothing_answers(tmp_path):
 
     assert ran.exit_code == 1
     assert "make serve" in ran.output
+
+
+def test_a_state_folder_that_is_not_there_is_a_failure_in_words(tmp_path):
+    with answering(service()) as url:
+        ran = CliRunner().invoke(main, ["doctor", "--url", url, "--state-dir", str(tmp_path / "none")])
+
+    assert ran.exit_code == 1
+    assert f"there is no folder {tmp_path}/none" in ran.output
+
+
+def test_what_is_on_disk_is_looked_at_although_nothing_answers(tmp_path):
+    found = {each.name for each in examine("http://127.0.0.1:1", None, tmp_path, "http://127.0.0.1:1")}
+
+    assert {"service", "versions", "disk"} <= found
+
+
+@pytest.mark.parametrize("command", ["doctor", "models", "status"])
+def test_each_command_takes_its_key_in_the_same_ways_and_none_on_the_command_line(tmp_path, monkeypatch, command):
+    (tmp_path / "key").write_text("from-the-file\n")
+    with answering(service(**{"/v1/models": (200, {"models": []})})) as url:
+        url_of = ["--url", url]
+        CliRunner().invoke(main, [command, *url_of, "--key-file", str(tmp_path / "key")])
+        monkeypatch.setenv("RECOMMENDER_API_KEY", "from-the-environment")
+        CliRunner().invoke(main, [command, *url_of])
+        refused = CliRunner().invoke(main, [command, *url_of, "--key", "seen-by-ps"])
+
+    assert {"Bearer from-the-file", "Bearer from-the-environment"} <= set(GIVEN)
+    assert refused.exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["doctor", "models", "status"])
+def test_a_url_without_its_scheme_is_named_and_mended(command):
+    ran = CliRunner().invoke(main, [command, "--url", "127.0.0.1:8000"])
+
+    assert ran.exit_code == 2
+    assert "http://127.0.0.1:8000" in ran.output

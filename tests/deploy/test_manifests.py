@@ -29,6 +29,8 @@ RAY_SERVICE = KUBERNETES[0]
 RAY_CLUSTER = RAY_SERVICE["spec"]["rayClusterConfig"]
 GROUPS = [RAY_CLUSTER["headGroupSpec"], *RAY_CLUSTER["workerGroupSpecs"]]
 (HEAD,) = RAY_CLUSTER["headGroupSpec"]["template"]["spec"]["containers"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = [each.removesuffix("*") for each in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]]
 ENVIRONMENT = dict(
     word.split("=", 1)
     for word in subprocess.run(
@@ -101,7 +103,17 @@ def test_the_image_leaves_no_lists_of_packages_and_no_cache_behind():
 def test_the_image_has_nothing_of_the_empty_packages_that_dependencies_are_installed_with():
     (first,) = (run for run in told("RUN") if "touch" in run)
 
-    assert first.endswith("&& rm -rf recommender deployments build *.egg-info")
+    made = re.search(r"mkdir ([^&]+) &&", first)[1].split()
+    assert made == PACKAGES
+    assert first.endswith(f"&& rm -rf {' '.join(PACKAGES)} build *.egg-info")
+
+
+def test_the_image_has_every_package_and_what_the_readme_offers_beside_them():
+    copied = [name for rest in told("COPY") if "--from" not in rest for name in rest.split()[:-1]]
+    extras = re.search(r"'\.\[(.+)\]'", " ".join(told("RUN")))[1].split(",")
+
+    assert set(PACKAGES) <= set(copied)
+    assert {"batch", "s3"} <= set(extras)
 
 
 def test_what_the_image_copies_is_there_and_not_ignored():

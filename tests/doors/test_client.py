@@ -26,6 +26,7 @@ from lightfm_serve import (
     calls,
     errors,
 )
+from lightfm_serve.retrying import Attempts
 
 QUICK = Retries(attempts=4, first_s=0.001)
 CLICK = {"user_id": "ann", "item_id": "50"}
@@ -263,3 +264,11 @@ def test_frames_are_sent_with_the_ids_that_their_rows_have_whoever_sends_them():
 def test_a_frame_with_a_misspelt_column_is_refused():
     with Client("http://127.0.0.1:9") as client, pytest.raises(ValueError, match="wieght"):
         client.import_frame(pd.DataFrame({"user_id": ["a"], "item_id": ["b"], "wieght": [1]}))
+
+
+def test_who_is_patient_for_hours_is_not_stopped_by_the_number_of_attempts():
+    attempts = Attempts(Retries(attempts=10_000, patience_s=1e6), calls.healthy())
+    pauses = [attempts.pause_s(UnreachableError("away")) for _ in range(2_000)]
+
+    assert max(pauses) <= Retries.longest_s
+    assert min(pauses[100:]) >= Retries.longest_s / 2

@@ -1,0 +1,29 @@
+"""The command that looks at a running service from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from recommender.cli.calling import key_in, key_option, url_option
+from recommender.cli.group import as_json, main, say
+from recommender.doctor import Finding, examine
+
+
+@main.command()
+@url_option
+@key_option
+@click.option("--state-dir", default=".recommender", show_default=True, help="A folder or an fsspec URL.")
+@as_json
+def doctor(url: str, key_file: Path | None, state_dir: str, as_json: bool) -> None:
+    """Look at a running service and say what would hurt it; fails when something would."""
+    findings = list(examine(url, key_in(key_file), state_dir))
+    say([finding._asdict() for finding in findings], "\n".join(map(_said, findings)), as_json)
+    if any(finding.state == "failed" for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+def _said(finding: Finding) -> str:
+    advice = f"\n{'':8} → {finding.advice}" if finding.advice else ""
+    return f"{finding.state:8} {finding.name}: {finding.said}{advice}"
