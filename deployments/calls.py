@@ -12,6 +12,8 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments import logs
 
+Call = Callable[..., Awaitable[Any]]
+"""`call_idempotent` or `call_long`."""
 PAUSES_S = (0.0, 0.05, 0.2, 0.5)
 """Before each further try."""
 PATIENCE_S = 2.0
@@ -30,7 +32,10 @@ async def call_idempotent(method: DeploymentHandle, *arguments: Any) -> Any:
 
 
 async def call_long(method: DeploymentHandle, *arguments: Any) -> Any:
-    """The same for a method that may take long: it is asked again when its replica dies, and waited for when silent."""
+    """The same for a method that may take long: it is asked again when its replica dies, and waited for when silent.
+
+    Asking a second replica for what is merely long would do the work twice, and help nobody.
+    """
     return await _until_answered(lambda: method.remote(logs.request_ids(), *arguments))
 
 

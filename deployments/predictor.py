@@ -8,7 +8,8 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from ray import serve
 
@@ -17,14 +18,16 @@ from deployments.calls import answering
 from deployments.measured_store import measured
 from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries, unpack_rank_query
 from deployments.model_store import Published, model_store
+from deployments.serial_executor import SerialExecutor
 from deployments.tallies import Counted
+from recommender import costs
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import catch_up
 from recommender.errors import NotFittedError, StoreError
 from recommender.feedback import Feedback
 from recommender.leaderboards import Leaderboards, Name
 from recommender.neighbours import items_like, users_like
-from recommender.queries import Recommendations
+from recommender.queries import Query, RankQuery, UserState
 from recommender.ranking import warm_up
 from recommender.recommending import Recommender
 from recommender.snapshot import Snapshot
@@ -37,6 +40,8 @@ CATCH_UP_EVERY_S = 0.2
 FOLLOW_EVERY_S = 1.0
 """What is asked for catches up by itself; this is so that there is never much to catch up with."""
 ASK_AGAIN_AFTER_S = 0.2
+SLICE_MS = 50.0
+"""What a piece of a heavy call may cost by `recommender.costs`; changes of the catalogue wait for so long."""
 
 
 @serve.deployment
@@ -67,6 +72,7 @@ class Predictor:
         self._leaderboards: Leaderboards | None = None
         self._serving_since: float | None = None
         self._catching_up, self._following = asyncio.Lock(), asyncio.Lock()
+        self._heavy = SerialExecutor()
         # the code is the same whatever the width: it is compiled while the first model is still being trained
         await asyncio.to_thread(warm_up, 1)
         # a new replica joins with a model, if there is one
@@ -82,16 +88,25 @@ class Predictor:
         """One JSON answer a query."""
         known = unpack_fetched(fetched)
         recommender, degraded = await self._up_to(known)
-        answers = recommender.recommend_many(unpack_queries(queries), known.states, degraded)
-        _count(answers, degraded)
-        return [answer(each) for each in answers]
+        asked = unpack_queries(queries)
+        n_items = len(recommender.catalogue)
+        if costs.is_light(asked, n_items):
+            return _counted(_recommended(recommender, asked, known.states, degraded), degraded)
+        answers: list[bytes] = []
+        # in slices, so that others have their turn, and that who has gone is not worked for any longer
+        for each in costs.slices(asked, SLICE_MS, n_items):
+            work = partial(_recommended, recommender, asked[each], known.states[each], degraded)
+            answers += _counted(await self._heavy.run(work), degraded)
+        return answers
 
     @answering
     async def rank(self, query: bytes, fetched: bytes) -> bytes:
         """JSON of a ranking."""
         known = unpack_fetched(fetched)
         recommender, degraded = await self._up_to(known)
-        return answer(recommender.rank(unpack_rank_query(query), known.states[0], degraded))
+        asked = unpack_rank_query(query)
+        ranked = partial(_ranked, recommender, asked, known.states[0], degraded)
+        return ranked() if costs.rank_cost_ms(asked) <= costs.LIGHT_MS else await self._heavy.run(ranked)
 
     @answering
     async def popular(self, k: int, filters: list[str], fetched: bytes) -> bytes:
@@ -126,6 +141,7 @@ class Predictor:
         """JSON of a user's neighbours; None where nothing is known of them."""
         known = unpack_fetched(fetched)
         recommender, degraded = await self._up_to(known)
+        await asyncio.to_thread(recommender.prepare_similar_users)  # the first of a version takes long
         found = await users_like(recommender, self._store, user_id, known.states[0], k, degraded)
         return None if found is None else answer(found)
 
@@ -233,9 +249,27 @@ class Predictor:
                     logger.warning("cannot follow the log: %s", error)
 
 
-def _count(answers: Sequence[Recommendations], degraded: Sequence[str]) -> None:
-    """Count a micro-batch: once a kind of answer, not once an answer."""
-    for (strategy, case), amount in Counter((each.strategy, each.case) for each in answers).items():
+class _Answered(NamedTuple):
+    answers: list[bytes]
+    kinds: Counter[tuple[str, str]]
+    """How many there are of each strategy and case."""
+
+
+def _recommended(
+    recommender: Recommender, queries: Sequence[Query], states: Sequence[UserState], degraded: Sequence[str]
+) -> _Answered:
+    found = recommender.recommend_many(queries, states, degraded)
+    return _Answered([answer(each) for each in found], Counter((each.strategy, each.case) for each in found))
+
+
+def _ranked(recommender: Recommender, query: RankQuery, state: UserState, degraded: Sequence[str]) -> bytes:
+    return answer(recommender.rank(query, state, degraded))
+
+
+def _counted(answered: _Answered, degraded: Sequence[str]) -> list[bytes]:
+    """Count answers, once a kind and not once an answer, and give them on."""
+    for (strategy, case), amount in answered.kinds.items():
         metrics.count(metrics.ANSWERS, amount, strategy=strategy, case=case)
     for part in degraded:
-        metrics.count(metrics.DEGRADED, len(answers), part=part)
+        metrics.count(metrics.DEGRADED, len(answered.answers), part=part)
+    return answered.answers

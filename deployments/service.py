@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,11 +16,12 @@ from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from deployments import logs, metrics
-from deployments.calls import call_idempotent, call_long
+from deployments.calls import Call, call_idempotent, call_long
 from deployments.messages import pack
 from deployments.micro_batches import MicroBatches
 from deployments.problems import Problem, unavailable
 from deployments.tallies import Counted, together
+from recommender import costs
 from recommender.errors import StoreError
 from recommender.queries import Query, RankQuery
 from recommender.shown import Shown
@@ -39,6 +41,10 @@ PATIENCE_S = 0.015
 """How long it waits while a micro-batch is under way, with which the next one leaves."""
 ASK_TIMEOUT_S = 1.5
 """For each replica to answer; those that did are told of, whoever did not."""
+PART_MS = 250.0
+"""What a call to a predictor may cost by `recommender.costs`; more is asked for in parts, of as many replicas."""
+HEAVY_AT_ONCE = 2
+"""Of these parts under way; the others wait here, and hold nobody up."""
 STATUS_TIMEOUT_S = 2.0
 ACTIVATION_TIMEOUT_S = 10.0
 
@@ -68,10 +74,13 @@ class Service:
         self._models = models
         self.store = store
         self._shown = Shown()
+        self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
         self._batches = MicroBatches(self._batched, most=MOST_TOGETHER, company_s=COMPANY_S, patience_s=PATIENCE_S)
 
     async def recommend(self, query: Query) -> bytes:
-        """JSON of one answer; concurrent queries travel as one micro-batch."""
+        """JSON of one answer; concurrent queries travel as one micro-batch, a heavy one alone."""
+        if not costs.is_light([query]):
+            return (await self.recommend_many([query]))[0]
         return await self._batches.ask((query, logs.request_ids()))
 
     async def _batched(self, asked: list[tuple[Query, tuple[str, ...]]]) -> list[bytes]:
@@ -80,9 +89,24 @@ class Service:
         return await self.recommend_many([query for query, _ in asked])
 
     async def recommend_many(self, queries: Sequence[Query]) -> list[bytes]:
-        """JSON of each answer, in order."""
+        """JSON of each answer, in order; what is heavy is asked for in parts, few at a time."""
+        if costs.is_light(queries):
+            return await self._recommended(queries, call_idempotent)
+        parts = [asyncio.create_task(self._part(queries[each])) for each in costs.slices(queries, PART_MS)]
+        try:
+            return [answer for part in await asyncio.gather(*parts) for answer in part]
+        finally:
+            for part in parts:
+                part.cancel()
+
+    async def _part(self, queries: Sequence[Query]) -> list[bytes]:
+        async with self._heavy:
+            # long is not silent: asking another replica as well would do the work twice
+            return await self._recommended(queries, call_long)
+
+    async def _recommended(self, queries: Sequence[Query], call: Call) -> list[bytes]:
         fetched = await self._fetch([query.user_id for query in queries])
-        answers: list[bytes] = await call_idempotent(self._predictor.recommend_many, pack(queries), fetched)
+        answers: list[bytes] = await call(self._predictor.recommend_many, pack(queries), fetched)
         for query, answer in zip(queries, answers, strict=True):
             self._shown.remember(query.user_id, answer)
         return answers
@@ -92,7 +116,10 @@ class Service:
         appended: Appended = await self.store.append(interactions)
         metrics.count(metrics.EVENTS, appended.accepted, outcome="accepted")
         metrics.count(metrics.EVENTS, appended.duplicates, outcome="duplicate")
-        self._count_taken(interactions)
+        # each counts once: where some were there before, and which is not known, none of them is counted again
+        fresh = {each.event_id or number: each for number, each in reversed(list(enumerate(interactions)))}
+        if len(fresh) == appended.accepted:
+            self._count_taken(fresh.values())
         return appended
 
     async def delete_user(self, user_id: str) -> bool:
@@ -102,9 +129,12 @@ class Service:
 
     async def rank(self, query: RankQuery) -> bytes:
         """JSON of a ranking."""
-        fetched = await self._fetch([query.user_id])
-        ranking: bytes = await call_idempotent(self._predictor.rank, pack(query), fetched)
-        return ranking
+        light = costs.rank_cost_ms(query) <= costs.LIGHT_MS
+        async with contextlib.nullcontext() if light else self._heavy:
+            fetched = await self._fetch([query.user_id])
+            call = call_idempotent if light else call_long
+            ranking: bytes = await call(self._predictor.rank, pack(query), fetched)
+            return ranking
 
     async def popular(self, k: int, filters: list[str]) -> bytes:
         """JSON of the baseline."""
@@ -115,7 +145,8 @@ class Service:
     async def find_items(self, text: str, k: int) -> bytes:
         """JSON of items whose title or id fits a text."""
         fetched = await self._fetch([])
-        found: bytes = await call_idempotent(self._predictor.find_items, text, k, fetched)
+        # long for the first of a version
+        found: bytes = await call_long(self._predictor.find_items, text, k, fetched)
         return found
 
     async def leaders(self, name: Name, window_s: int, k: int, filters: list[str]) -> bytes:
@@ -133,7 +164,8 @@ class Service:
     async def similar_users(self, user_id: str, k: int) -> bytes | None:
         """JSON of a user's neighbours; None where nothing is known of them."""
         fetched = await self._fetch([user_id])
-        found: bytes | None = await call_idempotent(self._predictor.similar_users, user_id, k, fetched)
+        # long for the first of a version
+        found: bytes | None = await call_long(self._predictor.similar_users, user_id, k, fetched)
         return found
 
     async def train(self, mode: str) -> None:
@@ -201,9 +233,9 @@ class Service:
         replicas = _answered(await _ask_all(self._predictor, "status"))
         return bool(replicas) and all(replica["model_version"] for replica in replicas)
 
-    def _count_taken(self, interactions: Sequence[Interaction]) -> None:
+    def _count_taken(self, interactions: Iterable[Interaction]) -> None:
         """Count interactions of users whose last answer went through here."""
-        taken = (self._shown.taken(each.user_id, each.item_id) for each in interactions)
+        taken = self._shown.taken_by_each((each.user_id, each.item_id) for each in interactions)
         for (version, hit), amount in Counter(each for each in taken if each is not None).items():
             metrics.count(metrics.ONLINE_INTERACTIONS, amount, model_version=version)
             metrics.count(metrics.ONLINE_HITS, amount if hit else 0, model_version=version)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommender.errors import InvalidRequestError
 
+MOST = 3.4e38
+"""What the amounts of a request may come to together, whatever their signs: beyond it a float32 score is no number."""
 Boosts = tuple[tuple[str, float], ...]
 """Tokens, as a filter writes them, and what each adds."""
 
@@ -37,16 +39,21 @@ def checked_boosts(amounts: Mapping[str, float]) -> Boosts:
     Raises
     ------
     InvalidRequestError
-        A token is not ``name:value``, or an amount not finite.
+        A token is not ``name:value``, an amount is not finite, or they are more than float32 scores hold.
     """
     for token, amount in amounts.items():
         name, colon, _ = token.partition(":")
         if not name or not colon or not math.isfinite(amount):
             raise InvalidRequestError("a boost is name:value and a finite amount, as in genres:Comedy:0.5")
+    if sum(map(abs, amounts.values())) > MOST:
+        largest = max(amounts, key=lambda token: abs(amounts[token]))
+        raise InvalidRequestError(
+            f"the boost of {largest} is {amounts[largest]:g}; all of them together are at most {MOST:g}"
+        )
     return tuple(amounts.items())
 
 
-def added(boosts: Boosts, biases: NDArray[np.float32], having: Callable[[str], Iterable[int]]) -> NDArray[np.float32]:
+def added(boosts: Boosts, biases: NDArray[np.float32], having: Callable[[str], Collection[int]]) -> NDArray[np.float32]:
     """Biases of a block with what the boosts add, as a new array.
 
     Parameters
@@ -56,11 +63,14 @@ def added(boosts: Boosts, biases: NDArray[np.float32], having: Callable[[str], I
     biases
         float32 of shape (n,).
     having
-        Distinct rows of the items that have a token.
+        Rows of the items that have a token; one that is there twice gets the amount once.
     """
     boosted = biases.copy()
     for token, amount in boosts:
-        boosted[np.fromiter(having(token), np.int64)] += np.float32(amount)
+        rows = having(token)
+        if not isinstance(rows, np.ndarray):
+            rows = np.fromiter(rows, np.int64, len(rows))
+        boosted[rows] += np.float32(amount)
     return boosted
 
 

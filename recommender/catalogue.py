@@ -13,7 +13,7 @@ from recommender import cases
 from recommender.features import Encoded, Features, tokens
 from recommender.filters import FilterCache
 from recommender.ids import UNKNOWN
-from recommender.popularity import promised_popularity
+from recommender.popularity import promised_popularities
 from recommender.similar import cosines, lengths_of
 from recommender.snapshot import Snapshot, Table
 
@@ -40,6 +40,20 @@ class CatalogueItem(NamedTuple):
     features: Encoded
 
 
+class PreparedChange(NamedTuple):
+    """What a change makes of an item."""
+
+    item: CatalogueItem
+    available: bool
+    row: int
+    """Of the snapshot, -1 for an item that it does not have."""
+    words: frozenset[str]
+    """Tokens, as a filter writes them."""
+    vector: NDArray[np.float32]
+    bias: float
+    popularity: float
+
+
 class FreshBlock:
     """Items put since the snapshot: rows that grow by doubling, and a dictionary of where each is."""
 
@@ -54,6 +68,7 @@ class FreshBlock:
         self._popularity = np.zeros(8, np.float32)
         self._places = np.zeros(8, np.int64)
         self._live = np.zeros(8, np.bool_)
+        self._order: NDArray[np.int32] | None = None
 
     @property
     def items(self) -> Table:
@@ -87,6 +102,8 @@ class FreshBlock:
         row = self.rows.get(item.item_id)
         if row is None:
             row = self._append(item, words)
+        if self._order is None or row >= len(self._order) or self._places[row] != place:
+            self._order = None
         self._post(row, words)
         self.details[row], self.tokens[row] = item, words
         self._vectors[row], self._biases[row] = represented
@@ -98,6 +115,13 @@ class FreshBlock:
         row = self.rows.get(item_id)
         if row is not None:
             self._live[row] = False
+
+    @property
+    def order(self) -> NDArray[np.int32]:
+        """Rows in catalogue order."""
+        if self._order is None:
+            self._order = np.argsort(self.places, kind="stable").astype(np.int32)
+        return self._order
 
     def having(self, token: str) -> Set[int]:
         """Rows of the items that have a token, live or not."""
@@ -162,8 +186,32 @@ class Catalogue:
 
     def apply(self, changes: Sequence[ItemChange], sequence: int) -> None:
         """Take over changes in their order, up to and including `sequence`."""
+        self.take(self.prepare(changes), sequence)
+
+    def prepare(self, changes: Sequence[ItemChange]) -> list[PreparedChange]:
+        """What changes make of items, from the snapshot alone: this may run beside anything else."""
+        snapshot = self.snapshot
+        indices = snapshot.item_ids.indices_of([change.item_id for change in changes])
+        encoded = snapshot.item_space.encode_each(change.features for change in changes)
+        represented = snapshot.represent_each(encoded, indices)
+        learned = (indices >= 0) & (indices < snapshot.n_trained_items)
+        popularity = promised_popularities(snapshot.popularity_weights, encoded)
+        popularity[learned] = snapshot.popularity[indices[learned]]
+        known = (indices >= 0) & (indices < snapshot.n_known_items)
+        blocks = cases.item_blocks(known, np.array([len(each.columns) > 0 for each in encoded], np.bool_)).tolist()
+        items = [
+            CatalogueItem(change.item_id, change.title, *each)
+            for change, *each in zip(changes, blocks, encoded, strict=True)
+        ]
+        words = [frozenset(tokens(change.features)) for change in changes]
+        available = [change.available for change in changes]
+        parts = items, available, indices.tolist(), words, *represented, popularity.tolist()
+        return list(map(PreparedChange, *parts))
+
+    def take(self, changes: Sequence[PreparedChange], sequence: int) -> None:
+        """Take over what was prepared for this snapshot, in its order, up to and including `sequence`."""
         for change in changes:
-            self._apply(change)
+            self._take(change)
         self.sequence = max(self.sequence, sequence)
 
     def may_return(self, item_id: str) -> bool:
@@ -189,14 +237,17 @@ class Catalogue:
         rows = self.snapshot.item_rows
         return Encoded(rows.row(index), rows.row_weights(index), [])
 
-    def has(self, index: int, token: str) -> bool:
-        """Whether an item has a token, by position as for `item`."""
-        n_items = self.snapshot.n_items
-        if index >= n_items:
-            return index - n_items in self.fresh.having(token)
-        rows = self.filters.having(token)
-        place = int(np.searchsorted(rows, index))
-        return place < len(rows) and bool(rows[place] == index)
+    def having(self, positions: Sequence[int], token: str) -> list[bool]:
+        """Whether each item has a token, by position as for `item`."""
+        n_items, rows, fresh = self.snapshot.n_items, self.filters.having(token), self.fresh.having(token)
+        wanted = np.array(positions, np.int64)
+        places = np.searchsorted(rows, wanted)
+        places[places == len(rows)] = 0
+        found = (rows[places] == wanted).tolist() if len(rows) else [False] * len(wanted)
+        return [
+            position - n_items in fresh if position >= n_items else old
+            for position, old in zip(positions, found, strict=True)
+        ]
 
     def headings(self, indices: Sequence[int]) -> list[tuple[str, str | None, int]]:
         """Item id, title and block of the table of cases, by position as for `item`."""
@@ -208,6 +259,20 @@ class Catalogue:
             kept.update(zip(missing, self._read_headings(missing), strict=True))
         return [kept[index] if index < n_items else self.fresh.details[index - n_items][:3] for index in indices]
 
+    def positions(self, item_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Position of each item as for `item`, int64; -1 for one that the catalogue does not have."""
+        positions = self.snapshot.item_ids.indices_of(item_ids).astype(np.int64)
+        rows = self.fresh.rows
+        if rows:
+            fresh = np.array([rows.get(item_id, UNKNOWN) for item_id in item_ids], np.int64)
+            positions = np.where(fresh == UNKNOWN, positions, fresh + self.snapshot.n_items)
+        return positions
+
+    def ignored(self, index: int) -> list[str]:
+        """Names and categories of an item that the model has not learned, by position as for `item`."""
+        row = index - self.snapshot.n_items
+        return self.fresh.details[row].features.ignored if row >= 0 else []
+
     def find(self, item_id: str) -> CatalogueItem | None:
         """Details of an item, available or not; None for one that the catalogue does not have."""
         row = self.fresh.rows.get(item_id)
@@ -218,12 +283,15 @@ class Catalogue:
 
     def vectors(self, positions: Sequence[int]) -> NDArray[np.float32]:
         """Representations by position as for `item`, shape (n, d)."""
-        places = np.array(positions, np.int64)
-        old, n_items = places < self.snapshot.n_items, self.snapshot.n_items
-        vectors = np.empty((len(places), self.snapshot.no_components), np.float32)
-        vectors[old] = self.snapshot.items.vectors[places[old]]
-        vectors[~old] = self.fresh.items.vectors[places[~old] - n_items]
-        return vectors
+        return self._gathered(self.snapshot.items.vectors, self.fresh.items.vectors, positions)
+
+    def biases(self, positions: Sequence[int]) -> NDArray[np.float32]:
+        """Biases by position as for `item`, shape (n,)."""
+        return self._gathered(self.snapshot.items.biases, self.fresh.items.biases, positions)
+
+    def popularity(self, positions: Sequence[int]) -> NDArray[np.float32]:
+        """Baseline by position as for `item`, shape (n,)."""
+        return self._gathered(self.snapshot.popularity, self.fresh.popularity, positions)
 
     def cosines(self, vector: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Cosine of each row of the snapshot and of each fresh one with a vector; -inf where there is none."""
@@ -245,6 +313,17 @@ class Catalogue:
         """Those of `item_ids` that `representations` has a vector of."""
         return [item_id for item_id in item_ids if self._vector(item_id) is not None]
 
+    def _gathered(
+        self, old: NDArray[np.float32], fresh: NDArray[np.float32], positions: Sequence[int]
+    ) -> NDArray[np.float32]:
+        """Rows of one of two blocks."""
+        places, n_items = np.array(positions, np.int64), self.snapshot.n_items
+        is_old = places < n_items
+        gathered = np.empty((len(places), *old.shape[1:]), np.float32)
+        gathered[is_old] = old[places[is_old]]
+        gathered[~is_old] = fresh[places[~is_old] - n_items]
+        return gathered
+
     def _read_headings(self, rows: Sequence[int]) -> Iterator[tuple[str, str | None, int]]:
         snapshot = self.snapshot
         titles = [title or None for title in snapshot.titles.take(rows)]
@@ -259,26 +338,18 @@ class Catalogue:
         table = self.fresh.items if row != UNKNOWN else self.snapshot.items
         return None if block == cases.NOTHING_KNOWN else np.asarray(table.vectors[index])
 
-    def _apply(self, change: ItemChange) -> None:
-        snapshot, index = self.snapshot, self.snapshot.item_ids.index_of(change.item_id)
+    def _take(self, change: PreparedChange) -> None:
+        item, index = change.item, change.row
         if index != UNKNOWN:
             self.masked[index] = True
         if not change.available:
-            self.withdrawn.add(change.item_id)
-            self.fresh.remove(change.item_id)
+            self.withdrawn.add(item.item_id)
+            self.fresh.remove(item.item_id)
             return
-        self.withdrawn.discard(change.item_id)
-        encoded = snapshot.item_space.encode(change.features)
-        known = 0 <= index < snapshot.n_known_items
-        item = CatalogueItem(change.item_id, change.title, _block(known, encoded), encoded)
-        learned = 0 <= index < snapshot.n_trained_items
-        popularity = (
-            snapshot.popularity[index] if learned else promised_popularity(snapshot.popularity_weights, encoded)
-        )
-        row = self.fresh.rows.get(change.item_id, self.fresh.n)
-        place = index if index != UNKNOWN else snapshot.n_items + row
-        words = frozenset(tokens(change.features))
-        self.fresh.put(item, words, snapshot.represent(encoded, index), float(popularity), place)
+        self.withdrawn.discard(item.item_id)
+        row = self.fresh.rows.get(item.item_id, self.fresh.n)
+        place = index if index != UNKNOWN else self.snapshot.n_items + row
+        self.fresh.put(item, change.words, (change.vector, change.bias), change.popularity, place)
 
 
 def _block(known: bool, features: Encoded) -> int:

@@ -150,12 +150,13 @@ def _old_part(catalogue: Catalogue, filters: Sequence[str], candidates: Sequence
 
 def _fresh_part(catalogue: Catalogue, filters: Sequence[str], candidates: Sequence[str] | None) -> _Part:
     fresh = catalogue.fresh
-    rows = np.arange(fresh.n) if candidates is None else _positions(catalogue, candidates)
+    rows = fresh.order
+    if candidates is not None:
+        named = _positions(catalogue, candidates)
+        rows = named[np.argsort(fresh.places[named])].astype(np.int32)
     if filters:
-        kept = catalogue.filters.kept(filters).filter.among(fresh.n, fresh.having)
-        rows = np.intersect1d(rows, np.fromiter(kept, np.int64, len(kept)))
-    rows = rows[np.argsort(fresh.places[rows])]
-    return _Part(~fresh.live, rows.astype(np.int32))
+        rows = rows[catalogue.filters.kept(filters).filter.among(fresh.n, fresh.having)[rows]]
+    return _Part(~fresh.live, rows)
 
 
 def _old_rows(catalogue: Catalogue, wish: Wish) -> NDArray[np.int32]:

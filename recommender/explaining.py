@@ -44,7 +44,7 @@ def explained(catalogue: Catalogue, user: Asking, chosen: Chosen, boosts: Boosts
     The sentence names the interaction and the feature that add most to the score, if they add anything: an interaction
     by `history_parts`, a feature by its contribution.
     """
-    boosted = [_boosted(catalogue, position, boosts) for position in chosen.positions]
+    boosted = _boosted(catalogue, chosen.positions, boosts)
     parts = _parts(catalogue, user.vector, chosen, boosted)
     return [
         Explained(
@@ -57,9 +57,14 @@ def explained(catalogue: Catalogue, user: Asking, chosen: Chosen, boosts: Boosts
     ]
 
 
-def _boosted(catalogue: Catalogue, position: int, boosts: Boosts) -> Parts:
-    """What boosts add to the score of an item."""
-    return [(BOOST + token, amount) for token, amount in boosts if catalogue.has(position, token)]
+def _boosted(catalogue: Catalogue, positions: Sequence[int], boosts: Boosts) -> list[Parts]:
+    """What boosts add to the score of each item."""
+    added: list[Parts] = [[] for _ in positions]
+    for token, amount in boosts:
+        for own, has in zip(added, catalogue.having(positions, token), strict=True):
+            if has:
+                own.append((BOOST + token, amount))
+    return added
 
 
 def _named(boosted: Parts) -> Parts:

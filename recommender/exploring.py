@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from random import Random
 from typing import TypeVar
 
@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 TRIED = 10
 """Newcomers drawn by chance for each position; the best of them for this user are shown."""
+DRAWN = 8
+"""Rows drawn for each of them: some are of items that are gone, or replaced."""
 
 
 def explore(catalogue: Catalogue, wish: Wish, chosen: Chosen, share: float, chance: Random) -> Chosen:
@@ -41,14 +43,16 @@ def explore(catalogue: Catalogue, wish: Wish, chosen: Chosen, share: float, chan
     As long a list; `Chosen.explored` are the positions in the catalogue of those who are not there by their score.
     Nothing changes where the candidates were given: then these are what is asked for.
     """
-    wanted = int(share * len(chosen.positions) + chance.random())
-    there = _newcomers(catalogue)
-    is_new = np.isin(chosen.positions, there)
-    lacking = wanted - int(is_new.sum())
-    if lacking <= 0 or wish.candidates is not None:
+    if wish.candidates is not None:
         return chosen
-    drawn = _drawn(catalogue, np.setdiff1d(there, chosen.positions), TRIED * lacking, chance)
-    [found] = choose(catalogue, [wish._replace(k=lacking, candidates=drawn)])
+    wanted = int(share * len(chosen.positions) + chance.random())
+    is_new = _are_new(catalogue, np.array(chosen.positions, np.int64))
+    lacking = wanted - int(is_new.sum())
+    if lacking <= 0:
+        return chosen
+    drawn = _drawn(catalogue, set(chosen.positions), TRIED * lacking, chance)
+    names = tuple(item_id for item_id, _, _ in catalogue.headings(drawn))
+    [found] = choose(catalogue, [wish._replace(k=lacking, candidates=names)])
     n_found = len(found.positions)
     if not n_found:
         return chosen
@@ -60,18 +64,32 @@ def explore(catalogue: Catalogue, wish: Wish, chosen: Chosen, share: float, chan
     return Chosen(positions, np.array(scores, np.float32), frozenset(found.positions))
 
 
-def _newcomers(catalogue: Catalogue) -> NDArray[np.int64]:
-    """Positions of the items that nobody had interacted with and that may be returned."""
+def _are_new(catalogue: Catalogue, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of these items nobody had interacted with, and that may be returned."""
     snapshot, fresh = catalogue.snapshot, catalogue.fresh
-    old = np.flatnonzero(~catalogue.masked[snapshot.n_trained_items :]) + snapshot.n_trained_items
-    new = np.flatnonzero(fresh.live & (fresh.places >= snapshot.n_trained_items)) + snapshot.n_items
-    return np.concatenate([old, new])
+    is_old = positions < snapshot.n_items
+    new = np.zeros(len(positions), np.bool_)
+    old = positions[is_old]
+    new[is_old] = (old >= snapshot.n_trained_items) & ~catalogue.masked[old]
+    rows = positions[~is_old] - snapshot.n_items
+    new[~is_old] = (fresh.places[rows] >= snapshot.n_trained_items) & fresh.live[rows]
+    return new
 
 
-def _drawn(catalogue: Catalogue, positions: NDArray[np.int64], n: int, chance: Random) -> tuple[str, ...]:
-    """Ids of at most `n` of these items."""
-    drawn = chance.sample(positions.tolist(), min(n, len(positions)))
-    return tuple(catalogue.item(position).item_id for position in drawn)
+def _drawn(catalogue: Catalogue, others: Set[int], n: int, chance: Random) -> list[int]:
+    """At most `n` newcomers that are not `others`.
+
+    They are drawn from all rows that may be newcomers', and looked for one by one only where few of these are: what
+    it takes depends on how many are wanted, not on how many there are.
+    """
+    first, last = catalogue.snapshot.n_trained_items, len(catalogue)
+    for tries in (DRAWN * n, last - first):
+        tried = chance.sample(range(first, last), min(tries, last - first))
+        new = _are_new(catalogue, np.array(tried, np.int64)).tolist()
+        drawn = [place for place, is_new in zip(tried, new, strict=True) if is_new and place not in others][:n]
+        if len(drawn) == n or len(tried) == last - first:
+            break
+    return drawn
 
 
 def _spread(slots: Sequence[int], old: Sequence[T], new: Sequence[T]) -> list[T]:

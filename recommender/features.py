@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import bisect
 import math
+import sys
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +23,10 @@ from recommender.queries import FeatureValue
 Features = Mapping[str, FeatureValue]
 
 N_BUCKETS = 10
+LABEL_BYTES = 8 * 2**20
+"""Of labels whose columns a space remembers."""
+PLACE_BYTES = 256
+"""What the cache itself takes for one."""
 
 
 class Encoded(NamedTuple):
@@ -54,7 +61,9 @@ class FeatureSpace:
         self.names = names
         self.edges = {name: list(bounds) for name, bounds in edges.items()}
         self.normalise = normalise
-        self._columns: LRUCache[str, int] = LRUCache(65_536)
+        # by size, for who asks chooses the labels: one may be as long as a body
+        self._columns: LRUCache[str, tuple[int, int]] = LRUCache(LABEL_BYTES, itemgetter(1))
+        self._lock = Lock()
 
     @classmethod
     def empty(cls, *, normalise: bool = False) -> FeatureSpace:
@@ -105,6 +114,11 @@ class FeatureSpace:
         weight = 1.0 / len(columns) if self.normalise and columns else 1.0
         return Encoded(np.array(sorted(columns), np.int32), np.full(len(columns), weight, np.float32), ignored)
 
+    def encode_each(self, records: Iterable[Features]) -> list[Encoded]:
+        """`encode` of each record; values repeat over the records, each is looked up once."""
+        known: dict[Hashable, Encoded] = {}
+        return [self._joined([self._looked_up(named, known) for named in record.items()]) for record in records]
+
     def encode_many(self, records: Iterable[Features]) -> sparse.csr_matrix:
         """CSR of one row a record and one column a learned feature."""
         # values repeat over the records: each is looked up once
@@ -144,11 +158,38 @@ class FeatureSpace:
             columns = known[key] = [column for column in places if column != UNKNOWN]
         return columns
 
+    def _looked_up(self, named: tuple[str, FeatureValue], known: dict[Hashable, Encoded]) -> Encoded:
+        key = _key(named)
+        found = known.get(key)
+        if found is None:
+            found = known[key] = self.encode(dict([named]))
+        return found
+
+    def _joined(self, parts: Sequence[Encoded]) -> Encoded:
+        columns = np.array(sorted({column for part in parts for column in part.columns.tolist()}), np.int32)
+        weight = 1.0 / len(columns) if self.normalise and len(columns) else 1.0
+        ignored = [name for part in parts for name in part.ignored]
+        return Encoded(columns, np.full(len(columns), weight, np.float32), ignored)
+
     def _column(self, label: str) -> int:
-        column = self._columns.get(label)
-        if column is None:
-            column = self._columns[label] = self.names.index_of(label)
+        with self._lock:  # light and heavy requests are answered in two threads
+            found = self._columns.get(label)
+        if found is not None:
+            return found[0]
+        column, size = self.names.index_of(label), sys.getsizeof(label) + PLACE_BYTES
+        if size <= LABEL_BYTES:
+            with self._lock:
+                self._columns[label] = column, size
         return column
+
+
+def matrix_of(records: Sequence[Encoded], n_columns: int) -> sparse.csr_matrix:
+    """CSR of one row a record."""
+    indptr = np.zeros(len(records) + 1, np.int64)
+    np.cumsum([len(record.columns) for record in records], out=indptr[1:])
+    columns = np.concatenate([np.zeros(0, np.int32), *(record.columns for record in records)])
+    weights = np.concatenate([np.zeros(0, np.float32), *(record.weights for record in records)])
+    return sparse.csr_matrix((weights, columns, indptr), (len(records), n_columns), copy=False)
 
 
 def tokens(features: Features) -> list[str]:

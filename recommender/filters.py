@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -67,11 +68,12 @@ class Filter:
             kept &= ~_any_of(snapshot, self.forbidden)
         return kept
 
-    def among(self, n: int, having: Callable[[str], Set[int]]) -> set[int]:
+    def among(self, n: int, having: Callable[[str], Collection[int]]) -> NDArray[np.bool_]:
         """Which of the first `n` rows of a block it lets through, when it is known which have a token."""
-        wanted = [set().union(*map(having, clauses)) for clauses in self.required.values()]
-        kept = set.intersection(*wanted) if wanted else set(range(n))
-        return kept.difference(*map(having, self.forbidden))
+        kept = np.ones(n, np.bool_)
+        for clauses in self.required.values():
+            kept &= _marked(n, clauses, having)
+        return kept & ~_marked(n, self.forbidden, having)
 
 
 class Kept(NamedTuple):
@@ -96,20 +98,24 @@ class FilterCache:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
+        self._lock = Lock()
         self._kept: LRUCache[frozenset[str], Kept] = LRUCache(max(KEPT_BYTES, _size_of_one(snapshot)), _size)
 
     def having(self, token: str) -> NDArray[np.int32]:
-        """Rows of the items that have a token, each once."""
+        """Rows of the items that have a token, rising; in versions from before 2026 one may be there twice."""
         column = self._snapshot.filter_tokens.index_of(token)
-        return np.zeros(0, np.int32) if column == UNKNOWN else np.unique(self._snapshot.filter_rows.row(column))
+        return np.zeros(0, np.int32) if column == UNKNOWN else self._snapshot.filter_rows.row(column)
 
     def kept(self, clauses: Sequence[str]) -> Kept:
         """Rows that `Filter.parse` of these lets through."""
         key = frozenset(clauses)
-        found = self._kept.get(key)
+        with self._lock:  # light and heavy requests are answered in two threads
+            found = self._kept.get(key)
         if found is None:
             wanted = Filter.parse(clauses)
-            found = self._kept[key] = _kept(wanted, wanted.rows(self._snapshot))
+            found = _kept(wanted, wanted.rows(self._snapshot))
+            with self._lock:
+                self._kept[key] = found
         return found
 
 
@@ -125,6 +131,13 @@ def _size(kept: Kept) -> int:
 
 def _size_of_one(snapshot: Snapshot) -> int:
     return 2 * snapshot.n_items  # a byte a row, and a list of at most an eighth of them at four
+
+
+def _marked(n: int, tokens: Sequence[str], having: Callable[[str], Collection[int]]) -> NDArray[np.bool_]:
+    marked = np.zeros(n, np.bool_)
+    for rows in map(having, tokens):
+        marked[np.fromiter(rows, np.int64, len(rows))] = True
+    return marked
 
 
 def _any_of(snapshot: Snapshot, tokens: Sequence[str]) -> NDArray[np.bool_]:

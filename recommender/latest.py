@@ -47,4 +47,4 @@ async def latest(store: FeatureStore, k: int, filters: Sequence[str] = ()) -> La
 def _let_through(items: Sequence[Item], wanted: Filter) -> list[Item]:
     words = [frozenset(tokens(item.features or {})) for item in items]
     kept = wanted.among(len(items), lambda token: {row for row, own in enumerate(words) if token in own})
-    return [items[row] for row in sorted(kept)]
+    return [item for item, own in zip(items, kept.tolist(), strict=True) if own]

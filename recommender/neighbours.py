@@ -11,6 +11,9 @@ from recommender.queries import SimilarItems, SimilarUser, SimilarUsers, UserSta
 from recommender.recommending import Recommender
 from recommender.stores.base import FeatureStore
 
+FETCHED_AT_ONCE = 32
+"""Users, as many as in a micro-batch."""
+
 
 async def items_like(
     recommender: Recommender, store: FeatureStore, item_id: str, k: int, filters: Sequence[str] = ()
@@ -59,5 +62,9 @@ async def _is_stored(store: FeatureStore, item_id: str) -> bool:
 
 
 async def _not_deleted(store: FeatureStore, users: Sequence[SimilarUser], log_offset: int) -> list[SimilarUser]:
-    states = (await store.fetch([user.user_id for user in users])).users
+    states: list[UserState] = []
+    for start in range(0, len(users), FETCHED_AT_ONCE):
+        # few at a time: a fetch has the deadline of a request, and brings what each has done of late
+        some = users[start : start + FETCHED_AT_ONCE]
+        states += (await store.fetch([user.user_id for user in some])).users
     return [user for user, state in zip(users, states, strict=True) if state.deleted_at <= log_offset]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import lsqr
 
-from recommender.features import Encoded
+from recommender.features import Encoded, matrix_of
 
 DAMPING = 1.0
 
@@ -50,3 +51,8 @@ def promised_popularity(weights: NDArray[np.float32], features: Encoded) -> floa
     """`predict_popularity` of one item."""
     logarithm = float(features.weights @ weights[features.columns]) + float(weights[-1])
     return math.expm1(max(logarithm, 0.0))
+
+
+def promised_popularities(weights: NDArray[np.float32], features: Sequence[Encoded]) -> NDArray[np.float32]:
+    """`predict_popularity` of each item."""
+    return predict_popularity(weights, matrix_of(features, len(weights) - 1))

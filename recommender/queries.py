@@ -53,14 +53,14 @@ class UserState(msgspec.Struct, frozen=True):
     """Log offset at which the user was deleted; 0 for never."""
 
 
-class Contribution(msgspec.Struct, frozen=True):
+class Contribution(msgspec.Struct, frozen=True, gc=False):
     """Part of a score."""
 
     feature: str
     contribution: float
 
 
-class ScoredItem(msgspec.Struct, frozen=True):
+class ScoredItem(msgspec.Struct, frozen=True, gc=False):
     """An item of an answer."""
 
     item_id: str

@@ -14,19 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
-from recommender.catalogue import Catalogue, CatalogueItem
+from recommender.asked_items import scored
+from recommender.catalogue import Catalogue
 from recommender.choosing import Chosen, Wish, choose, choose_by
 from recommender.digits import short, short_all
 from recommender.diversity import diversified, pool_size
 from recommender.explaining import Asking, explained
 from recommender.exploring import explore
-from recommender.features import Encoded
 from recommender.finding import Finder
 from recommender.paging import cursor_of
-from recommender.popularity import promised_popularity
 from recommender.queries import (
     Contribution,
-    FeatureMap,
     FoundItem,
     FoundItems,
     Popular,
@@ -140,29 +138,25 @@ class Recommender:
         """
         asked = Query(user_id=query.user_id, features=query.features, recent=query.recent)
         person = self._person(asked, state or UserState())
-        scored: list[tuple[str, float, int]] = []
-        unscored: list[UnscoredItem] = []
-        ignored = list(person.ignored)
-        for item_id, features in query.items:
-            item, score = self._score_one(person.vector, item_id, features)
-            ignored.extend(item.features.ignored)
-            case = cases.numeral(person.vector.case_row, item.block)
-            if not self.catalogue.may_return(item_id):
-                unscored.append(UnscoredItem(item_id, case, WITHDRAWN))
-            elif item.block == cases.NOTHING_KNOWN:
-                unscored.append(UnscoredItem(item_id, case, cases.UNSCORED))
-            else:
-                scored.append((item_id, score, item.block))
-        scored.sort(key=lambda each: -each[1])
+        found = scored(self.catalogue, person.vector, query.items)
         row = person.vector.case_row
+        numerals = [cases.numeral(row, block) for block in range(4)]
+        ranked: list[tuple[str, float, int]] = []
+        unscored: list[UnscoredItem] = []
+        for (item_id, _), score, block, allowed in zip(query.items, *found[:3], strict=True):
+            if allowed and block != cases.NOTHING_KNOWN:
+                ranked.append((item_id, score, block))
+            else:
+                unscored.append(UnscoredItem(item_id, numerals[block], cases.UNSCORED if allowed else WITHDRAWN))
+        ranked.sort(key=lambda each: -each[1])
         return Ranking(
             query.user_id,
             person.vector.strategy,
             cases.NUMERALS[row],
-            [ScoredItem(item_id, short(score), cases.numeral(row, block)) for item_id, score, block in scored],
+            [ScoredItem(item_id, short(score), numerals[block]) for item_id, score, block in ranked],
             unscored,
             self.version,
-            _distinct(ignored),
+            _distinct([*person.ignored, *found.ignored]),
             list(degraded),
         )
 
@@ -186,6 +180,10 @@ class Recommender:
     def prepare_finding(self) -> None:
         """Make what `find_items` looks through; unlike all else here it may run beside other calls."""
         self._finder.prepare()
+
+    def prepare_similar_users(self) -> None:
+        """Make what `similar_users` compares with; this too may run beside other calls."""
+        _ = self._learned_users
 
     def find_items(self, text: str, k: int) -> FoundItems:
         """Items whose title or id fits `text`, the most fitting first, as `Finder.find` has it."""
@@ -321,31 +319,17 @@ class Recommender:
         parts = [part for each in why for part in each.parts]
         contributions = map(Contribution, [name for name, _ in parts], short_all([amount for _, amount in parts]))
         return [
-            msgspec.structs.replace(
-                item, explanation=list(islice(contributions, len(each.parts))), because=each.because
+            ScoredItem(
+                item.item_id,
+                item.score,
+                item.case,
+                item.title,
+                list(islice(contributions, len(each.parts))),
+                item.explored,
+                each.because,
             )
             for item, each in zip(items, why, strict=True)
         ]
-
-    def _score_one(self, user: UserVector, item_id: str, features: FeatureMap | None) -> tuple[CatalogueItem, float]:
-        snapshot = self.snapshot
-        index = snapshot.item_ids.index_of(item_id)
-        item = self.catalogue.find(item_id) if features is None else None
-        if item is None:
-            encoded = snapshot.item_space.encode(features or {})
-            known = 0 <= index < snapshot.n_known_items
-            item = CatalogueItem(
-                item_id, None, cases.item_block(known=known, has_features=len(encoded.columns) > 0), encoded
-            )
-        if user.strategy == "popular":
-            return item, self._baseline_of(index, item.features)
-        vector, bias = snapshot.represent(item.features, index)
-        return item, float(vector @ user.vector) + bias + user.bias
-
-    def _baseline_of(self, index: int, features: Encoded) -> float:
-        if 0 <= index < self.snapshot.n_trained_items:
-            return float(self.snapshot.popularity[index])
-        return promised_popularity(self.snapshot.popularity_weights, features)
 
 
 def _wish(query: Query, person: Person) -> Wish:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -57,8 +57,21 @@ class Shown:
 
     def taken(self, user_id: str, item_id: str) -> Taken | None:
         """Which version answered the user last, and whether the item was in the answer; None for no answer."""
+        return next(self.taken_by_each([(user_id, item_id)]))
+
+    def taken_by_each(self, interactions: Iterable[tuple[str, str]]) -> Iterator[Taken | None]:
+        """`taken` of each user and item; an answer is looked into once, however many are of its user."""
+        opened: dict[str, tuple[str, frozenset[str]] | None] = {}
+        for user_id, item_id in interactions:
+            if user_id not in opened:
+                opened[user_id] = self._opened(user_id)
+            answer = opened[user_id]
+            yield answer and Taken(answer[0], item_id in answer[1])
+
+    def _opened(self, user_id: str) -> tuple[str, frozenset[str]] | None:
+        """Version and items of the last answer."""
         answer = self._answers.get(user_id)
         if answer is None:
             return None
         shown = _decoder.decode(answer)
-        return Taken(shown.model_version, any(item.item_id == item_id for item in shown.items))
+        return shown.model_version, frozenset(item.item_id for item in shown.items)

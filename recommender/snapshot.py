@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recommender import cases
 from recommender.activity import NO_ACTIVITY, Activity
 from recommender.codes import Codes
-from recommender.features import Encoded, FeatureSpace
+from recommender.features import Encoded, FeatureSpace, matrix_of
 from recommender.foldin import fold_in, recent_share
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
 from recommender.index import Index
@@ -226,6 +226,20 @@ class Snapshot:
             vector, bias = self._summed(self.newcomer_features, features)
             own = self.newcomer_features.vectors[-1], float(self.newcomer_features.biases[-1])
         return (vector + own[0]).astype(np.float32, copy=False), bias + own[1]
+
+    def represent_each(
+        self, features: Sequence[Encoded], item_indices: NDArray[np.int32]
+    ) -> tuple[list[NDArray[np.float32]], list[float]]:
+        """`represent` of each item: vectors and biases."""
+        known = (item_indices >= 0) & (item_indices < self.n_known_items)
+        last = Table(self.newcomer_features.vectors[-1:], self.newcomer_features.biases[-1:])
+        new = matrix_of(features, len(self.newcomer_features.biases) - 1)
+        vectors = new @ self.newcomer_features.vectors[:-1] + last.vectors
+        biases = (new @ self.newcomer_features.biases[:-1] + last.biases).tolist()
+        own: list[NDArray[np.float32]] = list(vectors.astype(np.float32, copy=False))
+        for place in np.flatnonzero(known).tolist():
+            own[place], biases[place] = self.represent(features[place], int(item_indices[place]))
+        return own, biases
 
     def indicator(self, item_index: int) -> tuple[NDArray[np.float32], float]:
         """What a known item has beyond its features: its representation less theirs."""

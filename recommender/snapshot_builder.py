@@ -68,7 +68,8 @@ def build_snapshot(
     n_known = len(model.items.ids) if model.items.has_indicators else 0
     items = _item_block(model, item_features, rows, n_known)
     listed = [entries.get(item_id) for item_id in item_ids]
-    filter_tokens, filter_rows = _postings([tokens(entry.features) if entry else [] for entry in listed])
+    words = [dict.fromkeys(tokens(entry.features)) if entry else {} for entry in listed]
+    filter_tokens, filter_rows = _postings([list(own) for own in words])
     popularity_weights = _popularity_weights(model, item_space)
     available = [entry.available if entry else True for entry in listed]
     gone = item_ids.indices_of(list(deleted))
