@@ -79,17 +79,16 @@ def _are_new(catalogue: Catalogue, positions: NDArray[np.int64]) -> NDArray[np.b
 def _drawn(catalogue: Catalogue, others: Set[int], n: int, chance: Random) -> list[int]:
     """At most `n` newcomers that are not `others`.
 
-    They are drawn from all rows that may be newcomers', and looked for one by one only where few of these are: what
-    it takes depends on how many are wanted, not on how many there are.
+    They are drawn from all rows that may be newcomers'; only where few of these are, all are looked at.
     """
     first, last = catalogue.snapshot.n_trained_items, len(catalogue)
-    for tries in (DRAWN * n, last - first):
-        tried = chance.sample(range(first, last), min(tries, last - first))
-        new = _are_new(catalogue, np.array(tried, np.int64)).tolist()
-        drawn = [place for place, is_new in zip(tried, new, strict=True) if is_new and place not in others][:n]
-        if len(drawn) == n or len(tried) == last - first:
-            break
-    return drawn
+    tried = np.array(chance.sample(range(first, last), min(DRAWN * n, last - first)), np.int64)
+    drawn = [place for place in tried[_are_new(catalogue, tried)].tolist() if place not in others]
+    if len(drawn) < n:
+        rows = np.arange(first, last)
+        left = [place for place in rows[_are_new(catalogue, rows)].tolist() if place not in others]
+        drawn = chance.sample(left, min(n, len(left)))
+    return drawn[:n]
 
 
 def _spread(slots: Sequence[int], old: Sequence[T], new: Sequence[T]) -> list[T]:

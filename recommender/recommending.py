@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from recommender import cases
 from recommender.asked_items import scored
+from recommender.boosts import checked_boosts
 from recommender.catalogue import Catalogue
 from recommender.choosing import Chosen, Wish, choose, choose_by
 from recommender.digits import short, short_all
@@ -342,7 +343,7 @@ def _wish(query: Query, person: Person) -> Wish:
         person.seen if query.exclude_seen else EVERYTHING,
         tuple(query.filter),
         None if query.candidates is None else tuple(query.candidates),
-        query.boost,
+        checked_boosts(dict(query.boost)) if query.boost else (),
     )
 
 

@@ -1,5 +1,8 @@
 """Boosts against adding them up item by item."""
 
+import math
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,3 +84,23 @@ def test_a_malformed_clause_is_refused(clause):
 
 def test_amounts_of_a_feature_that_is_named_repeatedly_add_up():
     assert parse_boosts(["a:b:1", "c:d:4", "a:b:2"]) == (("a:b", 3.0), ("c:d", 4.0))
+
+
+@pytest.mark.parametrize("amount", [1e39, -1e300, 3.5e38])
+def test_what_a_float32_score_does_not_hold_is_refused_and_named(recommender, amount):
+    with pytest.raises(InvalidRequestError, match=re.escape(f"the boost of genres:g1 is {amount:g}")):
+        checked_boosts({"genres:g0": 1.0, "genres:g1": amount})
+    with pytest.raises(InvalidRequestError, match="genres:g1"):
+        recommender.recommend(Query(user_id="u3", boost=(("genres:g1", amount),)))
+
+
+def test_amounts_that_only_together_are_too_large_are_refused_too():
+    assert checked_boosts({"a:b": 3e38})
+    with pytest.raises(InvalidRequestError, match="the boost of c:d is -2e\\+38"):
+        checked_boosts({"a:b": 1.9e38, "c:d": -2e38})
+
+
+def test_the_largest_boost_gives_scores_that_are_numbers(recommender):
+    items = ask(recommender, "u3", boost=(("group:g0", 3e38),), diversity=0.5)
+
+    assert all(math.isfinite(item.score) for item in items)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_worlds import ITEMS, entry, item_features, make_world
 
+from recommender import exploring
 from recommender.catalogue import Catalogue, ItemChange
 from recommender.choosing import Wish, choose
 from recommender.exploring import explore
@@ -91,3 +92,25 @@ def test_without_a_share_no_item_is_marked():
     answer = Recommender(Catalogue(SNAPSHOT)).recommend(Query(user_id="u3", k=9))
 
     assert all(item.explored is not True for item in answer.items)
+
+
+def test_to_explore_does_not_walk_over_all_newcomers(monkeypatch):
+    catalogue, asked = Catalogue(SNAPSHOT), wish(2)
+    [before] = choose(catalogue, [asked])
+    looked: list[int] = []
+    are_new = exploring._are_new
+    monkeypatch.setattr(exploring, "TRIED", 2)
+    monkeypatch.setattr(exploring, "_are_new", lambda *each: looked.append(len(each[1])) or are_new(*each))
+    explore(catalogue, asked, before, 0.5, Random(1))
+
+    assert sum(looked) < len(catalogue) / 2
+
+
+def test_where_newcomers_are_few_each_of_them_is_found():
+    catalogue, asked = Catalogue(SNAPSHOT), wish(8)
+    [before] = choose(catalogue, [asked])
+    catalogue.masked[SNAPSHOT.n_trained_items :] = True
+    catalogue.masked[-2:] = False
+    found = explore(catalogue, asked, before, 1.0, Random(0))
+
+    assert found.explored == {SNAPSHOT.n_items - 1, SNAPSHOT.n_items - 2}

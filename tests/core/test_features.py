@@ -1,10 +1,13 @@
 """FeatureSpace: the same columns in training and in serving, for ever."""
 
+import sys
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recommender import features
 from recommender.errors import InvalidDataError
 from recommender.features import FeatureSpace, tokens
 
@@ -211,3 +214,27 @@ def test_tokens_write_values_as_a_filter_does():
     features = {"genres": ["Sci-Fi", "War"], "year": 1995, "rating": 4.0, "price": 4.5, "vip": True}
 
     assert tokens(features) == ["genres:Sci-Fi", "genres:War", "year:1995", "rating:4", "price:4.5", "vip:true"]
+
+
+def test_long_labels_that_somebody_makes_up_are_not_kept():
+    space = FeatureSpace.empty().extended([{"genres": ["a", "b"]}])
+    for number in range(40):
+        space.encode({"x": str(number) * 500_000})
+    for number in range(50_000):
+        space.encode({"x": str(number)})
+
+    kept = sum(sys.getsizeof(label) for label in space._columns)
+    assert kept < features.LABEL_BYTES
+    assert space.encode({"genres": "b"}).columns.tolist() == [1]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from(["a", "b", "c"]), values, max_size=3), max_size=6), st.booleans())
+def test_records_are_encoded_together_as_alone(records, normalise):
+    space = FeatureSpace.empty(normalise=normalise).extended(records[::2])
+
+    for together, record in zip(space.encode_each(records), records, strict=True):
+        alone = space.encode(record)
+        assert together.columns.tolist() == alone.columns.tolist()
+        assert together.weights.tolist() == alone.weights.tolist()
+        assert together.ignored == alone.ignored

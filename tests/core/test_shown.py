@@ -67,3 +67,15 @@ def test_memory_is_bounded_and_the_oldest_go_first(monkeypatch, clock):
 
     assert [memory.taken(f"u{number}", "a") for number in range(5)] == [None, None, *[Taken("1", True)] * 3]
     assert memory.taken("u9", "1") is None
+
+
+def test_an_answer_is_looked_into_once_however_many_interactions_come(memory, monkeypatch):
+    memory.remember("u", answer("1", "a", "b"))
+    memory.remember("v", answer("2", "c"))
+    looked: list[str] = []
+    opened = memory._opened
+    monkeypatch.setattr(memory, "_opened", lambda user_id: looked.append(user_id) or opened(user_id))
+    taken = list(memory.taken_by_each([("u", "a"), ("v", "a"), ("w", "a")] * 1000))
+
+    assert taken[:3] == [Taken("1", True), Taken("2", False), None]
+    assert looked == ["u", "v", "w"]

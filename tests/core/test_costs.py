@@ -1,0 +1,56 @@
+"""What a call costs, known before it starts."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recommender import costs
+from recommender.queries import Query, RankQuery
+
+queries = st.builds(
+    Query,
+    k=st.integers(1, 1000),
+    explain=st.booleans(),
+    diversity=st.sampled_from([0.0, 0.5]),
+    candidates=st.none() | st.just(("a",) * 5_000),
+    filter=st.just(()) | st.just(("a:b",)),
+)
+
+
+def test_what_a_page_asks_for_is_light_and_what_a_batch_job_asks_for_is_not():
+    page = Query(user_id="u", k=50, explain=True, filter=("genres:Comedy",), diversity=0.3)
+    thousand = Query(user_id="u", k=1000, explain=True)
+
+    assert costs.is_light([page])
+    assert costs.is_light([Query(user_id="u")] * 20)
+    assert not costs.is_light([thousand])
+    assert not costs.is_light([Query(user_id="u", candidates=tuple(map(str, range(9_500))))] * 10)
+    assert costs.rank_cost_ms(RankQuery(items=(("a", None),) * 100)) < costs.LIGHT_MS
+    assert costs.rank_cost_ms(RankQuery(items=(("a", None),) * 10_000)) > costs.LIGHT_MS
+
+
+def test_each_thing_that_is_asked_for_costs():
+    plain = costs.cost_ms(Query(), 1000)
+    more = [
+        Query(k=100),
+        Query(explain=True),
+        Query(diversity=0.1),
+        Query(exclude=("a",)),
+        Query(recent=("a",)),
+        Query(shown=("a",)),
+        Query(features={"tags": ["a", "b"]}),
+        Query(filter=("a:b",)),
+        Query(boost=(("a:b", 1.0),)),
+    ]
+
+    assert all(costs.cost_ms(query, 1000) > plain for query in more)
+    assert costs.cost_ms(Query(), 1_000_000) > plain
+
+
+@given(st.lists(queries, max_size=30), st.floats(1, 200))
+def test_slices_are_all_queries_in_order_and_none_costs_too_much(asked, most_ms):
+    cut = list(costs.slices(asked, most_ms))
+
+    assert [query for each in cut for query in asked[each]] == asked
+    for each in cut:
+        own = asked[each]
+        assert len(own) == 1 or sum(map(costs.cost_ms, own)) <= most_ms + 1e-6

@@ -1,0 +1,131 @@
+"""What the ingress asks of predictors for a call that is heavy, and for one that is light."""
+
+import asyncio
+
+import pytest
+
+from deployments import calls, metrics, service
+from deployments.messages import unpack_queries
+from deployments.service import Service
+from recommender import costs
+from recommender.queries import Query, RankQuery
+from recommender.stores.base import Appended, Interaction
+
+ANSWER = b'{"model_version": "1", "items": [{"item_id": "a"}]}'
+
+
+class Handle:
+    """A deployment whose methods answer after some seconds."""
+
+    def __init__(self, after_s: float) -> None:
+        self.after_s = after_s
+        self.asked: list[int] = []
+        self.at_once = self.most_at_once = 0
+
+    def method(self, answers) -> "Handle":
+        other = self
+
+        class Method:
+            async def remote(self, _ids, *arguments):
+                other.at_once += 1
+                other.most_at_once = max(other.most_at_once, other.at_once)
+                found = answers(*arguments)
+                other.asked.append(len(found))
+                try:
+                    await asyncio.sleep(other.after_s)
+                finally:
+                    other.at_once -= 1
+                return found
+
+        return Method()
+
+    @property
+    def recommend_many(self):
+        return self.method(lambda queries, _: [ANSWER] * len(unpack_queries(queries)))
+
+    @property
+    def rank(self):
+        return self.method(lambda *_: b"{}")
+
+    @property
+    def fetch_many(self):
+        return self.method(lambda user_ids: b"." * len(user_ids))
+
+
+class Log:
+    """A store that has had each interaction with an event id once."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+
+    async def append(self, interactions: list[Interaction]) -> Appended:
+        new = {each.event_id for each in interactions} - self._ids
+        self._ids |= new
+        return Appended(len(new), len(interactions) - len(new), 0)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(calls, "PATIENCE_S", 0.02)
+
+
+def asked(ask, after_s: float = 0.1) -> tuple[object, Handle]:
+    async def run() -> tuple[object, Handle]:
+        predictor = Handle(after_s)
+        return await ask(Service(Handle(0), predictor, None, None, None)), predictor
+
+    return asyncio.run(run())
+
+
+HEAVY = [Query(user_id=f"u{number}", k=1000, explain=True) for number in range(256)]
+
+
+def test_a_heavy_call_is_asked_for_in_parts_few_at_a_time_and_never_twice():
+    answers, predictor = asked(lambda service: service.recommend_many(HEAVY), 0.05)
+
+    assert answers == [ANSWER] * 256
+    assert sum(predictor.asked) == 256
+    assert len(predictor.asked) > 10
+    assert predictor.most_at_once <= service.HEAVY_AT_ONCE
+    assert max(predictor.asked) * costs.cost_ms(HEAVY[0]) <= service.PART_MS
+
+
+def test_a_light_call_goes_to_another_replica_when_one_is_silent():
+    _, predictor = asked(lambda service: service.recommend_many([Query(user_id="u")]))
+
+    assert len(predictor.asked) == calls.AT_MOST
+
+
+def test_a_long_ranking_is_asked_for_once():
+    ten_thousand = RankQuery(items=tuple((str(number), None) for number in range(10_000)))
+    _, predictor = asked(lambda service: service.rank(ten_thousand))
+
+    assert len(predictor.asked) == 1
+
+
+def test_a_heavy_request_does_not_share_a_micro_batch_with_light_ones():
+    async def ask(service: Service) -> list[bytes]:
+        return await asyncio.gather(
+            service.recommend(Query(k=1000, explain=True, diversity=0.5)), *(service.recommend(Query()) for _ in "abc")
+        )
+
+    _, predictor = asked(ask, 0.001)
+
+    assert sorted(predictor.asked) == [1, 3]
+
+
+def test_what_is_sent_again_is_no_second_hit(monkeypatch):
+    counted: list[tuple[str, int]] = []
+    monkeypatch.setattr(metrics, "count", lambda metric, amount=1, /, **_: counted.append((metric.name, amount)))
+    monkeypatch.setattr(metrics, "observe", lambda *_, **__: None)
+    batch = [Interaction("u", "a", 1.0, 0.0, event_id=event_id) for event_id in ("e1", "e1", "e2")]
+
+    async def run() -> None:
+        whole = Service(None, None, None, None, Log())
+        whole._shown.remember("u", ANSWER)
+        await whole.append(batch)
+        await whole.append(batch)
+
+    asyncio.run(run())
+
+    assert sum(amount for name, amount in counted if name == metrics.ONLINE_HITS.name) == 2
