@@ -55,6 +55,7 @@ class Archive:
 
     def __init__(self, place: Path | str) -> None:
         self._drawer = drawer_at(place)
+        self._unsettled: list[str] = []
 
     def append(self, frame: pd.DataFrame, *, first_offset: int, last_offset: int) -> Segment:
         """Write a new segment; it is there whole and durable, or not at all.
@@ -161,12 +162,27 @@ class Archive:
         first = min(segment.first_offset for segment in segments)
         return [self._write(rows, first, max(segment.last_offset for segment in segments))]
 
+    def settle(self, named: Collection[str]) -> None:
+        """Remove what was written since the last call and nobody names: the work of a training that came to nothing.
+
+        Raises
+        ------
+        ArtifactError
+            The disk fails; it is tried again with the next call.
+        """
+        try:
+            self._drawer.remove([name for name in self._unsettled if name not in named])
+        except OSError as error:
+            raise ArtifactError(f"cannot remove from the archive {self._drawer.place}: {error}") from error
+        self._unsettled = []
+
     def prune(self, named: Collection[str]) -> list[str]:
         """Remove files that nobody names and that are not young; returns their names."""
         return self._drawer.prune(named)
 
     def _write(self, rows: pa.Table, first_offset: int, last_offset: int) -> Segment:
         name = f"{first_offset:012d}-{last_offset:012d}-{secrets.token_hex(8)}.parquet"
+        self._unsettled.append(name)
         try:
             with self._drawer.adding(name) as file:
                 hashing = _Hashing(file)

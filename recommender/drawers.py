@@ -34,6 +34,9 @@ class Drawer(Protocol):
     def forget(self, name: str) -> None:
         """Drop the copy."""
 
+    def remove(self, names: Collection[str]) -> None:
+        """Remove files; those that are gone already do no harm."""
+
     def prune(self, named: Collection[str]) -> list[str]:
         """Remove what nobody names and is not young; returns the names."""
 
@@ -66,6 +69,11 @@ class FolderDrawer:
 
     def forget(self, name: str) -> None:
         """Nothing to do."""
+
+    def remove(self, names: Collection[str]) -> None:
+        """Remove files; those that are gone already do no harm."""
+        for name in names:
+            (self.place / name).unlink(missing_ok=True)
 
     def prune(self, named: Collection[str]) -> list[str]:
         """Remove what nobody names and is not young; returns the names."""
@@ -105,6 +113,12 @@ class BucketDrawer:
     def forget(self, name: str) -> None:
         """Drop the copy."""
         (self._cache / name).unlink(missing_ok=True)
+
+    def remove(self, names: Collection[str]) -> None:
+        """Remove objects and their copies; those that are gone already do no harm."""
+        self._bucket.remove(names)
+        for name in names:
+            self.forget(name)
 
     def prune(self, named: Collection[str]) -> list[str]:
         """Remove what nobody names and is not young; returns the names."""

@@ -11,6 +11,7 @@
     ├── MissingExtraError          an optional part of the package is not installed
     ├── DownloadError              a data set could not be fetched
     ├── TrainingError              training failed or produced an unusable model
+    │   └── StaleTrainingError     somebody else has published since the training began
     ├── ArtifactError
     │   ├── UnknownVersionError    no such version in the registry
     │   ├── StateUnavailableError  the object store with versions and archive does not answer
@@ -63,6 +64,10 @@ class DownloadError(RecommenderError):
 
 class TrainingError(RecommenderError):
     """Training failed or produced an unusable model."""
+
+
+class StaleTrainingError(TrainingError):
+    """Somebody else has published since the training began; its version is refused, so that nothing is undone."""
 
 
 class ArtifactError(RecommenderError):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from recommender.archive import Archive
 from recommender.catalogue_copy import CatalogueCopy
 from recommender.consuming import NOTHING, Consumed, consume
 from recommender.dataset import Dataset, feature_records, withdrawn
+from recommender.errors import CorruptArtifactError, NewerSchemaError, RecommenderError, TrainingError
 from recommender.feedback import Feedback
 from recommender.gate import Verdict
 from recommender.ids import UNKNOWN
@@ -27,6 +29,7 @@ from recommender.model_state import model_from_arrays
 from recommender.publishing import artifact_of, newest_timestamp
 from recommender.registry import Registry, VersionInfo, VersionMeta
 from recommender.registry.version_meta import Mode
+from recommender.retention import MAX_LOG, Retention
 from recommender.schedule import Schedule
 from recommender.segment import Segment
 from recommender.snapshot import Snapshot
@@ -57,6 +60,49 @@ class Learned(NamedTuple):
     reason: str | None
 
 
+@dataclass(frozen=True)
+class Begun:
+    """Where a training begins.
+
+    Parameters
+    ----------
+    mode
+        How it goes on.
+    base
+        Version that it goes on from; None for the first.
+    serving
+        What was loaded of the base: its snapshot for a full training, model and snapshot for an increment.
+    pinned
+        Version that somebody has pinned.
+    after
+        Fencing token: highest number of a version when it began.
+    at
+        When, by the monotonic clock.
+    """
+
+    mode: Mode
+    base: VersionInfo | None = None
+    serving: Snapshot | Trained | None = None
+    pinned: str | None = None
+    after: int | None = None
+    at: float = field(default_factory=time.monotonic)
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """Snapshot of the base."""
+        return self.serving.snapshot if isinstance(self.serving, Trained) else self.serving
+
+    def parent(self) -> tuple[VersionInfo, Trained]:
+        """Base of an increment, with its model."""
+        if self.base is None or not isinstance(self.serving, Trained):
+            raise TrainingError("an increment goes on from a version; train a full one first")
+        return self.base, self.serving
+
+    def learned_users(self) -> list[str]:
+        """Users that the base has learned of."""
+        return list(self.snapshot.user_ids) if self.snapshot else []
+
+
 class Learner:
     """Turns what happened into versions of the model.
 
@@ -81,6 +127,8 @@ class Learner:
         How much worse than the version that serves a new one may be, in ndcg@10.
     keep_versions
         How many to keep for a rollback.
+    max_log
+        Entries of the log to keep for a version far behind, as a pinned one is.
     approximate_above
         Items from which on a version has an index; None for never.
     """
@@ -97,6 +145,7 @@ class Learner:
         holdout: float = 0.1,
         margin: float = 0.01,
         keep_versions: int = 5,
+        max_log: int = MAX_LOG,
         approximate_above: int | None = APPROXIMATE_ABOVE,
     ) -> None:
         self._registry = registry
@@ -107,7 +156,7 @@ class Learner:
         self._feedback = feedback or Feedback()
         self._holdout = holdout
         self._margin = margin
-        self._keep_versions = keep_versions
+        self.retention = Retention(registry, archive, store, keep_versions, max_log)
         self._approximate_above = approximate_above
         self._catalogue = CatalogueCopy()
         self._parent: tuple[str, Trained] | None = None
@@ -135,13 +184,18 @@ class Learner:
 
         Where an older one was pinned, what came of the others since is passed over: they were rolled back.
         """
+        return self._base_and_pin()[0]
+
+    def _base_and_pin(self) -> tuple[VersionInfo | None, str | None]:
+        """Base, and the pinned version that it is or builds on."""
         ready = {version.version: version for version in self._registry.versions() if version.status != "rejected"}
         current = self._registry.current()
         if not current.pinned or current.version not in ready:
-            return next(iter(ready.values()), None)
+            return next(iter(ready.values()), None), None
         rolled_back = self._registry.newest_when_pinned() or current.version
         since = (each for each in ready.values() if int(each.version) > int(rolled_back))
-        return next((each for each in since if _descends(each, current.version, ready)), ready[current.version])
+        base = next((each for each in since if _builds_on(each, current.version, ready)), ready[current.version])
+        return base, current.version
 
     async def _base(self) -> VersionInfo | None:
         # disk or network: neither may hold up who else is answered meanwhile
@@ -174,29 +228,41 @@ class Learner:
         for items in _pages(_items(dataset, now)):
             await self._store.put_items(items)
         rows = dataset.interactions.assign(offset=0)
-        segment = await asyncio.to_thread(self._archive.append, rows, first_offset=0, last_offset=0)
-        return await self._learn_full([segment], NOTHING, None, progress)
+        after = await asyncio.to_thread(self._registry.highest)
+        try:
+            segment = await asyncio.to_thread(self._archive.append, rows, first_offset=0, last_offset=0)
+            return await self._learn_full([segment], NOTHING, Begun("full", after=after), progress)
+        except BaseException:
+            await self._settle()
+            raise
 
     async def learn(self, mode: Mode, progress: Progress = lambda _: None) -> Learned:
         """Consume the log and train; a first training is a full one.
 
         Whether the result may serve is in the answer and in the manifest. Where it may not, what it learned
-        waits in the log for the next.
+        waits for the next. A training that fails leaves nothing behind.
 
         Raises
         ------
+        StaleTrainingError
+            Another trainer has published meanwhile.
+        CorruptArtifactError
+            What it goes on from is damaged.
         TrainingError
             There is nothing to learn from.
         StoreError
             The store does not answer; nothing has changed.
         """
-        base = await self._base()
-        progress("reading the log")
-        consumed = await consume(self._store, base.meta.log_offset if base else 0)
-        segments = await self._archived(base, consumed)
-        if base is None or mode == "full":
-            return await self._learn_full(segments, consumed, base, progress)
-        return await self._learn_increment(segments, consumed, base, progress)
+        after = await asyncio.to_thread(self._registry.highest)
+        try:
+            begun = replace(await self._begin(mode), after=after)
+            progress("reading the log")
+            segments, consumed = await self._consumed(begun)
+            learn = self._learn_full if begun.mode == "full" else self._learn_increment
+            return await learn(segments, consumed, begun, progress)
+        except BaseException:
+            await self._settle()
+            raise
 
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
         """Learned interactions of a user, newest first.
@@ -209,7 +275,9 @@ class Learner:
             Of the user's deletion: what came before does not count, what was imported (offset 0) only
             where this is 0.
         """
-        frame = await asyncio.to_thread(self._archive.read_user, _segments(await self._base()), user_id)
+        frame = await asyncio.to_thread(
+            self._archive.read_user, _segments(await self._source(await self._base())), user_id
+        )
         kept = frame[frame["offset"] > after_offset] if after_offset else frame
         newest_first = kept.sort_values("timestamp", ascending=False, kind="stable")
         return [
@@ -225,10 +293,72 @@ class Learner:
 
     async def interactions(self, cursor: str | None, limit: int) -> InteractionPage:
         """A page of all interactions, learned or waiting; see `recommender.interaction_pages`."""
-        base = await self._base()
+        base = await self._source(await self._base())
         learned = interaction_pages.Learned(_segments(base), base.meta.log_offset if base else -1)
         place = interaction_pages.Place.parse(cursor)
         return await interaction_pages.page_of(learned, self._archive, self._store, place, limit)
+
+    async def _begin(self, mode: Mode) -> Begun:
+        """Version to go on from: the base, or where it is damaged the newest before it.
+
+        Raises
+        ------
+        CorruptArtifactError
+            There were versions, and none can be read.
+        """
+        while True:
+            base, pinned = await asyncio.to_thread(self._base_and_pin)
+            if base is None:
+                break
+            try:
+                serving = await (self._snapshot_of(base) if mode == "full" else self._loaded(base))
+                return Begun(mode, base, serving, pinned)
+            except NewerSchemaError:
+                raise
+            except CorruptArtifactError as error:
+                if not await asyncio.to_thread(self._set_aside, base.version, str(error)):
+                    # the only one: what it serves is left alone, and all it learned is in the archive
+                    return Begun("full", base, None, pinned)
+        await asyncio.to_thread(self._require_readable)
+        return Begun("full", None, None)
+
+    def _set_aside(self, version: str, reason: str) -> bool:
+        """Quarantine a damaged version, unless it is the last that may serve."""
+        ready = [each.version for each in self._registry.versions() if each.status != "rejected"]
+        if ready == [version]:
+            return False
+        logger.error("version %s is corrupt and goes into quarantine: %s", version, reason)
+        self._registry.quarantine(version, reason)
+        return True
+
+    def _require_readable(self) -> None:
+        if not self._registry.versions() and self._registry.has_unreadable():
+            raise CorruptArtifactError(
+                "there were versions of the model and none can be read; to learn from the beginning would forget what"
+                " they learned: restore `models` of state_dir from a backup, or go back to the release that wrote it"
+            )
+
+    async def _consumed(self, begun: Begun) -> tuple[list[Segment], Consumed]:
+        """Segments with all that happened, and what of it the base has not learned."""
+        source = await self._source(begun.base)
+        consumed = await consume(self._store, source.meta.log_offset if source else 0)
+        segments = await self._archived(source, consumed)
+        if begun.base is None or source is None or source.version == begun.base.version:
+            return segments, consumed
+        behind = begun.base.meta.log_offset
+        rows = await asyncio.to_thread(self._archive.read, segments)
+        known = set(rows["user_id"][rows["offset"] <= behind])
+        # the log entries of their deletion are gone, and so is all that they did before
+        deleted = {user: behind for user in begun.learned_users() if user not in known}
+        return segments, replace(consumed, rows=rows[rows["offset"] > behind], deleted={**deleted, **consumed.deleted})
+
+    async def _source(self, base: VersionInfo | None) -> VersionInfo | None:
+        """Version whose segments have all that is not in the log any more: the base, unless it is far behind."""
+        trimmed = (await self._store.state()).trimmed_through
+        if base is None or base.meta.log_offset >= trimmed:
+            return base
+        versions = await asyncio.to_thread(self._registry.versions)
+        return max(versions, key=lambda each: each.meta.log_offset)
 
     async def _archived(self, base: VersionInfo | None, consumed: Consumed) -> list[Segment]:
         """Segments with what was consumed, without what was deleted."""
@@ -243,24 +373,21 @@ class Learner:
         return segments
 
     async def _learn_full(
-        self, segments: Sequence[Segment], consumed: Consumed, base: VersionInfo | None, progress: Progress
+        self, segments: Sequence[Segment], consumed: Consumed, begun: Begun, progress: Progress
     ) -> Learned:
-        started = time.monotonic()
         segments = await asyncio.to_thread(self._archive.compact, segments)
         interactions = await asyncio.to_thread(self._archive.read, segments)
         users = {user.user_id: user.features or {} async for user in _all_users(self._store)}
         await self._catalogue.follow(self._store)
         said = self._feedback.weighed(interactions)
         data = TrainingData(said, users, list(self._catalogue.entries.values()), self._catalogue.deleted)
-        meta = {"log_offset": consumed.last_offset, "items_sequence": self._catalogue.sequence}
-        serving = (await self._loaded(base)).snapshot if base else None
         trained = await asyncio.to_thread(
             train_full,
             data,
             self._settings,
             holdout=self._holdout,
-            meta=meta,
-            serving=serving,
+            meta={"log_offset": consumed.last_offset, "items_sequence": self._catalogue.sequence},
+            serving=begun.snapshot,
             margin=self._margin,
             approximate_above=self._approximate_above,
             progress=progress,
@@ -273,19 +400,17 @@ class Learner:
             trained_on=data.trained_on(),
             newest_timestamp=newest_timestamp(interactions),
         )
-        return await self._publish(trained, segments, consumed, about, base, started, progress)
+        return await self._publish(trained, segments, consumed, about, begun, progress)
 
     async def _learn_increment(
-        self, segments: Sequence[Segment], consumed: Consumed, base: VersionInfo, progress: Progress
+        self, segments: Sequence[Segment], consumed: Consumed, begun: Begun, progress: Progress
     ) -> Learned:
-        started = time.monotonic()
         await self._catalogue.follow(self._store)
-        parent = await self._loaded(base)
+        base, parent = begun.parent()
         rows = consumed.remaining()
         users = await self._features_of(rows["user_id"].drop_duplicates().tolist())
         forgotten = list(consumed.deleted)
         news = News(self._feedback.weighed(rows), users, self._catalogue.entries, self._catalogue.deleted, forgotten)
-        meta = {"log_offset": consumed.last_offset, "items_sequence": self._catalogue.sequence}
         about = VersionMeta(
             consumed.last_offset,
             self._catalogue.sequence,
@@ -304,10 +429,14 @@ class Learner:
             holdout=self._holdout,
             margin=self._margin,
             approximate_above=self._approximate_above,
-            meta={**meta, "trained_on": about.trained_on},
+            meta={
+                "log_offset": consumed.last_offset,
+                "items_sequence": self._catalogue.sequence,
+                "trained_on": about.trained_on,
+            },
             progress=progress,
         )
-        return await self._publish(trained, segments, consumed, about, base, started, progress)
+        return await self._publish(trained, segments, consumed, about, begun, progress)
 
     async def _publish(
         self,
@@ -315,8 +444,7 @@ class Learner:
         segments: Sequence[Segment],
         consumed: Consumed,
         about: VersionMeta,
-        base: VersionInfo | None,
-        started: float,
+        begun: Begun,
         progress: Progress,
     ) -> Learned:
         progress("publishing")
@@ -325,19 +453,41 @@ class Learner:
             about,
             segments=tuple(segments),
             poison=consumed.poison,
+            pinned=begun.pinned,
             gaps=tuple(consumed.gaps),
-            training_s=round(time.monotonic() - started, 3),
+            training_s=round(time.monotonic() - begun.at, 3),
         )
         version = await asyncio.to_thread(
             self._registry.publish,
             artifact_of(trained, meta),
-            parent=base.version if base else None,
+            parent=begun.base.version if begun.base else None,
             status="ready" if verdict.accepted else "rejected",
             reason=None if verdict.accepted else verdict.reason,
+            after=begun.after,
         )
         self._parent = (version, trained) if verdict.accepted else None
-        await self._tidy()
+        await self._settle()
+        await self.retention.tidy()
         return Learned(version, about.mode, verdict.accepted, verdict.reason)
+
+    async def _settle(self) -> None:
+        """Remove segments that this training wrote and no version names; a failure is told, it loses nothing."""
+        try:
+            await asyncio.to_thread(self._settle_segments)
+        except (RecommenderError, OSError) as error:
+            logger.warning("segments of a training that came to nothing stay until the next is tidied up: %s", error)
+
+    def _settle_segments(self) -> None:
+        # also after a failure: what was published may be there although no answer came
+        versions = self._registry.versions(anew=True)
+        self._archive.settle({segment.name for version in versions for segment in version.meta.segments})
+
+    async def _snapshot_of(self, base: VersionInfo) -> Snapshot | None:
+        """Snapshot of the base, which is all that a full training needs of it."""
+        if self._parent is not None and self._parent[0] == base.version:
+            return self._parent[1].snapshot
+        artifact = await asyncio.to_thread(self._registry.load, base.version)
+        return Snapshot.from_arrays(artifact.parts["snapshot"], artifact.meta.snapshot)
 
     async def _loaded(self, base: VersionInfo) -> Trained:
         """Model and snapshot of the base: those at hand, or from disk."""
@@ -355,19 +505,11 @@ class Learner:
             features |= {user.user_id: user.features or {} for user in users if user}
         return features
 
-    async def _tidy(self) -> None:
-        """Drop what no kept version needs: old versions, their segments, the log that all have learned."""
-        await asyncio.to_thread(self._registry.prune, self._keep_versions)
-        kept = [version for version in await asyncio.to_thread(self._registry.versions) if version.status != "rejected"]
-        if not kept:
-            return
-        named = {segment.name for version in kept for segment in version.meta.segments}
-        await asyncio.to_thread(self._archive.prune, named)
-        await self._store.trim(min(version.meta.log_offset for version in kept))
 
-
-def _descends(version: VersionInfo, ancestor: str, versions: Mapping[str, VersionInfo]) -> bool:
-    current: VersionInfo | None = version
+def _builds_on(version: VersionInfo, ancestor: str, versions: Mapping[str, VersionInfo]) -> bool:
+    if version.meta.pinned == ancestor:
+        return True
+    current: VersionInfo | None = version  # an earlier release did not write what was pinned
     while current is not None and current.version != ancestor:
         current = versions.get(current.parent or "")
     return current is not None

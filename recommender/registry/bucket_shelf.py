@@ -17,6 +17,7 @@ References
 from __future__ import annotations
 
 import logging
+import secrets
 import shutil
 import threading
 import time
@@ -32,7 +33,7 @@ from recommender.bucket import Bucket
 from recommender.errors import CorruptArtifactError, StateUnavailableError, UnknownVersionError
 from recommender.registry.arrays import ArraySpec, FileEntry, read_arrays
 from recommender.registry.manifest import NAME, Manifest, encoded_manifest, parsed_manifest
-from recommender.registry.shelf import is_version, newest_first, require_room
+from recommender.registry.shelf import is_version, newest_first, require_next, require_room
 
 logger = logging.getLogger("recommender.registry")
 
@@ -174,9 +175,14 @@ class BucketShelf:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def put(self, draft: Path, described: Callable[[str], Manifest]) -> str:
+    def highest(self) -> int:
+        """Highest number that was ever given."""
+        self.look()
+        return self._highest()
+
+    def put(self, draft: Path, described: Callable[[str], Manifest], after: int | None) -> str:
         """Upload a draft; it appears with its manifest."""
-        version = self._claim()
+        version = self._claim(after)
         for path in sorted(draft.iterdir()):
             self._bucket.upload(path, f"{version}/{path.name}")
         if not self._bucket.create(f"{version}/{NAME}", encoded_manifest(described(version))):
@@ -186,6 +192,11 @@ class BucketShelf:
             draft.rename(self._cache / version)
         self.look()
         return version
+
+    def quarantined(self) -> list[str]:
+        """Versions that were set aside."""
+        names = (name for folder, name in map(_parted, self._listing()) if folder == QUARANTINE)
+        return newest_first([name.removesuffix(".json") for name in names])
 
     def set_aside(self, version: str, reason: bytes) -> None:
         """Hide a version; its objects stay."""
@@ -212,12 +223,13 @@ class BucketShelf:
             self.look()
         return self._sizes
 
-    def _claim(self) -> str:
-        """Take a number that no version ever had."""
+    def _claim(self, after: int | None) -> str:
+        """Take a number that no version ever had; whoever claims first fences off the others."""
         for _ in range(TRIES):
             self.look()
             claimed = self._highest() + 1
-            if self._bucket.create(f"{CLAIMS}/{claimed:08d}", b""):
+            require_next(claimed, after, self.place)
+            if self._bucket.create(f"{CLAIMS}/{claimed:08d}", secrets.token_bytes(16)):
                 # what is not the highest may have been given, and removed, since it was looked for
                 self.look()
                 if self._highest() == claimed:

@@ -15,7 +15,7 @@ from recommender import files
 from recommender.errors import UnknownVersionError
 from recommender.registry.arrays import ArraySpec, FileEntry, read_arrays, require_size
 from recommender.registry.manifest import Manifest, read_manifest, write_manifest
-from recommender.registry.shelf import is_version, newest_first, require_room
+from recommender.registry.shelf import is_version, newest_first, require_next, require_room
 
 logger = logging.getLogger("recommender.registry")
 
@@ -109,15 +109,24 @@ class FolderShelf:
                 stack.enter_context(files.locked(folder / LOCK))
             yield folder
 
-    def put(self, draft: Path, described: Callable[[str], Manifest]) -> str:
+    def highest(self) -> int:
+        """Highest number that was ever given."""
+        return max(map(int, self._taken()), default=0)
+
+    def put(self, draft: Path, described: Callable[[str], Manifest], after: int | None) -> str:
         """Let a draft appear."""
         with self._lock():
+            require_next(self.highest() + 1, after, self.place)
             version = self._next_version()
             write_manifest(draft, described(version))
             (draft / LOCK).unlink()
             files.sync_folder(draft)
             files.move(draft, self.place / version)
         return version
+
+    def quarantined(self) -> list[str]:
+        """Versions that were set aside."""
+        return _versions_in(self.place / QUARANTINE)
 
     def set_aside(self, version: str, reason: bytes) -> None:
         """Move a version into the quarantine, together with the reason."""
@@ -158,7 +167,7 @@ class FolderShelf:
 
     def _next_version(self) -> str:
         """Name that no version ever had. Under the lock."""
-        version = f"{max(map(int, self._taken()), default=0) + 1:08d}"
+        version = f"{self.highest() + 1:08d}"
         with files.replacing(self.place / LAST) as file:
             file.write(version.encode())
         return version
@@ -171,7 +180,7 @@ class FolderShelf:
         counter = self.place / LAST
         last = counter.read_bytes().decode(errors="replace") if counter.exists() else ""
         remembered = [last] if is_version(last) else []
-        return self.versions() + _versions_in(self.place / QUARANTINE) + remembered
+        return self.versions() + self.quarantined() + remembered
 
 
 def _versions_in(folder: Path) -> list[str]:

@@ -49,13 +49,30 @@ class Registry:
         self._reported: set[str] = set()
         self._shelf.sweep()
 
-    def publish(self, artifact: Artifact, *, parent: str | None, status: Status, reason: str | None = None) -> str:
+    def publish(
+        self,
+        artifact: Artifact,
+        *,
+        parent: str | None,
+        status: Status,
+        reason: str | None = None,
+        after: int | None = None,
+    ) -> str:
         """Write a new version; whatever happens, a part of one is never seen. Returns its name.
 
         Publishing does not activate: see `advance`.
 
+        Parameters
+        ----------
+        artifact, parent, status, reason
+            Of the version.
+        after
+            Fencing token: the `highest` of when its training began. Publishing is refused to whoever was overtaken.
+
         Raises
         ------
+        StaleTrainingError
+            Somebody else was given a number since.
         ArtifactError
             The artifact cannot be stored, a ready one is not finite, or the disk is full or fails.
         """
@@ -72,7 +89,7 @@ class Registry:
                     now = datetime.now(UTC)
                     return Manifest(SCHEMA, version, parent, now, status, reason, software(), entries, arrays, meta)
 
-                return self._shelf.put(draft, described)
+                return self._shelf.put(draft, described, after)
         except OSError as error:
             raise ArtifactError(f"cannot write a version into {self._shelf.place}: {error}") from error
 
@@ -165,8 +182,43 @@ class Registry:
                 logger.exception("version %s cannot be loaded", version)
         return None
 
-    def versions(self) -> list[VersionInfo]:
-        """Every version with a readable manifest, newest first. Reads no array."""
+    def highest(self) -> int:
+        """Highest number that was ever given to a version; 0 before the first."""
+        return self._shelf.highest()
+
+    def verify(self, version: str) -> None:
+        """Read every part of a version. Raises as `load` does."""
+        for part in self._shelf.manifest(version).arrays:
+            self.load(version, (part,))
+
+    def complete_listing(self) -> list[VersionInfo]:
+        """Every version as it is now, newest first: what to go by before something that versions name is removed.
+
+        Raises
+        ------
+        ArtifactError
+            A manifest cannot be read, so that what its version names is not known.
+        """
+        listed = self.versions(anew=True)
+        unread = set(self._shelf.versions()) - {each.version for each in listed}
+        if unread:
+            raise ArtifactError(f"manifests of {', '.join(sorted(unread))} in {self._shelf.place} cannot be read")
+        return listed
+
+    def has_unreadable(self) -> bool:
+        """Whether there are versions that were set aside or have no readable manifest."""
+        return bool(self._shelf.quarantined()) or len(self._manifests()) < len(self._shelf.versions())
+
+    def versions(self, *, anew: bool = False) -> list[VersionInfo]:
+        """Every version with a readable manifest, newest first. Reads no array.
+
+        Parameters
+        ----------
+        anew
+            With what others have published a moment ago; a bucket is else looked at every few seconds.
+        """
+        if anew:
+            self._shelf.look()
         active = self.current().version
         return [_info(manifest, active) for manifest in self._manifests()]
 

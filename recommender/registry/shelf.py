@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
+from recommender.errors import StaleTrainingError
 from recommender.registry.arrays import ArraySpec, FileEntry
 from recommender.registry.manifest import Manifest
 
@@ -63,8 +64,17 @@ class Shelf(Protocol):
     def draft(self, needed_bytes: int) -> AbstractContextManager[Path]:
         """Folder for a version's files, gone when the block ends, unless it was put; OSError where no room is left."""
 
-    def put(self, draft: Path, described: Callable[[str], Manifest]) -> str:
-        """Let a draft appear, with the manifest of the number that it gets; returns that."""
+    def highest(self) -> int:
+        """Highest number that was ever given to a version, published or not; 0 before the first."""
+
+    def put(self, draft: Path, described: Callable[[str], Manifest], after: int | None) -> str:
+        """Let a draft appear, with the manifest of the number that it gets; returns that.
+
+        StaleTrainingError where `after` is given and a number higher than it has been.
+        """
+
+    def quarantined(self) -> list[str]:
+        """Versions that were set aside."""
 
     def set_aside(self, version: str, reason: bytes) -> None:
         """Move a version out of sight, together with the reason."""
@@ -84,6 +94,20 @@ def is_version(name: str) -> bool:
 def newest_first(names: Collection[str]) -> list[str]:
     """Those among `names` that are versions."""
     return sorted(filter(is_version, names), key=int, reverse=True)
+
+
+def require_next(number: int, after: int | None, place: str | Path) -> None:
+    """Check the fencing token of a writer: that its version comes right behind the newest when it began.
+
+    Raises
+    ------
+    StaleTrainingError
+        Somebody else was given a number since.
+    """
+    if after is not None and number != after + 1:
+        raise StaleTrainingError(
+            f"another trainer has published into {place} since this training began; what it learned is learned again"
+        )
 
 
 def require_room(folder: Path, needed_bytes: int) -> None:

@@ -35,6 +35,8 @@ class VersionMeta(msgspec.Struct, frozen=True):
     """Of the newest interaction learned, in seconds since the epoch; None: not known."""
     poison: int = 0
     """Log entries that this training could not read."""
+    pinned: str | None = None
+    """Version that was pinned when this training began, and that it therefore builds on."""
     gaps: tuple[tuple[int, int], ...] = ()
     """First and last offset of log entries that this training missed."""
     training_s: float | None = None

@@ -146,10 +146,11 @@ class InteractionLog(Protocol):
         """Entries that were set aside, newest first."""
         ...
 
-    async def trim(self, through: int) -> None:
+    async def trim(self, through: int, *, keep_deletions: bool = False) -> None:
         """Drop entries up to an offset, which all readers have learned, and what was kept because of them.
 
-        That is recent interactions up to there, and the notes of users deleted up to there.
+        That is recent interactions up to there, and the notes of users deleted up to there; these stay with
+        `keep_deletions`, for a version that still serves and has not learned them.
         """
         ...
 

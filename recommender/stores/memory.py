@@ -77,10 +77,11 @@ class MemoryStore:
         """See `InteractionLog`."""
         return [self._poisoned[offset] for offset in sorted(self._poisoned, reverse=True)[:limit]]
 
-    async def trim(self, through: int) -> None:
+    async def trim(self, through: int, *, keep_deletions: bool = False) -> None:
         """See `InteractionLog`."""
         self._log = {offset: payload for offset, payload in self._log.items() if offset > through}
-        self._deleted = {user_id: offset for user_id, offset in self._deleted.items() if offset > through}
+        if not keep_deletions:
+            self._deleted = {user_id: offset for user_id, offset in self._deleted.items() if offset > through}
         for user_id, items in list(self._recent.items()):
             left = {item_id: offset for item_id, offset in items.items() if offset > through}
             if left:

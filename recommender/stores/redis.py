@@ -133,7 +133,7 @@ class RedisStore:
             for entry_id, fields in found
         ]
 
-    async def trim(self, through: int) -> None:
+    async def trim(self, through: int, *, keep_deletions: bool = False) -> None:
         """See `InteractionLog`."""
         trimmed = 0
         while trimmed < through:
@@ -143,7 +143,8 @@ class RedisStore:
             # a page goes as a whole: cut short between two, everything that is left is still consistent
             trimmed = page[-1].offset
             users = {entry.event.user_id for entry in page if isinstance(entry.event, Interaction)}
-            deleted = {entry.event.user_id for entry in page if isinstance(entry.event, UserDeleted)}
+            deletions = [] if keep_deletions else [each.event for each in page]
+            deleted = {event.user_id for event in deletions if isinstance(event, UserDeleted)}
             await self._run("trim", [trimmed, len(users), *users, *deleted], PAGE)
 
     async def state(self) -> LogState:

@@ -1,0 +1,76 @@
+"""Retention: what of versions, archive and log is kept, and the removal of the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from recommender.archive import Archive
+from recommender.errors import RecommenderError
+from recommender.registry import Registry, VersionInfo
+from recommender.stores.base import InteractionLog
+
+logger = logging.getLogger("recommender.learner")
+
+MAX_LOG = 500_000
+
+
+class Retention:
+    """Retention of what trainings leave behind.
+
+    Parameters
+    ----------
+    registry, archive, log
+        What is tidied up.
+    keep_versions
+        Ready versions to keep for a rollback, and as many rejected ones.
+    max_log
+        Entries of the log to keep for a version far behind the newest, as a pinned one is. What is beyond them
+        and in the archive goes.
+
+    Attributes
+    ----------
+    failure
+        Why it was not done when it was last tried; None when it was.
+    """
+
+    def __init__(
+        self, registry: Registry, archive: Archive, log: InteractionLog, keep_versions: int, max_log: int
+    ) -> None:
+        self._registry = registry
+        self._archive = archive
+        self._log = log
+        self._keep_versions = keep_versions
+        self._max_log = max_log
+        self.failure: str | None = None
+
+    async def tidy(self) -> None:
+        """Drop what no kept version needs: old versions, their segments, the log that all have learned.
+
+        Nothing of what matters depends on it, so that a failure is told, and tried again with the next call.
+        """
+        try:
+            named = await asyncio.to_thread(self._tidy_state)
+            await self._trim(named)
+            self.failure = None
+        except (RecommenderError, OSError) as error:
+            self.failure = f"what is not needed any more cannot be removed: {error}"
+            logger.warning("%s; it is tried again", self.failure)
+
+    def _tidy_state(self) -> list[VersionInfo]:
+        self._registry.prune(self._keep_versions)
+        # one that cannot be read names segments too, and ends this
+        versions = self._registry.complete_listing()
+        if versions:
+            self._archive.prune({segment.name for version in versions for segment in version.meta.segments})
+        return versions
+
+    async def _trim(self, versions: Sequence[VersionInfo]) -> None:
+        if not any(version.status != "rejected" for version in versions):
+            return
+        await self._log.trim(min(version.meta.log_offset for version in versions if version.status != "rejected"))
+        if (await self._log.state()).length > self._max_log:
+            # a version far behind learns from the archive what is not in the log; deletions are not in the archive
+            newest = versions[: self._keep_versions]
+            await self._log.trim(min(version.meta.log_offset for version in newest), keep_deletions=True)
