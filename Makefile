@@ -41,12 +41,13 @@ $(STAMP): pyproject.toml constraints.txt
 
 install: $(STAMP)  ## set up .venv
 
-serve: $(STAMP)  ## start the service on http://127.0.0.1:8000
+serve: $(STAMP)  ## start the service on http://127.0.0.1:8000; CONFIG=staging.yaml for one beside it
 	@$(BIN)/python -m deployments.leftovers
-	@umask 077 && exec env $(RAY_ENVIRONMENT) PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/serve run serve_config.yaml
+	@umask 077 && own=$$($(BIN)/python -m deployments.isolation $(CONFIG)) && \
+		exec env $(RAY_ENVIRONMENT) $$own RAY_ADDRESS=local PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/serve run $(CONFIG)
 
 # Ray's own port is 6379, which is Redis's. The token that every node and every operator needs is in ~/.ray/auth_token.
-CLUSTER = umask 077 && exec env $(RAY_ENVIRONMENT) RAY_AUTH_MODE=token PATH="$(CURDIR)/$(BIN):$$PATH"
+CLUSTER = umask 077 && own=$$($(BIN)/python -m deployments.isolation) && exec env $(RAY_ENVIRONMENT) $$own RAY_AUTH_MODE=token PATH="$(CURDIR)/$(BIN):$$PATH"
 DEAD_AFTER = RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=3000 RAY_health_check_failure_threshold=5
 
 # A machine that falls silent is dead to Ray after 20 s instead of 65. With RAY_REDIS_ADDRESS set, Ray keeps in that Redis

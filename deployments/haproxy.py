@@ -9,6 +9,8 @@
 * A read whose replica died under it is sent to another one; a write is not, it may have been applied.
 * While Serve builds an application anew it names none of its replicas; those that it named before go on answering.
 * Where nobody can answer, that is a 503 that says when to come back, where Ray says 500 or 404.
+* Who is slow holds a connection for seconds, where Ray gives an hour, and one address does not hold them all.
+* Its files and its socket are this user's alone.
 * It lives on when Ray's manager of it dies, and is relieved by what the next manager starts, without a gap;
   when Ray itself ends, so does it.
 """
@@ -24,6 +26,7 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -37,16 +40,33 @@ NEVER_REFUSED = ("/healthz", "/readyz", "/v1/status", "/v1/models", "/v1/models/
 """Whoever looks after the service must reach it while it is busiest."""
 TOO_MANY = "more requests at once than this service can answer; come back in a second"
 RETRY_AFTER_S = 1
+HEAD_WITHIN_S = 5
+"""For the head of a request to arrive, which Ray does not bound."""
+SILENT_FOR_S = 10
+"""Of a client that is to send or to take the rest."""
+MOST_OF_ONE_ADDRESS = 2048
+"""Connections, half of all that Ray lets HAProxy have."""
 WATCH = "--watch"
 
 _BACKEND = re.compile(r"^backend (http-.*)\n(?:[ \t].*\n)*", re.MULTILINE)
 _SERVER = re.compile(r"^ +server (?!.* backup$)\S+ (.*):\d+ .*\n", re.MULTILINE)
+_ANY_SERVER = re.compile(r"^ +server[ -]", re.MULTILINE)
 _FALLBACK = re.compile(r"^(?= +server .* backup$)", re.MULTILINE)
 _MARK = "# below: deployments/haproxy.py"
+_FRONTEND = (
+    _MARK,
+    f"timeout http-request {HEAD_WITHIN_S}s",
+    f"timeout client {SILENT_FOR_S}s",
+    "option http-ignore-probes",  # a browser connects before it knows what to ask
+    "stick-table type ipv6 size 100k expire 1m store conn_cur",
+    "tcp-request connection track-sc0 src",
+    f"tcp-request connection reject if {{ sc0_conn_cur gt {MOST_OF_ONE_ADDRESS} }}",
+)
 _SERVERS = f"default-server inter 2s tcp-ut 4s maxconn {AT_ONCE + KEPT_FREE}"
 _ALIVE = ("option srvtcpka", "srvtcpka-idle 2s", "srvtcpka-intvl 1s", "srvtcpka-cnt 2")
 """A machine that has lost its network refuses no connection. It is asked often, and a connection on which it is silent
 for four seconds, not even acknowledging, is broken; a replica that drains is left to finish."""
+_OWN_FOLDER = "start with make serve, or let RAY_SERVE_HAPROXY_CONFIG_FILE_LOC lie in a folder of your own"
 _READING_POSTS = "/v1/recommendations /v1/rank"
 _DETAILS = {
     502: "what worked on this request died; a write may have been applied: send it again with the same event_id",
@@ -54,6 +74,10 @@ _DETAILS = {
     504: "the answer took too long; a write may have been applied: send it again with the same event_id",
 }
 _REASONS = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
+
+
+class UnknownTemplateError(Exception):
+    """Ray's configuration is not as this file knows it, so that what it adds would be missing without a word."""
 
 
 def problem(status: int, detail: str) -> bytes:
@@ -66,10 +90,24 @@ def configured(text: str, error_files: Mapping[int, Path]) -> str:
     """Ray's configuration and what this service adds to each application's backend."""
     if _MARK in text:
         return text
-    if not has_backend(text):
-        # Ray's first configuration knows no application yet; its 404 would say that there is none
-        return re.sub(r"^    http-request return status 404 .*$", f"    {_refusal(503)}", text, flags=re.MULTILINE)
-    return _BACKEND.sub(lambda found: _backend(found[0], error_files), text)
+    text = _replaced(r"^(    stats socket \S+) mode 666 ", r"\1 mode 600 ", text, "admin socket of mode 666")
+    text = _replaced(r"^(listen stats\n +bind) \*:", r"\1 127.0.0.1:", text, "page of statistics")
+    added = "".join(f"    {line}\n" for line in _FRONTEND)
+    text = _replaced(r"^frontend http_frontend\n +bind .*\n", rf"\g<0>{added}", text, "frontend http_frontend")
+    if has_backend(text):
+        return _BACKEND.sub(lambda found: _backend(found[0], error_files), text)
+    if re.search(r"^ +use_backend ", text, re.MULTILINE):
+        raise UnknownTemplateError("it knows an application, and has no backend whose name begins with http-")
+    # Ray's first configuration knows no application yet; its 404 would say that there is none
+    return _replaced(r"^    http-request return status 404 .*$", f"    {_refusal(503)}", text, "404 of its own")
+
+
+def _replaced(pattern: str, by: str, text: str, what: str) -> str:
+    """Text with a change that has to be possible."""
+    changed, times = re.subn(pattern, by, text, flags=re.MULTILINE)
+    if times == 0:
+        raise UnknownTemplateError(f"it has no {what}")
+    return changed
 
 
 def with_servers_known_before(text: str, before: str) -> str:
@@ -98,6 +136,8 @@ def _backend(section: str, error_files: Mapping[int, Path]) -> str:
     head, _, rest = _SERVER.sub(lambda _: next(near_first)[0], section).partition("\n")
     # after Ray's own of that name and before the servers, for whom it is
     rest = re.sub(r"^(?= +server )", f"    {_SERVERS}\n", rest, count=1, flags=re.MULTILINE)
+    if len(servers) + len(_FALLBACK.findall(section)) != len(_ANY_SERVER.findall(section)):
+        raise UnknownTemplateError(f"servers of {head.removeprefix('backend ')} are not written as they were")
     added = [
         _MARK,
         f"acl is_full be_conn gt {AT_ONCE * max(1, len(servers))}",
@@ -163,20 +203,43 @@ def _pid_behind(admin_socket: str) -> str | None:
     return found[1] if found else None
 
 
-def _leave_watcher() -> None:
+def check_own(folder: Path) -> None:
+    """Close a folder to others; refuse one that others made or may change: what lies in it is executed."""
+    for each in (folder, folder.parent):
+        found = each.stat()
+        if found.st_uid not in ((os.getuid(),) if each == folder else (0, os.getuid())):
+            raise SystemExit(f"{each} belongs to user {found.st_uid}, not to this one: {_OWN_FOLDER}")
+        if each != folder and found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+            raise SystemExit(f"everybody may change {each}: {_OWN_FOLDER}")
+    folder.chmod(stat.S_IRWXU)
+
+
+def _leave_watcher(folder: Path) -> None:
     """Start what ends this process, HAProxy by then, with the Ray that it belongs to."""
     raylet = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()[1]
-    watcher = [sys.executable, "-I", __file__, WATCH, raylet, str(os.getpid())]
+    watcher = [sys.executable, "-I", __file__, WATCH, raylet, str(os.getpid()), str(folder)]
     subprocess.Popen(watcher, stdin=subprocess.DEVNULL)
 
 
-def watch(raylet: int, haproxy: int) -> None:
-    """Wait for the end of either process, and end HAProxy."""
+def watch(raylet: int, haproxy: int, folder: Path) -> None:
+    """Wait for the end of either process, end HAProxy, and with Ray remove the folder of its files."""
     with contextlib.suppress(ProcessLookupError):
         ours = os.pidfd_open(haproxy)
-        with contextlib.suppress(ProcessLookupError):
-            select.select([ours, os.pidfd_open(raylet)], [], [])
+        is_of_ray = _outlives_it(ours, raylet)
         signal.pidfd_send_signal(ours, signal.SIGKILL)
+        if is_of_ray:
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                folder.parent.rmdir()  # another node of this machine has its own in there
+
+
+def _outlives_it(ours: int, raylet: int) -> bool:
+    """Wait until a process ends or this raylet; whether it was the raylet."""
+    try:
+        rays = os.pidfd_open(raylet)
+    except ProcessLookupError:
+        return True
+    return rays in select.select([ours, rays], [], [])[0]
 
 
 def _binary() -> str:
@@ -191,7 +254,8 @@ def _binary() -> str:
 
 def main(arguments: list[str]) -> None:
     """Become HAProxy."""
-    config = Path(arguments[arguments.index("-f") + 1])
+    config = Path(arguments[arguments.index("-f") + 1]).resolve()
+    check_own(config.parent)
     text, kept = config.read_text(), config.with_suffix(".kept")
     before = kept.read_text() if kept.exists() else ""
     admin_socket = re.search(r"^ +stats socket (\S+)", text, re.MULTILINE)
@@ -200,18 +264,21 @@ def main(arguments: list[str]) -> None:
         # its manager died, and the new one does not know the replicas yet
         arguments = [*arguments, "-sf", orphan, "-x", admin_socket[1]]
         text = before if before and not has_backend(text) else text
-    text = configured(with_servers_known_before(text, before), _write_error_files(config.parent))
+    try:
+        text = configured(with_servers_known_before(text, before), _write_error_files(config.parent))
+    except UnknownTemplateError as error:
+        raise SystemExit(f"Ray's configuration of HAProxy has changed: {error}; {__file__} has to follow") from error
     config.write_text(text)
     if has_backend(text):
         kept.write_text(text)
     os.setpgid(0, 0)  # out of the manager's group, which Ray ends when the manager dies
-    _leave_watcher()
+    _leave_watcher(config.parent)
     binary = _binary()
     os.execv(binary, [binary, *arguments])  # noqa: S606 (becoming it is the point: Ray waits for this very pid)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == WATCH:
-        watch(*map(int, sys.argv[2:]))
+        watch(int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
     else:
         main(sys.argv[1:])

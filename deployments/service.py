@@ -46,7 +46,8 @@ PART_MS = 250.0
 HEAVY_AT_ONCE = 2
 """Of these parts under way; the others wait here, and hold nobody up."""
 STATUS_TIMEOUT_S = 2.0
-ACTIVATION_TIMEOUT_S = 10.0
+ACTIVATION_TIMEOUT_S = 6.0
+"""With one more round of asking it stays below the time that a request has."""
 
 
 class Service:

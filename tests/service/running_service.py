@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import yaml
 
+from deployments import isolation
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 FAST_MODEL = {"epochs": 8, "no_components": 16, "learning_rate": 0.05}
@@ -46,20 +48,21 @@ class RunningService:
             "RAY_ADDRESS": "local",
             **environment,
         }
-        command = [str(BIN / "serve"), "run", str(self.config)]
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in the background, which would hand it on
             signal.signal(signal.SIGINT, signal.default_int_handler)
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command(), cwd=ROOT, env=variables, stdout=log, stderr=log)
         return self
+
+    def command(self) -> list[str]:
+        return [str(BIN / "serve"), "run", str(self.config)]
 
     def _ray_environment(self) -> dict[str, str]:
         lines = subprocess.run(
             ["/usr/bin/make", "-s", "environment"], cwd=ROOT, capture_output=True, text=True, check=True
         )
         given = dict(word.split("=", 1) for word in lines.stdout.split())
-        ports = {name: str(free_port()) for name in ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT")}
-        return {**given, **ports, "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port())}
+        return {**given, **isolation.folder(), **isolation.ports(self.port)}
 
     @property
     def url(self) -> str:

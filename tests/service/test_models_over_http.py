@@ -1,5 +1,7 @@
 """Chapters 5 and 6 of the contract."""
 
+import os
+import signal
 import time
 
 import httpx
@@ -76,6 +78,34 @@ def test_the_status_tells_of_every_part(client):
     assert set(status["health"].values()) == {"ok"}
     assert len(status["replicas"]) == 2
     assert status["store"]["warnings"] == []
+
+
+def test_a_predictor_that_is_silent_is_told_of_and_hides_no_other(client):
+    active = client.get("/v1/models/active").json()["version"]
+    silent, other = client.get("/v1/status").json()["replicas"]
+    os.kill(silent["pid"], signal.SIGSTOP)
+    try:
+        status = client.get("/v1/status").json()
+        ready = client.get("/readyz").status_code
+        activated = client.put("/v1/models/active", json={"version": active})
+    finally:
+        os.kill(silent["pid"], signal.SIGCONT)
+    client.put("/v1/models/active", json={"version": "latest"})
+
+    assert status["health"]["predictors"] == "degraded: 1 of 2 do not answer"
+    assert [each["replica"] for each in status["replicas"]] == [other["replica"]]
+    assert ready == 200
+    assert activated.status_code == 503
+    assert "1 of 2 predictors confirm it (1 did not answer)" in activated.json()["detail"]
+
+
+def test_head_is_answered_as_get_without_the_body_and_options_name_the_methods(client):
+    for path in ("/", "/healthz", "/v1/popular", "/v1/status", "/v1/users/22/recommendations?k=3"):
+        head = client.head(path)
+
+        assert (head.status_code, head.content) == (200, b"")
+        assert int(head.headers["content-length"]) > 0
+    assert client.options("/v1/items/1").headers["allow"] == "DELETE, GET, PUT, OPTIONS, HEAD"
 
 
 def test_the_process_is_up_and_ready(client):
