@@ -16,7 +16,7 @@ from deployments.measured_store import measured
 from deployments.model_store import model_store
 from deployments.observed import Observed
 from deployments.query_parameters import check_query_parameters
-from deployments.routes import console, models, operating, recommending, writing
+from deployments.routes import console, docs, models, operating, recommending, writing
 from deployments.routes.plain import PlainRecommendations
 from deployments.service import Service
 from deployments.tallies import Counted
@@ -31,13 +31,14 @@ def build_api() -> FastAPI:
         # no parameter, because one that is not UTF-8 is answered by Serve itself, with 500, before it comes here
         description="A hybrid recommender that learns all the time. `X-Request-Id`, 1 to 128 visible ASCII characters, "
         "comes back with the answer and stands in the log lines about it; it is made up where it is missing.",
+        docs_url=None,
         redoc_url=None,
         dependencies=[Depends(check_query_parameters)],
     )
     problems.install(api)
     openapi.install(api)
     api.router.routes.append(PlainRecommendations())
-    for chapter in (recommending, writing, models, operating, console):
+    for chapter in (recommending, writing, models, operating, console, docs):
         api.include_router(chapter.router)
     api.add_middleware(Edge)
     api.add_middleware(Observed)

@@ -15,9 +15,9 @@ VARIABLE = "RECOMMENDER_API_KEYS"
 SCOPES = ("read", "write", "admin")
 """Each includes those before it."""
 
-PUBLIC_PATHS = frozenset({"/", "/healthz", "/readyz"})
-PUBLIC_FOLDER = "/console/"
-"""Files of the page at ``/``: the same for everyone, and without anything of the service's data."""
+PUBLIC_PATHS = frozenset({"/", "/docs", "/healthz", "/readyz"})
+PUBLIC_FOLDERS = ("/console/", "/docs/")
+"""Files of the pages at ``/`` and ``/docs``: the same for everyone, and without anything of the service's data."""
 READING_POSTS = frozenset({"/v1/recommendations", "/v1/rank"})
 
 
@@ -78,7 +78,7 @@ def _digest(key: str) -> bytes:
 
 def needed_scope(method: str, path: str) -> str | None:
     """Scope that a request needs; None for what everyone may ask."""
-    if path in PUBLIC_PATHS or (path.startswith(PUBLIC_FOLDER) and method in ("GET", "HEAD")):
+    if path in PUBLIC_PATHS or (path.startswith(PUBLIC_FOLDERS) and method in ("GET", "HEAD")):
         return None
     if method in ("GET", "HEAD", "OPTIONS") or path in READING_POSTS:
         return "read"

@@ -3,6 +3,7 @@
 from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
@@ -18,11 +19,13 @@ MEDIA_TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-HEADERS = {
+POLICY = (
     # nothing from elsewhere, nothing inline, and no way to make markup of text
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'",
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",  # asked for again each time, and answered 304 until the next release
@@ -40,8 +43,13 @@ class File(NamedTuple):
 @cache
 def _files() -> dict[str, File]:
     """All files of the console by name: what is not here cannot be asked for."""
+    return files_of(files("deployments").joinpath("console"))
+
+
+def files_of(folder: Traversable) -> dict[str, File]:
+    """Files of a folder that a browser is to have, by name."""
     found = {}
-    for each in files("deployments").joinpath("console").iterdir():
+    for each in folder.iterdir():
         media_type = MEDIA_TYPES.get(each.name.rpartition(".")[2])
         if media_type:
             body = each.read_bytes()
@@ -65,7 +73,12 @@ def _answer(request: Request, name: str) -> Response:
     asked = _files().get(name)
     if asked is None:
         raise not_found("file of the console")
-    headers = {**HEADERS, "ETag": asked.etag}
+    return sent(request, asked, POLICY)
+
+
+def sent(request: Request, asked: File, policy: str) -> Response:
+    """A file under a content security policy, or 304 where the browser has it."""
+    headers = {**HEADERS, "Content-Security-Policy": policy, "ETag": asked.etag}
     if request.headers.get("if-none-match") == asked.etag:
         return Response(status_code=304, headers=headers)
     return Response(asked.body, headers=headers, media_type=asked.media_type)
