@@ -41,7 +41,9 @@ def build(args: AppArgs) -> serve.Application:
     model_store(models)  # starts beside the store, not after it
     store_url = embedded_store_url(Path(args.state_dir) / "store") if args.redis_url == EMBEDDED else args.redis_url
     # Serve's decorator is untyped
-    predictor = Predictor.bind(models, store_url, args.explore, args.training.feedback())  # type: ignore[attr-defined]
+    predictor = Predictor.bind(  # type: ignore[attr-defined]
+        models, store_url, args.explore, args.training.feedback(), args.catalogue_wait_s
+    )
     trainer = Trainer.bind(args, store_url)  # type: ignore[attr-defined]
     fetcher = FeatureFetcher.bind(store_url)  # type: ignore[attr-defined]
     return Ingress.bind(fetcher, predictor, trainer, models, store_url)  # type: ignore[attr-defined]

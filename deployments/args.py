@@ -110,6 +110,9 @@ class AppArgs(_Strict):
     that all of them see), or an fsspec URL such as ``s3://bucket/folder``."""
     explore: Share = 0.0
     """Share of the positions of each list for items that nobody has interacted with; answers mark them."""
+    catalogue_wait_s: Seconds = 1.0
+    """How long a request waits for changes of the catalogue that it should show, as after an upsert of very many items;
+    then the answer is of an older catalogue and says ``degraded: ["catalogue"]``."""
     model: ModelArgs = ModelArgs()
     training: TrainingArgs = TrainingArgs()
 

@@ -22,7 +22,7 @@ from deployments.serial_executor import SerialExecutor
 from deployments.tallies import Counted
 from recommender import costs
 from recommender.catalogue import Catalogue
-from recommender.catalogue_feed import catch_up
+from recommender.catalogue_feed import CatalogueFollower, catch_up
 from recommender.errors import NotFittedError, StoreError
 from recommender.feedback import Feedback
 from recommender.leaderboards import Leaderboards, Name
@@ -58,10 +58,17 @@ class Predictor:
         Share of the positions for items that nobody has interacted with.
     feedback
         Which interactions count for an item.
+    catalogue_wait_s
+        How long a request waits for changes of the catalogue that it should show.
     """
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
-        self, models: str, store_url: str, explore: float = 0.0, feedback: Feedback | None = None
+        self,
+        models: str,
+        store_url: str,
+        explore: float = 0.0,
+        feedback: Feedback | None = None,
+        catalogue_wait_s: float = 1.0,
     ) -> None:
         replicas.begin()
         self._explore, self._feedback = explore, feedback
@@ -71,8 +78,10 @@ class Predictor:
         self._recommender: Recommender | None = None
         self._leaderboards: Leaderboards | None = None
         self._serving_since: float | None = None
-        self._catching_up, self._following = asyncio.Lock(), asyncio.Lock()
+        self._following = asyncio.Lock()
         self._heavy = SerialExecutor()
+        self._catalogue_wait_s = catalogue_wait_s
+        self._follower: CatalogueFollower | None = None
         # the code is the same whatever the width: it is compiled while the first model is still being trained
         await asyncio.to_thread(warm_up, 1)
         # a new replica joins with a model, if there is one
@@ -118,8 +127,9 @@ class Predictor:
     async def find_items(self, text: str, k: int, fetched: bytes) -> bytes:
         """JSON of items whose title or id fits a text."""
         recommender, _ = await self._up_to(unpack_fetched(fetched))
-        await asyncio.to_thread(recommender.prepare_finding)  # the first of a version takes long
-        return answer(recommender.find_items(text, k))
+        # the first of a version takes long, and each looks at all that is fresh
+        await asyncio.to_thread(recommender.prepare_finding)
+        return await self._heavy.run(lambda: answer(recommender.find_items(text, k)))
 
     @answering
     async def leaders(self, name: Name, window_s: int, k: int, filters: list[str], fetched: bytes) -> bytes:
@@ -167,16 +177,19 @@ class Predictor:
                 raise RuntimeError(f"a follower ended: {task}")
 
     async def _up_to(self, known: Fetched) -> tuple[Recommender, list[str]]:
-        """Recommender that has seen every change the fetcher saw: a write shows in the next answer."""
-        if self._recommender is None:
+        """Recommender that has seen every change the fetcher saw: a write shows in the next answer.
+
+        Where very many changes come at once it is waited for so long, and said that the catalogue is an older one.
+        """
+        recommender, follower = self._recommender, self._follower
+        if recommender is None or follower is None:
             raise NotFittedError("no model serves yet; the first one is being trained")
-        if known.items_sequence > self._recommender.catalogue.sequence:
-            try:
-                await self._catch_up(self._recommender)
-            except StoreError as error:
-                logger.warning("answering with an older catalogue: %s", error)
-                return self._recommender, [*known.degraded, "catalogue"]
-        return self._recommender, known.degraded
+        try:
+            if await follower.reach(known.items_sequence, self._catalogue_wait_s):
+                return recommender, known.degraded
+        except StoreError as error:
+            logger.warning("answering with an older catalogue: %s", error)
+        return recommender, [*known.degraded, "catalogue"]
 
     async def _counted_up_to(self, known: Fetched) -> tuple[Leaderboards, list[str]]:
         """Leaderboards that have counted every interaction that the fetcher knew of."""
@@ -191,10 +204,6 @@ class Predictor:
                 degraded = True
         return self._leaderboards, ["interactions"] if degraded else []
 
-    async def _catch_up(self, recommender: Recommender) -> None:
-        async with self._catching_up:
-            await catch_up(recommender.catalogue, self._store)
-
     async def _follow_trail(self, trail: Trail) -> None:
         async with self._following:
             await follow(trail, self._store)
@@ -205,13 +214,14 @@ class Predictor:
         arrays, meta = await published.boxed[0]
         recommender = Recommender(Catalogue(Snapshot.from_arrays(arrays, meta)), self._explore)
         try:
-            await catch_up(recommender.catalogue, self._store)
+            await catch_up(recommender.catalogue, self._store)  # nobody reads it yet
         except StoreError as error:
             logger.warning("starting with the catalogue of the snapshot: %s", error)
         if self._recommender is not None:
             metrics.show(metrics.MODEL_INFO, 0, model_version=self._recommender.version)
         # one assignment: a request in flight keeps the recommender it began with
         self._recommender, self._serving_since = recommender, time.time()
+        self._follower = CatalogueFollower(recommender.catalogue, self._store, self._heavy.idle)
         offset, trail = recommender.snapshot.log_offset, self._leaderboards and self._leaderboards.trail
         self._leaderboards = Leaderboards(recommender, trail.behind(offset) if trail else Trail(offset, self._feedback))
         logger.info("serving model %s", published.version)
@@ -230,11 +240,11 @@ class Predictor:
     async def _follow_catalogue(self) -> None:
         while True:
             await asyncio.sleep(CATCH_UP_EVERY_S)
-            if self._recommender is not None:
+            if self._recommender is not None and self._follower is not None:
                 # again and again: Ray drops a gauge that is not told for a while
                 metrics.show(metrics.MODEL_INFO, 1, model_version=self._recommender.version)
                 try:
-                    await self._catch_up(self._recommender)
+                    await self._follower.follow()
                 except StoreError as error:
                     logger.warning("cannot follow the catalogue: %s", error)
                     await asyncio.sleep(1)

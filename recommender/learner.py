@@ -216,7 +216,8 @@ class Learner:
         last, full_at = versions[0], last_full_at(versions)
         unseen = (await self._store.state()).last_offset - last.meta.log_offset
         since_full = unseen + base.meta.interactions_since_full
-        return schedule.due(time.time(), full_at, last.created_at.timestamp(), unseen, since_full)
+        changed = (await self._store.fetch([])).items_sequence - last.meta.items_sequence
+        return schedule.due(time.time(), full_at, last.created_at.timestamp(), unseen, since_full, changed)
 
     async def bootstrap(self, dataset: Dataset, progress: Progress = lambda _: None) -> Learned:
         """Fill an empty state from a data set and train the first version."""

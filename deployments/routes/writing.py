@@ -115,12 +115,13 @@ async def list_interactions(cursor: Everyones = None, limit: LongLimit = 1000) -
 
 @router.put("/v1/users/{user_id}", **documented(UserObject, 503, body=UserFields, creates=True))
 async def put_user(user_id: UserId, request: Request) -> Response:
-    """Create or replace a user."""
+    """Create or replace a user; one who is put as they are already keeps their `updated_at`."""
     body = await read(request, _user)
     _check_same(body.user_id, user_id, "user_id")
     user = body.user(user_id)
     (created,) = await current().store.put_users([user])
-    return answer(_user_object(user), 201 if created else 200)
+    (stored,) = [None] if created else await current().store.get_users([user_id])
+    return answer(_user_object(stored or user), 201 if created else 200)
 
 
 @router.get("/v1/users/{user_id}", **documented(UserObject, 404, 503))
@@ -169,12 +170,16 @@ async def user_interactions(user_id: UserId, cursor: Cursor = None, limit: Limit
 
 @router.put("/v1/items/{item_id}", **documented(ItemObject, 503, body=ItemFields, creates=True))
 async def put_item(item_id: ItemId, request: Request) -> Response:
-    """Create or replace an item; with features it is recommendable at once."""
+    """Create or replace an item; with features it is recommendable at once.
+
+    One that is put as it is already is not changed, and keeps its `updated_at`.
+    """
     body = await read(request, _item)
     _check_same(body.item_id, item_id, "item_id")
     item = body.item(item_id)
     (created,) = await current().store.put_items([item])
-    return answer(_item_object(item), 201 if created else 200)
+    (stored,) = [None] if created else await current().store.get_items([item_id])
+    return answer(_item_object(stored or item), 201 if created else 200)
 
 
 @router.get("/v1/items/{item_id}", **documented(ItemObject, 404, 503))
@@ -203,7 +208,7 @@ async def list_items(cursor: Cursor = None, limit: Limit = 100) -> Response:
 
 @router.post("/v1/items", **documented(Upserted, 503, body=ItemBodies))
 async def put_items(request: Request) -> Response:
-    """Create or replace items, all or none."""
+    """Create or replace items, all or none; those that are put as they are already cost next to nothing."""
     body = await read(request, _items)
     items = {each.item_id: each.item(each.item_id) for each in body.items}
     return answer(_upserted(await current().store.put_items(list(items.values()))))

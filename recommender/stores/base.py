@@ -13,7 +13,7 @@ FeatureMap = dict[str, FeatureValue]
 
 
 class User(msgspec.Struct, frozen=True, array_like=True):
-    """A user; `updated_at` in seconds since the epoch."""
+    """A user; `updated_at` is when they last changed, in seconds since the epoch."""
 
     user_id: str
     features: FeatureMap | None
@@ -21,7 +21,7 @@ class User(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True):
-    """An item; `updated_at` in seconds since the epoch."""
+    """An item; `updated_at` is when it last changed, in seconds since the epoch."""
 
     item_id: str
     title: str | None
@@ -175,7 +175,10 @@ class FeatureStore(Protocol):
         ...
 
     async def put_users(self, users: Sequence[User]) -> list[bool]:
-        """Create or replace users, all or none; True for each that was created."""
+        """Create or replace users, all or none; True for each that was created.
+
+        Who is put as they are already is left as they are: no change, and `updated_at` stays.
+        """
         ...
 
     async def delete_user(self, user_id: str) -> bool:
@@ -197,7 +200,10 @@ class FeatureStore(Protocol):
         ...
 
     async def put_items(self, items: Sequence[Item]) -> list[bool]:
-        """Create or replace items, all or none; True for each that was created."""
+        """Create or replace items, all or none; True for each that was created.
+
+        One that is put as it is already is left as it is: no change, and `updated_at` stays.
+        """
         ...
 
     async def delete_item(self, item_id: str) -> bool:

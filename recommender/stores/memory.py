@@ -20,7 +20,7 @@ from recommender.stores.base import (
     UserDeleted,
 )
 from recommender.stores.cursors import list_live
-from recommender.stores.records import pack, unpack_event, unpack_item, unpack_user
+from recommender.stores.records import pack, says, unpack_event, unpack_item, unpack_user
 
 T = TypeVar("T")
 
@@ -113,6 +113,8 @@ class MemoryStore:
         created: list[bool] = []
         for user_id, packed in records:
             created.append(user_id not in self._users)
+            if says(self._users.get(user_id, b"")) == says(packed):
+                continue
             self._users[user_id] = packed
             self._users_sequence += 1
             self._user_sequences[user_id] = self._users_sequence
@@ -140,8 +142,9 @@ class MemoryStore:
         created: list[bool] = []
         for item_id, packed in records:
             created.append(item_id not in self._items)
-            self._items[item_id] = packed
-            self._touch(item_id)
+            if says(self._items.get(item_id, b"")) != says(packed):
+                self._items[item_id] = packed
+                self._touch(item_id)
         return created
 
     async def delete_item(self, item_id: str) -> bool:

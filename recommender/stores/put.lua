@@ -1,19 +1,29 @@
--- Create or replace records, all or none. KEYS: prefix. ARGV: letter of the records, name of their set,
--- then id and payload of each. Returns 1 for each that was created.
+-- Create or replace records, all or none; one that says what is there already is left as it is, and is no change.
+-- KEYS: prefix. ARGV: letter of the records, name of their set, then id and payload of each.
+-- Returns 1 for each that was created.
 local records, set = KEYS[1] .. ARGV[1] .. ':', KEYS[1] .. ARGV[2]
 local sequence = tonumber(redis.call('GET', set .. ':seq') or '0')
 redis.call('ZCARD', set) -- of a wrong type: fail before anything is written
 
-local created, seen, values, members = {}, {}, {}, {}
+-- a payload ends with the time of the change, a msgpack float64: what it says is all before
+local function says(payload)
+  return string.byte(payload, -9) == 0xcb and string.sub(payload, 1, -9) or payload
+end
+
+local created, now, values, members = {}, {}, {}, {}
 for i = 3, #ARGV, 2 do
-  local id, key = ARGV[i], records .. ARGV[i]
-  created[#created + 1] = seen[id] and 0 or 1 - redis.call('EXISTS', key)
-  seen[id] = true
-  sequence = sequence + 1
-  values[#values + 1] = key
-  values[#values + 1] = ARGV[i + 1]
-  members[#members + 1] = sequence
-  members[#members + 1] = id
+  local id, payload = ARGV[i], ARGV[i + 1]
+  local key = records .. id
+  local old = now[id] or redis.call('GET', key)
+  created[#created + 1] = old and 0 or 1
+  if not old or says(old) ~= says(payload) then
+    sequence = sequence + 1
+    now[id] = payload
+    values[#values + 1] = key
+    values[#values + 1] = payload
+    members[#members + 1] = sequence
+    members[#members + 1] = id
+  end
 end
 
 for from = 1, #values, 1000 do
@@ -21,5 +31,5 @@ for from = 1, #values, 1000 do
   redis.call('MSET', unpack(values, from, to))
   redis.call('ZADD', set, unpack(members, from, to))
 end
-if #created > 0 then redis.call('SET', set .. ':seq', sequence) end
+if #values > 0 then redis.call('SET', set .. ':seq', sequence) end
 return created

@@ -30,6 +30,7 @@ def ask(store, k=10, *filters):
 
 def test_what_was_put_last_comes_first():
     store = filled(*map(item, range(5)))
+    asyncio.run(store.put_items([item(1, available=False)]))
     asyncio.run(store.put_items([item(1)]))
 
     assert ids(ask(store)) == ["i1", "i4", "i3", "i2", "i0"]

@@ -34,3 +34,11 @@ def test_a_full_training_counts_for_the_other_clock_too():
 @pytest.mark.parametrize(("unseen", "since_full", "mode"), [(10, 9, "incremental"), (10, 10, "full"), (9, 9, None)])
 def test_a_machine_whose_clock_was_set_back_does_not_wait_until_it_is_then_again(unseen, since_full, mode):
     assert SCHEDULE.due(1_000_000, 2_000_000, 2_000_000, unseen, since_full) == mode
+
+
+def test_many_changes_of_items_are_learned_without_interactions():
+    schedule = Schedule(30.0, 86_400.0, 100, changed_items=1000)
+
+    assert schedule.due(1040, 1000, 1000, 0, 0, 999) is None
+    assert schedule.due(1040, 1000, 1000, 0, 0, 1000) == "incremental"
+    assert schedule.due(1020, 1000, 1000, 0, 0, 1000) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 from store_servers import click, item, opened, run, user
 
 from recommender.errors import InvalidDataError, InvalidRequestError, StoreFullError
@@ -247,6 +248,35 @@ def test_putting_says_which_were_created(url: str) -> None:
     assert found == [item("c", y=2), None, item("b", x=1)]
 
 
+def test_what_is_put_as_it_is_already_is_no_change(url: str) -> None:
+    async def work() -> tuple[list[bool], list[tuple[int, str, Item | None]], list[Item | None], list[User | None]]:
+        async with opened(url) as store:
+            await store.put_items([item("a", x=1), item("b"), item("c")])
+            await store.put_users([user("u", x=1)])
+            later = [structs.replace(each, updated_at=99.5) for each in (item("a", x=1), item("b", y=2), item("c"))]
+            created = await store.put_items([*later, item("d"), item("d")])
+            await store.put_users([structs.replace(user("u", x=1), updated_at=99.5)])
+            changes = (await store.item_changes(3, 10)).changes
+            return created, changes, await store.get_items(["a", "c"]), await store.get_users(["u"])
+
+    created, changes, items, users = run(work())
+
+    assert created == [False, False, False, True, False]
+    assert changes == [(4, "b", structs.replace(item("b", y=2), updated_at=99.5)), (5, "d", item("d"))]
+    assert items == [item("a", x=1), item("c")]
+    assert users == [user("u", x=1)]
+
+
+def test_what_is_put_back_within_a_batch_is_what_was_put_last(url: str) -> None:
+    async def work() -> list[Item | None]:
+        async with opened(url) as store:
+            await store.put_items([item("a", x=1)])
+            await store.put_items([item("a", x=2), item("a", x=1)])
+            return await store.get_items(["a"])
+
+    assert run(work()) == [item("a", x=1)]
+
+
 def test_an_item_that_is_gone_is_gone_once(url: str) -> None:
     async def work() -> tuple[bool, bool, list[Item | None]]:
         async with opened(url) as store:
@@ -480,7 +510,7 @@ def test_the_newest_items_come_first_page_by_page(url: str) -> None:
         async with opened(url) as store:
             empty = await store.newest_items(None, 5)
             await store.put_items([item("a"), item("b"), item("c")])
-            await store.put_items([item("a")])
+            await store.put_items([item("a", x=1)])
             await store.delete_item("b")
             first = await store.newest_items(None, 2)
             return [empty, first, await store.newest_items(first[-1][0], 2), await store.newest_items(3, 9)]
@@ -488,6 +518,6 @@ def test_the_newest_items_come_first_page_by_page(url: str) -> None:
     empty, first, second, third = run(work())
 
     assert empty == []
-    assert first == [(5, "b", None), (4, "a", item("a"))]
+    assert first == [(5, "b", None), (4, "a", item("a", x=1))]
     assert second == [(3, "c", item("c"))]
     assert third == []
