@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 import sys
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from threading import Lock
@@ -19,6 +19,7 @@ from scipy import sparse
 from recommender.errors import InvalidDataError
 from recommender.ids import UNKNOWN, IdTable
 from recommender.queries import FeatureValue
+from recommender.values import clean_feature, clean_text
 
 Features = Mapping[str, FeatureValue]
 
@@ -45,7 +46,8 @@ class FeatureSpace:
 
     A string is a category, one column for each; a list of strings is several; a boolean is one of two;
     a number falls into a bucket between quantiles of the numbers that were learned. Every feature that
-    is there weighs 1, or 1 divided by their count with ``normalise``.
+    is there weighs 1, or 1 divided by their count with ``normalise``. Scalars of numpy are numbers and booleans;
+    tuples, sets and arrays are lists; None, NaN and an empty text say nothing; blanks around a text do not count.
 
     Parameters
     ----------
@@ -80,7 +82,7 @@ class FeatureSpace:
         labels: dict[str, None] = {}
         met: set[Hashable] = set()
         for record in records:
-            for name, value in record.items():
+            for name, value in _cleaned(record):
                 if not _is_number(value):
                     if (key := _key((name, value))) not in met:
                         met.add(key)
@@ -101,7 +103,7 @@ class FeatureSpace:
         """Columns and weights of one record; what was not learned is named, not guessed."""
         columns: set[int] = set()
         ignored: list[str] = []
-        for name, value in features.items():
+        for name, value in _cleaned(features):
             labels = self._labels(name, value)
             if not labels and _is_number(value):
                 ignored.append(name)  # a number, and no bucket was learned
@@ -117,13 +119,13 @@ class FeatureSpace:
     def encode_each(self, records: Iterable[Features]) -> list[Encoded]:
         """`encode` of each record; values repeat over the records, each is looked up once."""
         known: dict[Hashable, Encoded] = {}
-        return [self._joined([self._looked_up(named, known) for named in record.items()]) for record in records]
+        return [self._joined([self._looked_up(named, known) for named in _cleaned(record)]) for record in records]
 
     def encode_many(self, records: Iterable[Features]) -> sparse.csr_matrix:
         """CSR of one row a record and one column a learned feature."""
         # values repeat over the records: each is looked up once
         known: dict[Hashable, list[int]] = {}
-        rows = [[column for named in record.items() for column in self._found(named, known)] for record in records]
+        rows = [[column for named in _cleaned(record) for column in self._found(named, known)] for record in records]
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         columns = np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum()))
         width = max(len(self), 1)
@@ -194,7 +196,26 @@ def matrix_of(records: Sequence[Encoded], n_columns: int) -> sparse.csr_matrix:
 
 def tokens(features: Features) -> list[str]:
     """``name:value`` of every value, as a filter writes it; numbers in their shortest form."""
-    return [f"{name}:{text}" for name, value in features.items() for text in _texts(value)]
+    return [f"{name}:{text}" for name, value in _cleaned(features) for text in _texts(value)]
+
+
+def _cleaned(features: Mapping[str, Any]) -> Iterator[tuple[str, FeatureValue]]:
+    """Names and plain values, without what is missing."""
+    for name, value in features.items():
+        plain = value if type(value) in (bool, int) else _plain(name, value)
+        if plain is not None and plain != "":
+            yield name, plain
+
+
+def _plain(name: str, value: Any) -> FeatureValue | None:
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list) and all(type(each) is str for each in value):
+        return [text for each in value if (text := clean_text(each))]
+    try:
+        return clean_feature(value, markers=())
+    except ValueError as error:
+        raise InvalidDataError(f"feature {name!r}: {str(error).replace('{}', repr(value)[:80])}") from None
 
 
 def _key(named: tuple[str, FeatureValue]) -> Hashable:

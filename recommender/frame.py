@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from recommender.errors import InvalidDataError
-from recommender.ids import UNKNOWN, IdTable
+from recommender.ids import UNKNOWN, IdTable, id_texts
 
 
 class SparseFrame:
@@ -21,7 +22,7 @@ class SparseFrame:
     Parameters
     ----------
     rows, columns
-        Names, distinct; an `IdTable` is taken as it is.
+        Names, distinct; an `IdTable` is taken as it is, whole numbers and UUIDs become text.
     matrix
         Of shape (len(rows), len(columns)); kept as float32 CSR with int32 indices, sorted, duplicates
         summed. The caller's matrix is never changed.
@@ -36,8 +37,8 @@ class SparseFrame:
 
     def __init__(
         self,
-        rows: IdTable | Iterable[str],
-        columns: IdTable | Iterable[str],
+        rows: IdTable | Iterable[Hashable],
+        columns: IdTable | Iterable[Hashable],
         matrix: sparse.csr_matrix | sparse.sparray | sparse.spmatrix | np.ndarray,
     ) -> None:
         self.rows = _table(rows, "row")
@@ -49,13 +50,13 @@ class SparseFrame:
     @classmethod
     def from_pandas(cls, frame: pd.DataFrame) -> SparseFrame:
         """Frame with the index and the columns of `frame`; missing cells are zero."""
-        return cls(frame.index.astype(str), frame.columns.astype(str), frame.fillna(0).to_numpy(np.float32))
+        return cls(frame.index.tolist(), frame.columns.tolist(), frame.fillna(0).to_numpy(np.float32))
 
     @classmethod
     def from_interactions(
         cls,
-        user_ids: Sequence[str] | pd.Series[str],
-        item_ids: Sequence[str] | pd.Series[str],
+        user_ids: Sequence[Hashable] | pd.Series[Any],
+        item_ids: Sequence[Hashable] | pd.Series[Any],
         weights: Sequence[float] | pd.Series[float] | None = None,
     ) -> SparseFrame:
         """Frame of users by items; one row and column for each that occurs, in order of first occurrence.
@@ -63,9 +64,14 @@ class SparseFrame:
         Parameters
         ----------
         user_ids, item_ids
-            One pair an interaction.
+            One pair an interaction. Whole numbers and UUIDs become text.
         weights
             One an interaction, 1 when absent; those of a repeated pair are summed.
+
+        Raises
+        ------
+        InvalidDataError
+            An id is missing or cannot be one.
         """
         (rows, users), (columns, items) = IdTable.coded(user_ids), IdTable.coded(item_ids)
         values = np.ones(len(users), np.float32) if weights is None else np.asarray(weights, np.float32)
@@ -101,10 +107,10 @@ class SparseFrame:
         return sparse.csr_matrix((coo.data[kept], (coo.row[kept], target[kept])), shape)
 
 
-def _table(names: IdTable | Iterable[str], what: str) -> IdTable:
+def _table(names: IdTable | Iterable[Hashable], what: str) -> IdTable:
     if isinstance(names, IdTable):
         return names
-    listed = [str(name) for name in names]
+    listed = id_texts(names)
     table = IdTable.from_ids(listed)
     if len(table) != len(listed):
         [(repeated, _)] = Counter(listed).most_common(1)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from recommender.errors import InvalidDataError
+from recommender.values import clean_id
 
 UNKNOWN = -1
 
@@ -132,10 +136,24 @@ class IdTable:
         return self._find(encoded, wanted, int(np.searchsorted(self.hashes, np.uint64(wanted))))
 
     @classmethod
-    def coded(cls, ids: Sequence[str] | pd.Series[str]) -> tuple[IdTable, NDArray[np.int32]]:
-        """`from_ids`, and the index of each of `ids`, int32, in their order: no id is looked up twice."""
-        codes, distinct = pd.factorize(ids if isinstance(ids, pd.Series) else np.array(ids, object))
-        return cls.from_ids(distinct.tolist()), codes.astype(np.int32)
+    def coded(cls, ids: Sequence[Hashable] | pd.Series[Any]) -> tuple[IdTable, NDArray[np.int32]]:
+        """`from_ids`, and the index of each of `ids`, int32, in their order: no id is looked up twice.
+
+        Raises
+        ------
+        InvalidDataError
+            An id is missing or cannot be one; the message names its row, counted from 0.
+        """
+        codes, distinct = pd.factorize(ids if isinstance(ids, pd.Series) else _objects(ids))
+        if (codes < 0).any():
+            row = int(np.argmax(codes < 0))
+            raise InvalidDataError(f"the id in row {row} is missing: it is {list(ids)[row]!r}")
+        texts = distinct.tolist()
+        if not all(type(text) is str for text in texts):
+            texts = [id_text(value, f"in row {np.argmax(codes == code)}") for code, value in enumerate(texts)]
+            table = cls.from_ids(texts)
+            return table, table.indices_of(texts)[codes]
+        return cls.from_ids(texts), codes.astype(np.int32)
 
     def indices_of(self, ids: Sequence[str] | pd.Series[str]) -> NDArray[np.int32]:
         """Indices of `ids`, in that order; int32, -1 for those that are not here.
@@ -190,6 +208,30 @@ class IdTable:
         return UNKNOWN
 
 
+def id_text(value: object, place: str = "") -> str:
+    """Id as text: a string as it is, whole numbers (numpy's too, and floats like 5.0) and UUIDs as they are written.
+
+    Raises
+    ------
+    InvalidDataError
+        It is missing, or cannot be an id; the message names it and `place`.
+    """
+    if isinstance(value, str):
+        return str(value)
+    try:
+        return clean_id(value)
+    except ValueError as error:
+        reason = str(error).replace("{}", repr(value)[:80])
+        raise InvalidDataError(f"{reason}{place and f' ({place})'}") from None
+
+
+def id_texts(ids: str | Iterable[object]) -> list[str]:
+    """Ids as `id_text` has them; one that stands alone is one id, and not a list of letters."""
+    if isinstance(ids, str) or not isinstance(ids, Iterable):
+        return [id_text(ids)]
+    return [each if type(each) is str else id_text(each, f"in row {row}") for row, each in enumerate(ids)]
+
+
 def with_prefix(prefix: str, arrays: Arrays) -> dict[str, NDArray[np.generic]]:
     """Same arrays under ``prefix.name``."""
     return {f"{prefix}.{name}": array for name, array in arrays.items()}
@@ -199,6 +241,13 @@ def without_prefix(prefix: str, arrays: Arrays) -> dict[str, NDArray[np.generic]
     """Those arrays that `with_prefix` named, under their own names again."""
     start = f"{prefix}."
     return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+
+
+def _objects(ids: Iterable[object]) -> NDArray[np.object_]:
+    listed = list(ids)
+    array = np.empty(len(listed), object)
+    array[:] = listed
+    return array
 
 
 def _hash(encoded: bytes) -> int:

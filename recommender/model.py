@@ -20,7 +20,7 @@ from recommender.errors import (
     UnknownUserError,
 )
 from recommender.frame import SparseFrame
-from recommender.ids import UNKNOWN
+from recommender.ids import UNKNOWN, id_text, id_texts
 from recommender.popularity import fit_popularity, predict_popularity
 from recommender.sides import Side
 
@@ -143,7 +143,7 @@ class LFMRecommender(LightFM):
         InvalidDataError
             `sample_weight` does not have the rows and columns of `interactions`.
         MissingFeaturesError
-            A side has neither indicators nor features.
+            A side has neither indicators nor features, or neither user nor item of an interaction has any.
         TrainingError
             Weights are not finite any more.
         """
@@ -158,6 +158,7 @@ class LFMRecommender(LightFM):
             weighted = None if weighted is None else _stacked(weighted, _like(old, np.ones(old.nnz, np.float32)))
             new = _stacked(new, old)
         new, weighted = _examples(self.loss, new, weighted)
+        self._check_rows(new)
         try:
             # weights that explode are an error of ours, below, not a warning of numpy's
             with np.errstate(invalid="ignore", over="ignore"):
@@ -171,9 +172,9 @@ class LFMRecommender(LightFM):
         self._popularity_weights = fit_popularity(self.items.features, self.popularity)
         return self
 
-    def forget_users(self, user_ids: Sequence[str]) -> Self:
+    def forget_users(self, user_ids: str | Sequence[Hashable]) -> Self:
         """Begin anew with users: their rows become those of someone who has just joined, without features."""
-        indices = self.users.ids.indices_of(user_ids)
+        indices = self.users.ids.indices_of(id_texts(user_ids))
         indices = indices[indices != UNKNOWN]
         self.users = self.users.cleared(indices)
         if self.users.has_indicators:
@@ -182,8 +183,8 @@ class LFMRecommender(LightFM):
 
     def predict_online(
         self,
-        user_id: str,
-        item_ids: Sequence[str] | None = None,
+        user_id: Hashable,
+        item_ids: str | Sequence[Hashable] | None = None,
         item_features: SparseFrame | None = None,
         user_features: SparseFrame | None = None,
         num_threads: int = 1,
@@ -198,7 +199,8 @@ class LFMRecommender(LightFM):
         user_id
             Known or not.
         item_ids
-            Items to score, in any order; all known ones when absent.
+            Items to score, in any order; all known ones when absent. A string is one item. Ids that are whole numbers
+            or UUIDs, of the user too, are taken as text.
         item_features, user_features
             Rows for those who have features. Columns that were not learned count for nothing.
         num_threads
@@ -220,7 +222,8 @@ class LFMRecommender(LightFM):
             Nothing is known of the user, and `use_baseline` is off.
         """
         self._check_fitted()
-        ids = list(self.items.ids) if item_ids is None else [str(item_id) for item_id in item_ids]
+        ids = list(self.items.ids) if item_ids is None else id_texts(item_ids)
+        user_id = id_text(user_id)
         user = self.users.encode([user_id], user_features)
         items = self.items.encode(ids, item_features)
         row = _user_row(self.users, user_id, user)
@@ -242,15 +245,18 @@ class LFMRecommender(LightFM):
         )
         return series
 
-    def baseline(self, item_ids: Sequence[str], item_features: SparseFrame | None = None) -> pd.Series[float]:
+    def baseline(
+        self, item_ids: str | Sequence[Hashable], item_features: SparseFrame | None = None
+    ) -> pd.Series[float]:
         """Popularity of exactly these items: learned for known ones, promised by features for others.
 
         Items of which nothing is known are left out.
         """
         self._check_fitted()
-        items = self.items.encode(item_ids, item_features)
-        scorable = np.flatnonzero(_item_blocks(self.items, item_ids, items) != cases.NOTHING_KNOWN)
-        asked = [item_ids[index] for index in scorable.tolist()]
+        ids = id_texts(item_ids)
+        items = self.items.encode(ids, item_features)
+        scorable = np.flatnonzero(_item_blocks(self.items, ids, items) != cases.NOTHING_KNOWN)
+        asked = [ids[index] for index in scorable.tolist()]
         return pd.Series(self._baseline(asked, items[scorable]), index=asked, name="score")
 
     @property
@@ -293,6 +299,20 @@ class LFMRecommender(LightFM):
         self._grow_tables("user", users.n_columns)
         self._grow_tables("item", items.n_columns)
         self.popularity = np.pad(self.popularity, (0, len(self.items.ids) - len(self.popularity)))
+
+    def _check_rows(self, pairs: sparse.coo_matrix) -> None:
+        """Refuse interactions of which nothing can be learned: LightFM would divide by 0 there."""
+        if self.users.has_indicators or self.items.has_indicators:
+            return
+        bare_users, bare_items = (np.diff(side.features.indptr) == 0 for side in (self.users, self.items))
+        bare = bare_users[pairs.row] & bare_items[pairs.col]
+        if bare.any():
+            rows = {"user": (self.users, pairs.row), "item": (self.items, pairs.col)}
+            named = " and ".join(_named(what, side, np.unique(own[bare])) for what, (side, own) in rows.items())
+            raise MissingFeaturesError(
+                f"in {int(bare.sum())} of {len(bare)} interactions neither has a feature that was passed: {named}; "
+                "pass features of theirs, or set indicators, which need none"
+            )
 
     def _grow_tables(self, what: str, n_columns: int) -> None:
         """Append rows as LightFM initialises them; the old ones keep every bit."""
@@ -358,6 +378,12 @@ def _examples(
     places = (matrix.row[kept], matrix.col[kept])
     seen = sparse.coo_matrix((matrix.data[kept], places), matrix.shape)
     return seen, None if weights is None else sparse.coo_matrix((weights.data[kept], places), matrix.shape)
+
+
+def _named(what: str, side: Side, indices: NDArray[np.integer]) -> str:
+    """``45 users ('u5', 'u6', 'u7', …)``."""
+    some = ", ".join(map(repr, side.ids.ids_of(indices[:3].tolist()))) + (", …" if len(indices) > 3 else "")
+    return f"{len(indices)} {what}{'s' if len(indices) > 1 else ''} ({some})"
 
 
 def _like(matrix: sparse.coo_matrix, values: NDArray[np.float32]) -> sparse.coo_matrix:

@@ -105,7 +105,7 @@ def _members(value: Any) -> Sequence[Any]:
     if isinstance(value, list | tuple):
         return value
     if isinstance(value, set | frozenset):
-        return sorted(value)
+        return sorted(value, key=str)  # of any types; which comes first does not matter
     if type(value).__name__ == "ndarray":
         members: list[Any] = value.tolist()
         return members
@@ -185,7 +185,8 @@ def plain_value(value: Any) -> Any:
         return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
     # numpy's scalars, without numpy: `item` gives the plain value
     if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
-        return value.item()
+        # a moment in nanoseconds would come out as a whole number
+        return value.astype("datetime64[us]").item() if type(value).__name__ == "datetime64" else value.item()
     return value
 
 

@@ -194,10 +194,10 @@ MASKED = {(0, 2): 0, (0, 3): 0, (1, 0): 0, (1, 1): 0}
 
 @pytest.mark.parametrize(("values", "learned"), [(LIKED, True), (LIKED | MASKED, False)])
 def test_a_stored_zero_is_never_drawn_as_a_counter_example(values, learned):
-    model = LFMRecommender(**TINY).fit(stored("uv", "ijkl", LIKED), epochs=0)
+    model = LFMRecommender(**TINY).fit(stored(list("uv"), list("ijkl"), LIKED), epochs=0)
     before = tables(model)
     # with the mask, no item is left that could be a counter-example
-    model.fit_partial(stored("uv", "ijkl", values), epochs=20)
+    model.fit_partial(stored(list("uv"), list("ijkl"), values), epochs=20)
 
     assert same(before, tables(model)) != learned
 
@@ -299,7 +299,7 @@ def test_weights_of_nothing_are_accepted():
 @pytest.mark.parametrize(("rows", "columns"), [("vu", "ij"), ("uv", "ji"), ("uvw", "ij")])
 def test_weights_of_other_rows_or_columns_are_refused(rows, columns):
     pairs = SparseFrame.from_interactions(["u", "v"], ["i", "j"])
-    weights = SparseFrame(rows, columns, np.ones((len(rows), len(columns))))
+    weights = SparseFrame(list(rows), list(columns), np.ones((len(rows), len(columns))))
 
     with pytest.raises(InvalidDataError, match="same order"):
         LFMRecommender(**TINY).fit(pairs, sample_weight=weights)
