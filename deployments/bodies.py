@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 from fastapi import Request
 
+from deployments import body_faults
 from deployments.problems import Problem
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -17,7 +18,6 @@ READ_WITHIN_S = 5.0
 """For a body to arrive as a whole; below Serve's own limit for a request, whose answer would be no problem+json."""
 PASSED_OVER_BYTES, PASSED_OVER_S = 64 * 1024 * 1024, 1.0
 """How much of what is too large is read and dropped, so that its sender gets to read the answer."""
-LONGEST_MESSAGE = 200
 MOST_DIGITS = 20
 """Of a length that is looked at as a number; Python refuses to read one of thousands."""
 
@@ -37,15 +37,11 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        # the value itself is not sent back
-        message = message.partition(" value ")[0] + " value" if message.startswith("Invalid enum") else message
-        loc = "body" + path.rstrip("`")
-        raise Problem(
-            422, f"{loc}: {message[:LONGEST_MESSAGE]}", [{"loc": loc, "msg": message[:LONGEST_MESSAGE]}]
-        ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        raise Problem(422, "the body is not valid JSON in UTF-8", [{"loc": "body", "msg": "not valid JSON"}]) from None
+        fault = body_faults.invalid(body, decoder.type, error)
+        raise Problem(422, f"{fault.loc}: {fault.msg}", [fault._asdict()]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        fault = body_faults.malformed(body, error)
+        raise Problem(422, f"the body is {fault.msg}", [fault._asdict()]) from None
 
 
 def _check_media_type(content_type: str) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 import unicodedata
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -17,11 +17,15 @@ from recommender.filters import Filter
 from recommender.paging import shown_before
 from recommender.queries import Query, RankQuery
 from recommender.stores.base import Interaction, Item, User
+from recommender.values import parse_timestamp
 
 MAX_ID_BYTES = 256
 MAX_NAME_BYTES = 128
-LATEST_TIMESTAMP = 1e11
-"""Some time in the year 5138: what is later was meant to be milliseconds."""
+LATEST_SHOWN = 1_767_225_600
+"""The newest time of which OpenAPI says that it is taken: a schema cannot say that none may lie in the future."""
+
+_RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ]|$)")
+"""What begins so is read as a time; a number in quotes and a week are not. A bare date is its first moment in UTC."""
 
 Id = Annotated[
     str,
@@ -47,7 +51,10 @@ FeatureMap = Annotated[
 K = Annotated[int, Meta(ge=1, le=1000)] | Annotated[float, Meta(ge=1, le=1000, multiple_of=1)]
 """JSON knows one kind of number: 10.0 is an integer too."""
 Timestamp = (
-    Annotated[float, Meta(ge=0, le=LATEST_TIMESTAMP, description="seconds since the epoch")]
+    Annotated[
+        float,
+        Meta(ge=0, description="seconds since the epoch", extra_json_schema={"maximum": LATEST_SHOWN}),
+    ]
     | Annotated[str, Meta(description="RFC 3339", extra_json_schema={"pattern": patterns.TIMESTAMP})]
 )
 Diversity = Annotated[float, Meta(ge=0, le=1, description="maximal marginal relevance; items come in order of choice")]
@@ -86,7 +93,7 @@ def _check_features(features: Mapping[str, Value] | None) -> None:
         if not 1 <= len(name.encode()) <= MAX_NAME_BYTES:
             raise ValueError(f"the name of a feature has 1 to {MAX_NAME_BYTES} bytes of UTF-8")
         if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError("a number among the features must be finite")
+            raise ValueError(f"the number of feature {name!r} must be finite")
 
 
 class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -280,12 +287,9 @@ def _seconds(timestamp: float | str | None) -> float:
     """Seconds since the epoch; now when absent."""
     if timestamp is None:
         return time.time()
-    if isinstance(timestamp, str):
-        try:
-            moment = datetime.fromisoformat(timestamp)
-        except ValueError:
-            raise ValueError("timestamp is neither seconds since the epoch nor RFC 3339") from None
-        timestamp = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not 0 <= timestamp <= LATEST_TIMESTAMP:
-        raise ValueError("timestamp is seconds since the epoch, or RFC 3339")
-    return float(timestamp)
+    if isinstance(timestamp, str) and not _RFC_3339.match(timestamp):
+        raise ValueError("timestamp is neither seconds since the epoch nor RFC 3339, as in 2026-11-25T10:00:00Z")
+    try:
+        return parse_timestamp(timestamp)
+    except ValueError as error:
+        raise ValueError(str(error).replace("{}", "timestamp")) from None

@@ -53,6 +53,7 @@ _AMOUNT = re.compile(r"-?[0-9][0-9.,' \u00a0\u202f_]*")
 _CURRENCY_CODE = re.compile(r"^(?:USD|EUR|GBP|JPY|CHF|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD)\s*|\s*(?:USD|EUR|GBP|JPY|CHF)$")
 
 _GO_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)?\s*([+-]\d\d:?\d\d|Z)?(?: [A-Z]{3,5})?")
+_LEAP_SECOND = re.compile(r"(?<=[T ])([0-9]{2}:[0-9]{2}):60")
 _SLASHED = re.compile(r"\d{1,4}[/.]\d{1,2}[/.]\d{1,4}(?:[ T,].*)?")
 
 _LIST_LIKE = re.compile(r"""\[\s*(?:['"{\[]|-?[0-9]|\])""")
@@ -271,7 +272,7 @@ def _moment(value: Any) -> float:
         if _SLASHED.fullmatch(text):
             raise ValueError("{} can be read in two ways (day or month first?); write it like 2026-11-25")
         try:
-            moment = datetime.fromisoformat(_without_nanoseconds(text))
+            moment = datetime.fromisoformat(_without_nanoseconds(_without_leap_second(text.upper())))
         except ValueError:
             moment = None
     elif isinstance(value, date) and not isinstance(value, datetime):
@@ -279,6 +280,11 @@ def _moment(value: Any) -> float:
     if not isinstance(moment, datetime):
         raise ValueError("{} is neither seconds since the epoch nor a time like 2026-11-25T10:00:00Z (RFC 3339)")  # noqa: TRY004
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _without_leap_second(text: str) -> str:
+    """Text of a time whose second 60, which RFC 3339 knows and Python does not, is the one before."""
+    return _LEAP_SECOND.sub(r"\1:59", text)
 
 
 def _without_nanoseconds(text: str) -> str:
