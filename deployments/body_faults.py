@@ -80,7 +80,7 @@ def _bad_key(body: bytes, kind: Any, steps: Sequence[str]) -> str | None:
         for key, raw in _object_at(body, steps).items():
             if not _fits(raw, values[0]):
                 return key if len(key) <= LONGEST_NAMED else None
-    except (msgspec.MsgspecError, UnicodeDecodeError, LookupError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LookupError):
         pass
     return None
 

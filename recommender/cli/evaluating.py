@@ -16,7 +16,7 @@ from recommender.comparison.contest import Contest, Plan, compare, steps_of
 from recommender.comparison.extra import check_installed
 from recommender.comparison.judging import ALL
 from recommender.comparison.peers import PEERS
-from recommender.comparison.table import table
+from recommender.comparison.table import judged_by, table
 from recommender.evaluation import SPLITS
 from recommender.sources import open_dataset
 from recommender.training import ModelSettings
@@ -103,5 +103,11 @@ def _write(report: Path, contest: Contest, first: Any, ours: Ours, dataset: str)
 def _say(contest: Contest, dataset: str, report: Path | None, as_json: bool) -> None:
     means = {name: contest.interval(ALL, OURS, name).mean for name in contest.metrics}
     content = {"dataset": dataset, "metrics": means, **contest.to_json(), "report": str(report) if report else None}
-    lines = [table(contest), *(f"Note: {note}" for note in contest.notes), *([f"report: {report}"] if report else [])]
+    lines = [
+        judged_by(contest),
+        "",
+        table(contest),
+        *(f"Note: {note}" for note in contest.notes),
+        *([f"report: {report}"] if report else []),
+    ]
     say(content, "\n".join(lines), as_json)

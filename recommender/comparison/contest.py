@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.comparison.contenders import OURS, Contender, Settings
-from recommender.comparison.folds import Fold, fold_of, validation_of
+from recommender.comparison.folds import Fold, Size, fold_of, validation_of
 from recommender.comparison.judging import Judged, candidate_sets, judged
 from recommender.comparison.tuning import trials_of, tuned
 from recommender.dataset import Dataset
 from recommender.evaluation import Interval, interval_over_seeds, paired_bootstrap
+
+FEW_USERS, FEW_PAIRS = 200, 500
+"""Below these, chance moves a mean by more than one recommender differs from another."""
 
 Progress = Callable[[str], object]
 """Told what has been done: ``als, trial``, ``ours, seed 2``."""
@@ -65,12 +68,18 @@ class Contest:
         By set of candidates and contender, a `Judged` for each seed.
     notes
         What a reader has to know.
+    judged
+        How many users and pairs are judged, for each seed.
+    n_pairs
+        How many different pairs the data has.
     """
 
     plan: Plan
     settings: Mapping[str, Settings]
     results: Mapping[str, Mapping[str, Sequence[Judged]]]
     notes: Sequence[str] = field(default_factory=tuple)
+    judged: Sequence[Size] = field(default_factory=tuple)
+    n_pairs: int = 0
 
     def interval(self, candidates: str, contender: str, metric: str) -> Interval:
         """Mean of a metric over the seeds."""
@@ -99,6 +108,8 @@ class Contest:
         return {
             "split": self.plan.split,
             "holdout": self.plan.share,
+            "pairs": self.n_pairs,
+            "judged": [size._asdict() for size in self.judged],
             "seeds": list(self.plan.seeds),
             "k": self.plan.k,
             "trials": self.plan.trials,
@@ -166,8 +177,10 @@ def compare(
         else:
             settings[contender.name] = trials[0]
     results: dict[str, dict[str, list[Judged]]] = {}
+    sizes: list[Size] = []
     for seed in plan.seeds:
         fold = first if seed == plan.seeds[0] else fold_of(dataset, plan.split, plan.share, seed)
+        sizes.append(fold.n_judged)
         for contender in contenders:
             score = contender.fit(fold, settings[contender.name])
             for candidates, mask in candidate_sets(fold, plan.split).items():
@@ -175,7 +188,8 @@ def compare(
                 results.setdefault(candidates, {}).setdefault(contender.name, []).append(found)
             progress(f"{contender.name}, seed {seed}")
     untuned = plan.trials > 1 and validation is None
-    return Contest(plan, settings, results, _notes(dataset, first, plan, untuned=untuned)), first
+    notes = _notes(dataset, first, plan, untuned=untuned)
+    return Contest(plan, settings, results, notes, sizes, first.n_pairs), first
 
 
 def steps_of(contenders: Sequence[Contender], plan: Plan) -> int:
@@ -199,8 +213,11 @@ def _notes(dataset: Dataset, fold: Fold, plan: Plan, *, untuned: bool) -> list[s
         notes.append("No user has features: cold users get what is popular.")
     if untuned:
         notes.append("There is too little to split off a validation set: all contenders have their defaults.")
-    if fold.test.nnz < 100:
-        notes.append(f"Only {fold.test.nnz} interactions are judged by: the figures say little.")
+    users, pairs = fold.n_judged
+    if users < FEW_USERS or pairs < FEW_PAIRS:
+        notes.append(
+            f"Only {pairs} pairs of {users} users are judged by: the figures say little, most of all those of one seed."
+        )
     return notes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,16 @@ from scipy import sparse
 
 from recommender.dataset import Dataset, feature_records
 from recommender.errors import InvalidRequestError
-from recommender.evaluation import SPLITS
+from recommender.evaluation import split_pairs
 from recommender.features import Features
 from recommender.snapshot_builder import CatalogueEntry
+
+
+class Size(NamedTuple):
+    """How much figures rest on."""
+
+    users: int
+    pairs: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +37,7 @@ class Fold:
     dataset
         Where it is from.
     older, newer
-        Interactions to learn from and to be judged by.
+        Interactions to learn from, and to be judged by: a row for each pair, which the others do not have.
     user_ids, item_ids
         Ids by their number.
     seed
@@ -52,6 +60,16 @@ class Fold:
     def test(self) -> sparse.csr_matrix:
         """Users by items, 1 for each pair to find."""
         return self._pairs(self.newer)
+
+    @property
+    def n_pairs(self) -> int:
+        """Pairs of a user and an item, repeated ones counted once."""
+        return int(self.train.nnz + self.test.nnz)
+
+    @property
+    def n_judged(self) -> Size:
+        """What is judged: pairs to find, and their users."""
+        return Size(int(np.count_nonzero(np.diff(self.test.indptr))), int(self.test.nnz))
 
     @cached_property
     def users(self) -> dict[str, Features]:
@@ -86,7 +104,7 @@ class Fold:
 
 
 def fold_of(dataset: Dataset, split: str, share: float, seed: int) -> Fold:
-    """Split a data set.
+    """Split the pairs of a user and an item.
 
     Parameters
     ----------
@@ -105,7 +123,7 @@ def fold_of(dataset: Dataset, split: str, share: float, seed: int) -> Fold:
         Nothing would be left to learn from, or nobody to judge by.
     """
     interactions = dataset.interactions
-    older, newer = SPLITS[split](interactions, share, seed)
+    older, newer = split_pairs(split, interactions, share, seed)
     fold = Fold(
         dataset,
         older,
@@ -114,10 +132,9 @@ def fold_of(dataset: Dataset, split: str, share: float, seed: int) -> Fold:
         _all_ids(dataset.items.index, interactions["item_id"]),
         seed,
     )
-    # what is held out and also learned cannot be found: it is not recommended again
-    if older.empty or not (fold.test - fold.test.multiply(fold.train)).nnz:
+    if older.empty or newer.empty:
         raise InvalidRequestError(
-            f"the split {split!r} with a share of {share:g} of {len(interactions)} interactions of "
+            f"the split {split!r} with a share of {share:g} of {fold.n_pairs} pairs of "
             f"{interactions['user_id'].nunique()} users with {interactions['item_id'].nunique()} items leaves "
             f"{'nothing to learn from' if older.empty else 'nothing to judge by'}; "
             "give another --split or --holdout, or more interactions"

@@ -34,6 +34,14 @@ def table(contest: Contest) -> str:
     return "\n\n".join(blocks)
 
 
+def judged_by(contest: Contest) -> str:
+    """``judged on 304 pairs of 153 users: 20 % of 1520 pairs, split random``; of several seeds the least."""
+    users, pairs = (min(each) for each in zip(*contest.judged, strict=True))
+    seeds = f", at least, in each of {len(contest.judged)} splits" if len(contest.judged) > 1 else ""
+    share, split = contest.plan.share * 100, contest.plan.split
+    return f"judged on {pairs} pairs of {users} users{seeds}: {share:g} % of {contest.n_pairs} pairs, split {split}"
+
+
 def mean(interval: Interval) -> str:
     """``0.4301 ±0.0021``."""
     if np.isnan(interval.mean):

@@ -10,6 +10,7 @@ from recommender.evaluation.splits import (
     global_time_split,
     last_by_time_split,
     random_split,
+    split_pairs,
 )
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "popularity_bias",
     "random_split",
     "ranking_metrics",
+    "split_pairs",
 ]

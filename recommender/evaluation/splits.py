@@ -90,6 +90,38 @@ SPLITS: Mapping[str, Callable[[pd.DataFrame, float, int], Split]] = {
 """By the name that the command line has for them."""
 
 
+def split_pairs(name: str, interactions: pd.DataFrame, test_share: float, seed: int = 0) -> Split:
+    """Split of the pairs of a user and an item, by a name of `SPLITS`.
+
+    A pair that is there again and again is one pair, held out as a whole and judged once: split by rows, it would be
+    learned and held out, and nobody is recommended what they have. Its time is the first. What repeats a pair after
+    the first held-out one, by time, is neither learned from nor judged.
+    """
+    users, items = (pd.factorize(interactions[column])[0].astype(np.int64) for column in ("user_id", "item_id"))
+    pairs = users * (items.max(initial=0) + 1) + items
+    in_time = np.argsort(interactions["timestamp"].to_numpy(), kind="stable")
+    is_first = np.zeros(len(pairs), np.bool_)
+    is_first[in_time[np.unique(pairs[in_time], return_index=True)[1]]] = True
+    firsts = interactions[is_first].set_axis(np.flatnonzero(is_first), axis="index")
+    held_out = np.zeros(len(pairs), np.bool_)
+    held_out[SPLITS[name](firsts, test_share, seed)[1].index] = True
+    kept = ~np.isin(pairs, pairs[held_out])
+    if name in ("last", "global"):
+        by = users if name == "last" else np.zeros_like(users)
+        kept &= is_first | (interactions["timestamp"].to_numpy() < _earliest(interactions, held_out, by))
+    return interactions[kept], interactions[held_out]
+
+
+def _earliest(
+    interactions: pd.DataFrame, held_out: NDArray[np.bool_], groups: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Time of the first held-out row in the group of each row."""
+    earliest = np.full(groups.max(initial=0) + 1, np.inf)
+    np.minimum.at(earliest, groups[held_out], interactions["timestamp"].to_numpy()[held_out])
+    found: NDArray[np.float64] = earliest[groups]
+    return found
+
+
 def _cold(interactions: pd.DataFrame, column: str, test_share: float, seed: int) -> Split:
     entities, counts = _counted(interactions[column])
     chance = np.random.default_rng(seed).permutation(len(counts))

@@ -110,3 +110,12 @@ def test_a_timestamp_is_seconds_or_rfc_3339_in_capitals_or_not(timestamp, second
     [row] = decode(at(timestamp), msgspec.json.Decoder(schemas.InteractionBodies)).interactions
 
     assert row.interaction().timestamp == seconds
+
+
+@pytest.mark.parametrize("kind", [schemas.UserBody, schemas.ItemBodies, schemas.RecommendationRequests])
+@pytest.mark.parametrize(
+    "inside", ["%s", '{"features":%s', '{"items":[{"features":{"a":%s', '{"requests":[{"boost":{"a":%s']
+)
+@pytest.mark.parametrize("bracket", ["[", '{"a":', '{"features":'])
+def test_what_is_nested_deep_is_refused_as_anything_else(kind, inside, bracket):
+    refusal(kind, inside % (bracket * 20_000))

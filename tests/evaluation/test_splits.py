@@ -9,11 +9,15 @@ from pandas.testing import assert_frame_equal
 
 from recommender.errors import InvalidRequestError
 from recommender.evaluation import (
+    SPLITS as BY_NAME,
+)
+from recommender.evaluation import (
     cold_items_split,
     cold_users_split,
     global_time_split,
     last_by_time_split,
     random_split,
+    split_pairs,
 )
 
 SPLITS = [random_split, global_time_split, last_by_time_split, cold_items_split, cold_users_split]
@@ -141,3 +145,52 @@ def test_a_share_is_between_0_and_1(split, share):
 def test_last_split_wants_either_a_share_or_a_number(arguments):
     with pytest.raises(InvalidRequestError, match=r"either test_share or n_last|at least 1"):
         last_by_time_split(burst(2, 2), **arguments)
+
+
+def repeated(n_users: int = 40, n_items: int = 25, times: int = 6, seed: int = 0) -> pd.DataFrame:
+    """Each pair of someone and five items, again and again."""
+    chance = np.random.default_rng(seed)
+    pairs = [(f"u{user}", f"i{item}") for user in range(n_users) for item in chance.permutation(n_items)[:5]]
+    rows = pd.DataFrame([pair for pair in pairs for _ in range(times)], columns=["user_id", "item_id"])
+    return rows.assign(timestamp=chance.random(len(rows)) * 1e6).sample(frac=1, random_state=seed)
+
+
+def distinct(rows: pd.DataFrame) -> set[tuple[str, str]]:
+    return set(zip(rows["user_id"], rows["item_id"], strict=True))
+
+
+@pytest.mark.parametrize("name", list(BY_NAME))
+def test_of_repeated_pairs_the_share_is_of_pairs_and_none_is_both_learned_and_judged(name):
+    rows = repeated()
+    older, newer = split_pairs(name, rows, 0.2, 0)
+
+    assert len(distinct(newer)) == len(newer)
+    assert not distinct(older) & distinct(newer)
+    assert distinct(older) | distinct(newer) == distinct(rows)
+    assert len(newer) == pytest.approx(0.2 * len(distinct(rows)), rel=0.35)
+
+
+@pytest.mark.parametrize("name", ["random", "cold-items", "cold-users"])
+def test_what_is_learned_from_keeps_its_repetitions(name):
+    rows = repeated(times=3)
+    older, newer = split_pairs(name, rows, 0.2, 0)
+
+    assert len(older) == 3 * (len(distinct(rows)) - len(newer))
+
+
+def test_nothing_after_the_first_held_out_moment_is_learned_of_a_split_by_time():
+    older, newer = split_pairs("global", repeated(), 0.2, 0)
+
+    assert older["timestamp"].max() < newer["timestamp"].min()
+
+    older, newer = split_pairs("last", repeated(), 0.2, 0)
+    newest = older.groupby("user_id")["timestamp"].max()
+    assert (newest < newer.groupby("user_id")["timestamp"].min().reindex(newest.index)).all()
+
+
+@pytest.mark.parametrize("name", list(BY_NAME))
+def test_where_nothing_is_repeated_pairs_are_rows(name):
+    rows = repeated(times=1)
+
+    for by_pairs, by_rows in zip(split_pairs(name, rows, 0.2, 3), BY_NAME[name](rows, 0.2, 3), strict=True):
+        assert_frame_equal(by_pairs, by_rows)
