@@ -30,7 +30,7 @@ RAY_ENVIRONMENT := \
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 # Bytecode is compiled here, even where PYTHONDONTWRITEBYTECODE is set: without it Ray starts twice as slowly.
 $(STAMP): pyproject.toml constraints.txt
@@ -47,21 +47,22 @@ serve: $(STAMP)  ## start the service on http://127.0.0.1:8000; CONFIG=staging.y
 		exec env $(RAY_ENVIRONMENT) $$own RAY_ADDRESS=local PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/serve run $(CONFIG)
 
 # Ray's own port is 6379, which is Redis's. The token that every node and every operator needs is in ~/.ray/auth_token.
-CLUSTER = umask 077 && own=$$($(BIN)/python -m deployments.isolation) && exec env $(RAY_ENVIRONMENT) $$own RAY_AUTH_MODE=token PATH="$(CURDIR)/$(BIN):$$PATH"
+CLUSTER = exec env $(RAY_ENVIRONMENT) $$own RAY_AUTH_MODE=token PATH="$(CURDIR)/$(BIN):$$PATH"
+OWN = umask 077 && own=$$($(BIN)/python -m deployments.isolation)
 DEAD_AFTER = RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=3000 RAY_health_check_failure_threshold=5
 
 # A machine that falls silent is dead to Ray after 20 s instead of 65. With RAY_REDIS_ADDRESS set, Ray keeps in that Redis
 # what it knows of the cluster, which then outlives the death of its head; Ray takes the password as an option only.
 head: $(STAMP)  ## start the first node of a Ray cluster here; nodes join its port 6399
 	@umask 077 && $(BIN)/ray get-auth-token --generate >/dev/null
-	@$(CLUSTER) $(DEAD_AFTER) $(BIN)/ray start --head --port=6399 --dashboard-host=127.0.0.1 --disable-usage-stats --block \
+	@$(OWN) && $(CLUSTER) $(DEAD_AFTER) $(BIN)/ray start --head --port=6399 --dashboard-host=127.0.0.1 --disable-usage-stats --block \
 		$${RAY_REDIS_PASSWORD:+--redis-password="$$RAY_REDIS_PASSWORD"}
 
 node: $(STAMP)  ## join the cluster at HEAD, as in HEAD=10.0.0.1:6399
-	@$(CLUSTER) $(BIN)/ray start --address=$(HEAD) --disable-usage-stats --block
+	@$(OWN) && $(CLUSTER) $(BIN)/ray start --address=$(HEAD) --disable-usage-stats --block
 
 deploy: $(STAMP)  ## bring CONFIG and this code onto the cluster whose head is here, without a failed request
-	@$(CLUSTER) $(BIN)/python -m deployments.deploy $(CONFIG)
+	@umask 077 && $(CLUSTER) $(BIN)/python -m deployments.deploy $(CONFIG)
 
 environment:  ## print what `serve` sets for Ray
 	@echo $(RAY_ENVIRONMENT)
@@ -109,6 +110,9 @@ format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+image-check: $(STAMP)  ## build the image with buildah and run it, as root; says what is impossible here
+	@$(BIN)/python deploy/image_check.py
+
 openapi: $(STAMP)  ## write docs/openapi.json
 	$(BIN)/python -m deployments.openapi_file docs/openapi.json
 
@@ -127,4 +131,4 @@ $(VENV)/docs: $(STAMP)
 docs: $(VENV)/docs  ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
-.PHONY: help install serve head node deploy environment test screens browser reliability soak check audit format openapi bench docs
+.PHONY: help install serve head node deploy environment test screens browser reliability soak check audit format openapi image-check bench docs
