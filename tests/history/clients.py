@@ -131,7 +131,7 @@ class Client:
         await self.append([self._row(user_id, item_id, "play") for _ in range(3)])
         await self.read_back(user_id)
 
-    async def read_back(self, user_id: str | None = None) -> None:
+    async def read_back(self, user_id: str | None = None, *, writing: bool = True) -> None:
         """Read all of a user's interactions, while new ones come in between the pages."""
         user_id = user_id or self._user()
         began, cursor, rows = self._now(), None, list[Row]()
@@ -144,7 +144,7 @@ class Client:
             rows, cursor = [*rows, *page[0]], page[1]
             if cursor is None:
                 break
-            if self._chance.random() < 0.3:
+            if writing and self._chance.random() < 0.3:
                 await self.append([self._row(user_id, self._item(group_of(user_id)))])
         own = tuple(row for row in rows if row.timestamp >= FIRST_S)
         self._history.add(ReadBack(began=began, ended=self._now(), outcome=outcome, user_id=user_id, rows=own))
@@ -190,14 +190,17 @@ class Client:
         outcome = await self._outcome(self._service.activate(version))
         self._history.add(Activated(began=began, ended=self._now(), outcome=outcome, version=version))
 
-    async def settle(self) -> None:
-        """Send what was never answered until it is, and look at everything once more."""
+    async def send_all_again(self) -> None:
+        """Repeat what was not answered until nothing is left of it."""
         while self._unanswered:
-            await self.append(self._unanswered.pop(0))
+            await self.send_again()
+
+    async def look_at_all(self) -> None:
+        """Look at everything that it wrote for."""
         users = {row.user_id for call in self._history.of(Appended) for row in call.rows}
         for user_id in sorted(each for each in users if self._is_mine(each)):
             await self.recommend(user_id, 60)
-            await self.read_back(user_id)
+            await self.read_back(user_id, writing=False)
 
     async def append(self, rows: Sequence[Row]) -> None:
         """Send interactions."""

@@ -41,9 +41,10 @@ class Run:
                 self._service.clock.true_s += self._chance.uniform(1, 60)
                 await self._step()
             await self._client.choose(None)
-            await self._client.settle()
+            await self._client.send_all_again()
+            await self._client.look_at_all()
             await self._service.settle()
-            await self._client.settle()
+            await self._client.look_at_all()
         await self._service.close()
         return check(self.history, Promises(group_of, SCHEDULE.full_every_s or 0.0))
 
