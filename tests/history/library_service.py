@@ -28,10 +28,10 @@ from deployments.routes import writing
 from recommender.archive import Archive, Segment
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import catch_up
-from recommender.errors import CorruptArtifactError, RecommenderError, StoreError, StoreFullError
+from recommender.errors import ArtifactError, CorruptArtifactError, RecommenderError, StoreError, StoreFullError
 from recommender.feedback import Feedback
 from recommender.incremental import IncrementSettings
-from recommender.learner import Learner
+from recommender.learner import Learner, Mode
 from recommender.queries import Query
 from recommender.recommending import Recommender
 from recommender.registry import Registry
@@ -192,29 +192,28 @@ class LibraryService:
         self._record_versions(began)
         await self._refresh()
 
-    async def look(self) -> bool:
-        """One look of the trainer; whether it learned."""
+    async def look(self) -> None:
+        """One look of the trainer."""
         began = self.now()
         try:
-            learned = await self._look(self._learner)
+            if not self._reconciled:
+                await self._learner.reconcile()
+                self._reconciled = True
+            mode = await self._learner.due(SCHEDULE)
+            if mode is not None:
+                await self._learn(mode)
         except RecommenderError as error:
             self._disturb(f"{type(error).__name__}: {error}", began)
-            learned = False
         finally:
             self._record_versions(began)
-        if learned:
-            await self._refresh()
-        return learned
 
-    async def _look(self, learner: Learner) -> bool:
-        if not self._reconciled:
-            await learner.reconcile()
-            self._reconciled = True
-        mode = await learner.due(SCHEDULE)
-        if mode is None:
-            return False
-        await learner.learn(mode)
-        return True
+    async def _learn(self, mode: Mode) -> None:
+        began = self.now()
+        try:
+            await self._learner.learn(mode)
+            await self._refresh()
+        except Exception as error:  # noqa: BLE001 (whatever went wrong, the trainer looks again)
+            self._disturb(f"{type(error).__name__}: {error}", began)
 
     async def _refresh(self) -> None:
         """As ModelStore and Predictor do it."""
@@ -361,5 +360,5 @@ def answering() -> Iterator[None]:
         yield
     except StoreFullError as error:
         raise Refused from error
-    except StoreError as error:
+    except (StoreError, ArtifactError) as error:
         raise Unanswered from error
