@@ -8,7 +8,7 @@ FACTOR ?= 5
 MINUTES ?= 30
 CONFIG ?= serve_config.yaml
 # Tests of these keep to themselves and to no time limit; the others start servers or measure, and run one by one.
-TESTS_AT_ONCE := $(addprefix tests/,archive cli comparison core evaluation learning registry sources)
+TESTS_AT_ONCE := $(addprefix tests/,archive cli comparison core evaluation history learning registry sources)
 # A run for each of those that keep a service up until the run ends: idle ones take processor time from the others.
 TESTS_OF_DOORS := $(addprefix tests/,console docs doors)
 

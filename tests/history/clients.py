@@ -1,4 +1,4 @@
-"""Clients with a seed: what they ask, of whom, and the record of it. They know no more of a service than its contract."""
+"""Clients with a seed: what they ask, of whom, and the record of it. They know the contract and nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ N_GROUPS = 4
 N_USERS, N_ITEMS = 60, 60
 FIRST_S = 1_720_000_000.0
 """Timestamps from here on are those of clients."""
-BULK = 400
+BULK = 200
 T = TypeVar("T")
 Page = tuple[list[Row], str | None]
 
@@ -113,7 +113,9 @@ class Client:
     async def like(self) -> None:
         """Like some items of the user's own group."""
         user_id = self._user()
-        await self.append([self._row(user_id, self._item(group_of(user_id))) for _ in range(self._chance.randint(1, 4))])
+        await self.append(
+            [self._row(user_id, self._item(group_of(user_id))) for _ in range(self._chance.randint(1, 4))]
+        )
         await self.recommend(user_id)
 
     async def hide(self) -> None:
@@ -137,7 +139,8 @@ class Client:
         began, cursor, rows = self._now(), None, list[Row]()
         outcome: Outcome = "done"
         while True:
-            page = await self._asked(self._service.interactions(user_id, cursor, self._chance.randint(2, 7)))
+            limit = self._chance.randint(2, 7) if writing else 200
+            page = await self._asked(self._service.interactions(user_id, cursor, limit))
             if not isinstance(page, tuple):
                 outcome = page
                 break

@@ -18,7 +18,9 @@ class Killed(BaseException):
 
 
 @contextlib.contextmanager
-def failing(at: int, error: Callable[[], BaseException], operations: tuple[str, ...] = OPERATIONS) -> Iterator[list[int]]:
+def failing(
+    at: int, error: Callable[[], BaseException], operations: tuple[str, ...] = OPERATIONS
+) -> Iterator[list[int]]:
     """From file operation number `at` on, each one fails; gives the number of those that were asked for."""
     calls = [0]
     real = {name: getattr(os, name) for name in operations}

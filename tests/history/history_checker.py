@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -160,7 +161,7 @@ class Checker:
         """What somebody chose serves until they choose again."""
         choices = sorted(self._history.of(Activated), key=lambda each: each.began)
         ends = [*(each.began for each in choices[1:]), math.inf]
-        for choice, end in zip(choices, ends, strict=True):
+        for choice, end in zip(choices, ends, strict=False):
             if choice.version is None or choice.outcome != "done":
                 continue
             for answer in self._history.of(Recommended):
@@ -180,8 +181,10 @@ class Checker:
     def check_trainings(self) -> None:
         """Full trainings come as often as the schedule says, unless somebody sets the clock."""
         fulls = [each for each in self._history.of(Published) if each.mode == "full"]
-        for earlier, later in zip(fulls, fulls[1:], strict=False):
-            was_set = any(earlier.began < each.ended and each.began < later.ended for each in self._history.of(ClockSet))
+        for earlier, later in itertools.pairwise(fulls):
+            was_set = any(
+                earlier.began < each.ended and each.began < later.ended for each in self._history.of(ClockSet)
+            )
             if not was_set and later.at_s - earlier.at_s < self._promises.full_every_s:
                 apart = f"{earlier.version} and {later.version} are {later.at_s - earlier.at_s:.0f} s apart"
                 self._broken("full trainings keep to the schedule", apart)
@@ -208,16 +211,17 @@ class Checker:
     ) -> None:
         """That a row is there as often as it may be, for whoever asks from one moment to another."""
         row, sent = expected.row, expected.acknowledged
+        once, whole = ("read back once", "read back whole") if ended < math.inf else ("learned once", "nothing is lost")
         if count and sent is None and expected.last.outcome == "refused" and expected.attempts == 1:
             self._broken("what was refused is not there", f"{row} in {where}")
         elif count > self._at_most(expected):
-            self._broken("nothing is doubled", f"{count} of {row} in {where}")
+            self._broken(once, f"{count} of {row} in {where}")
         elif count and (erased := self._was_erased(expected, began)):
             excused = self._losses.excuse_change(erased, ended)
             self._add(excused, "who was deleted is forgotten", f"{row} in {where}, {erased}")
         elif not count and sent and sent.ended <= began and not self._may_be_erased(expected, ended):
             excused = self._losses.excuse_row(row.timestamp, sent, ended)
-            self._add(excused, "nothing is lost", f"{row}, acknowledged at {sent.ended}, is not in {where}")
+            self._add(excused, whole, f"{row}, acknowledged at {sent.ended}, is not in {where}")
 
     def _at_most(self, expected: Expected) -> int:
         """Once, and once more for each loss of the store between two attempts, which takes the event ids along."""
@@ -239,7 +243,9 @@ class Checker:
         return any(expected.first.began < each.ended and each.began < asked_at for each in deletions)
 
     def _check_withdrawn(self, answer: Recommended, item_id: str, changes: Sequence[ItemChanged]) -> None:
-        before = [each for each in changes if not each.available and each.outcome == "done" and each.ended <= answer.began]
+        before = [
+            each for each in changes if not each.available and each.outcome == "done" and each.ended <= answer.began
+        ]
         if not before:
             return
         withdrawn = max(before, key=lambda each: each.began)
@@ -273,9 +279,11 @@ class Checker:
 
     def _is_disturbed(self, began: float, ended: float) -> bool:
         kinds = (ItemChanged, StoreLost, Activated, UserDeleted)
-        return any(isinstance(each, kinds) and began < each.ended and each.began < ended for each in self._history.records)
+        return any(
+            isinstance(each, kinds) and began < each.ended and each.began < ended for each in self._history.records
+        )
 
-    def _add(self, excused: bool, promise: str, seen: str) -> None:  # noqa: FBT001
+    def _add(self, excused: bool, promise: str, seen: str) -> None:
         (self.excused if excused else self.violations).append(Finding(promise, seen))
 
     def _broken(self, promise: str, seen: str) -> None:

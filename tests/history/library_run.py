@@ -82,7 +82,9 @@ async def _nothing() -> None:
     """What happens before a call of the trainer where nothing does."""
 
 
-def run_seed(seed: int, url: str, folder: Path, steps: int = STEPS, faults: Collection[str] = FAULTS) -> tuple[Run, Verdict]:
+def run_seed(
+    seed: int, url: str, folder: Path, steps: int = STEPS, faults: Collection[str] = FAULTS
+) -> tuple[Run, Verdict]:
     """Run one history."""
 
     async def go() -> tuple[Run, Verdict]:

@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+import msgspec
 import redis
 from clients import FIRST_S, N_GROUPS, N_ITEMS, N_USERS, Answer, Page, Refused, Unanswered, group_of
 from crashing import GROWING, Killed, failing, no_space
@@ -25,17 +26,18 @@ from recorded import ClockSet, Disturbed, Ending, History, Published, Row, Store
 
 from deployments.problems import Problem
 from deployments.routes import writing
-from recommender.archive import Archive, Segment
+from recommender.archive import Archive
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import catch_up
 from recommender.errors import ArtifactError, CorruptArtifactError, RecommenderError, StoreError, StoreFullError
 from recommender.feedback import Feedback
 from recommender.incremental import IncrementSettings
-from recommender.learner import Learner, Mode
+from recommender.learner import Learner
 from recommender.queries import Query
 from recommender.recommending import Recommender
-from recommender.registry import Registry
+from recommender.registry import Registry, VersionMeta
 from recommender.registry import registry as registry_module
+from recommender.registry.version_meta import Mode
 from recommender.schedule import Schedule
 from recommender.snapshot import Snapshot
 from recommender.sources.synthetic import make
@@ -145,8 +147,8 @@ class LibraryService:
 
     async def interactions(self, user_id: str, cursor: str | None, limit: int) -> Page:
         """See `clients.Service`; by the route itself."""
-        served = SimpleNamespace(store=self._store, history=self._reader.history)
-        with answering(), mock.patch.object(writing, "current", lambda: served):
+        served = SimpleNamespace(store=self._store, history=self._learner.history, user_interactions=self._page)
+        with answering(), mock.patch.object(writing, "current", return_value=served):
             try:
                 page = json.loads((await writing.user_interactions(user_id, cursor, limit)).body)
             except Problem as problem:
@@ -157,6 +159,11 @@ class LibraryService:
             Row(user_id, each["item_id"], each["weight"], each["timestamp"], each.get("event"))
             for each in page["interactions"]
         ], page["next_cursor"]
+
+    async def _page(self, user_id: str, cursor: str | None, limit: int) -> bytes | None:
+        """As Service and Trainer do it."""
+        page = await self._learner.user_interactions(user_id, cursor, limit)
+        return msgspec.json.encode(page) if page.interactions or cursor else None
 
     async def put_item(self, item_id: str, *, available: bool) -> None:
         """See `clients.Service`."""
@@ -224,7 +231,7 @@ class LibraryService:
         if loaded is None:
             return
         version, artifact = loaded
-        snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta["snapshot"], "version": version})
+        snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta.snapshot, "version": version})
         recommender = Recommender(Catalogue(snapshot))
         with contextlib.suppress(StoreError):
             await catch_up(recommender.catalogue, self._store)
@@ -232,7 +239,7 @@ class LibraryService:
 
     def _start_trainer(self) -> None:
         self._reconciled = False
-        self._learner, self._reader = self._new_learner(), self._new_learner(interrupted=False)
+        self._learner = self._new_learner()
 
     def _new_learner(self, *, interrupted: bool = True) -> Learner:
         return Learner(
@@ -247,7 +254,11 @@ class LibraryService:
         )
 
     async def _happen(self) -> None:
-        await self.during()
+        during, self.during = self.during, nothing
+        try:
+            await during()
+        finally:
+            self.during = during
 
     # what breaks
 
@@ -258,12 +269,12 @@ class LibraryService:
         self._raw.flushall()
         for key, value in copy.items():
             self._raw.restore(key, 0, value)
-        base = self._reader.base()
+        base = self._learner.base()
         self._history.add(StoreLost(began=began, ended=self.now(), base=base and base.version, since=since))
 
     async def copy_store(self) -> None:
         """Keep a copy that the store may come back as, as a replica that lags."""
-        self._copy = self.now(), {key: self._raw.dump(key) for key in self._raw.keys()}  # type: ignore[union-attr]
+        self._copy = self.now(), {key: self._raw.dump(key) for key in self._raw.scan_iter()}  # type: ignore[union-attr]
 
     async def set_clock(self) -> None:
         """Set the machine's clock forward or back."""
@@ -314,9 +325,9 @@ class LibraryService:
         for _ in range(LOOKS_TO_SETTLE):
             self.clock.true_s += 31
             await self.look()
-        base = self._reader.base()
-        waiting = await self._reader.waiting()
-        self._history.ending = Ending(self._learned(base.meta if base else {}), waiting)
+        base = self._learner.base()
+        waiting = await self._learner.waiting()
+        self._history.ending = Ending(self._learned(base.meta if base else VersionMeta()), waiting)
 
     def versions(self) -> list[str]:
         """Those that may be chosen."""
@@ -332,17 +343,16 @@ class LibraryService:
                         ended=self.now(),
                         version=each.version,
                         parent=each.parent,
-                        mode=each.meta["mode"],
+                        mode=each.meta.mode,
                         accepted=each.status != "rejected",
                         learned=self._learned(each.meta),
                         at_s=self.clock.true_s,
                     )
                 )
 
-    def _learned(self, meta: dict[str, Any]) -> Counter[float]:
-        segments = [Segment.from_json(each) for each in meta.get("segments", [])]
+    def _learned(self, meta: VersionMeta) -> Counter[float]:
         try:
-            times = self._archive.read(segments)["timestamp"]
+            times = self._archive.read(meta.segments)["timestamp"]
         except CorruptArtifactError:
             return Counter()  # what a version cannot read it has not learned
         return Counter(times[times >= FIRST_S].tolist())

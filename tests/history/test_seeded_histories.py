@@ -1,0 +1,55 @@
+"""Histories of the library over a real Valkey: whatever breaks between and inside its steps, its promises hold.
+
+A seed that fails runs again by itself: ``python tests/history/library_run.py SEED`` tells the whole history.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from library_run import run_seed
+from store_servers import flush
+
+from recommender.errors import StoreError
+from recommender.stores import EmbeddedValkey
+
+pytestmark = pytest.mark.reliability
+
+SEEDS = 10 * int(os.environ.get("RECOMMENDER_RELIABILITY", "1"))
+STEPS = 40
+# promises of which the code is known to fall short, and what would show it
+NOT_KEPT = {
+    "read back whole",
+    "read back once",
+    "read back newest first",
+    "own writes are excluded",
+    "what is hidden draws in nothing",
+    "withdrawn items stay away",
+}
+BREAKING = ("copy_store", "set_clock", "kill_trainer", "fill_disk", "roll_back")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    folder = Path(tempfile.mkdtemp(prefix="rs"))
+    server = EmbeddedValkey(folder)
+    try:
+        server.start()
+    except StoreError as error:
+        pytest.skip(f"no embedded Valkey here: {error}")
+    yield server.url
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_promises_hold_whatever_breaks(seed, url, tmp_path):
+    flush(url)
+    run, verdict = run_seed(seed, url, tmp_path, STEPS, BREAKING)
+    print(f"{len(run.history.records)} records; the fault model excuses {len(verdict.excused)} findings")
+    violations = [found for found in verdict.violations if found.promise not in NOT_KEPT]
+
+    assert violations == [], f"python tests/history/library_run.py {seed} {STEPS} {','.join(BREAKING)}"
