@@ -34,6 +34,8 @@ class Dataset:
     users, items
         Indexed by id; every column is a feature, but for ``title`` and, of items, ``available``. A cell is a
         string, a boolean, a finite number, a list of strings, or missing (None, NaN).
+    notes
+        What is likely to be wrong with the source, in words.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class Dataset:
     interactions: pd.DataFrame
     users: pd.DataFrame
     items: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_interactions(self.interactions)

@@ -247,7 +247,7 @@ def parse_timestamp(value: Any, now: float | None = None) -> float:
     if is_missing(value):
         raise ValueError("{} is no time: it is missing")
     number = parse_number(value)
-    seconds = _moment(value) if number is None else number
+    seconds = parse_time(value) if number is None else number
     if seconds < 0:
         raise ValueError("{} is before 1970; times are seconds since the epoch")
     if seconds > (time.time() if now is None else now) + MOST_AHEAD_S:
@@ -264,8 +264,17 @@ def _beyond(seconds: float, *, is_number: bool) -> str:
     return "lies more than a day in the future; times are seconds since the epoch or like 2026-11-25T10:00:00Z"
 
 
-def _moment(value: Any) -> float:
-    """Seconds since the epoch of a date or a date and time."""
+def parse_time(value: Any) -> float:
+    """Seconds since the epoch of a date or a date and time, whenever; of a number, itself.
+
+    Raises
+    ------
+    ValueError
+        It is no time.
+    """
+    number = parse_number(value)
+    if number is not None:
+        return number
     moment = value
     if isinstance(value, str):
         text = clean_text(value)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from recommender.cli.group import as_json, main, progress_bar, say
+from recommender.cli.schema_options import schema_options, warn
 from recommender.comparison.contenders import OURS, Contender, Ours
 from recommender.comparison.contest import Contest, Plan, compare, steps_of
 from recommender.comparison.extra import check_installed
@@ -19,6 +20,7 @@ from recommender.comparison.peers import PEERS
 from recommender.comparison.table import judged_by, table
 from recommender.evaluation import SPLITS
 from recommender.sources import open_dataset
+from recommender.sources.schema import Schema
 from recommender.training import ModelSettings
 
 SEEDS = 5
@@ -46,6 +48,7 @@ def _peers(_ctx: click.Context, _parameter: click.Parameter, given: str | None) 
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with plots.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="The first of them.")
+@schema_options
 @as_json
 def evaluate(
     dataset: str,
@@ -58,6 +61,7 @@ def evaluate(
     report: Path | None,
     threads: int,
     seed: int,
+    schema: Schema,
     as_json: bool,
 ) -> None:
     """Judge the default model on held-out interactions of DATASET, next to others.
@@ -70,7 +74,8 @@ def evaluate(
     plan = Plan(split, holdout, range(seed, seed + n_seeds), trials, k)
     ours = Ours(ModelSettings(num_threads=threads))
     contenders: list[Contender] = [ours, *(PEERS[name] for name in against or ["popularity"])]
-    content = open_dataset(dataset)
+    content = open_dataset(dataset, schema)
+    warn(content.notes)
     with progress_bar("evaluating", "fit", steps_of(contenders, plan)) as bar:
 
         def progress(done: str) -> None:

@@ -18,12 +18,16 @@ from lightfm_serve.calls import Call
 from recommender import files
 from recommender.cli.calling import calling, key_option, patience_option, url_option
 from recommender.cli.group import as_json, main, progress_bar, say
+from recommender.cli.schema_options import schema_options, warn
 from recommender.errors import InvalidDataError
-from recommender.sources.gorse import open_gorse
+from recommender.sources.folder import check_schema
+from recommender.sources.gorse import NOTE, is_export, open_gorse
+from recommender.sources.profile import FolderProfile
+from recommender.sources.schema import Schema
 from recommender.sources.streaming import Batch, Rows, Told, open_folder
 
 PROGRESS = ".recommender-import.json"
-SOURCES: Mapping[str, Callable[[Path, Told], list[Rows]]] = {"folder": open_folder, "gorse": open_gorse}
+SOURCES = ("folder", "gorse")
 CALLS: Mapping[str, Callable[[Sequence[Any]], Call[Accepted | Upserted]]] = {
     "items": calls.put_items,
     "users": calls.put_users,
@@ -33,25 +37,35 @@ CALLS: Mapping[str, Callable[[Sequence[Any]], Call[Accepted | Upserted]]] = {
 
 @main.command("import")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--from", "source", type=click.Choice(list(SOURCES)), default="folder", show_default=True)
+@click.option("--from", "source", type=click.Choice(SOURCES), default="folder", show_default=True)
+@schema_options
 @click.option("--resume", is_flag=True, help="Go on where an import of the same files was interrupted.")
 @url_option
 @key_option
 @patience_option
 @as_json
 def import_(
-    path: Path, source: str, resume: bool, url: str, key_file: Path | None, patience: float, as_json: bool
+    path: Path,
+    source: str,
+    resume: bool,
+    schema: Schema,
+    url: str,
+    key_file: Path | None,
+    patience: float,
+    as_json: bool,
 ) -> None:
     """Stream PATH into a running service.
 
     PATH is a data folder with items, users and interactions as .csv, .parquet or .jsonl; with --from gorse a folder
-    with what Gorse's dashboard exports (users.jsonl, items.jsonl, feedback.jsonl), or the file of a Gorse dump.
+    with what Gorse's dashboard exports (users, items and feedback as .jsonl or .csv), or the file of a Gorse dump. A
+    folder that is such an export is taken for one without being told.
 
     Everything is checked before anything is sent. An interaction is sent with an event_id made of what it says, so
     that repeating an import, within a week, counts nothing twice.
     """
     with _bar(None, "checking") as bar:
-        rows = SOURCES[source](path, lambda name, n: _moved(bar, name, n))
+        rows, warnings = _checked(path, source, schema, lambda name, n: _moved(bar, name, n))
+    warn(warnings)
     progress = Progress(path, url)
     done = progress.before() if resume else {}
     hint = f"what was sent is safe: recommender import {path} --resume"
@@ -61,6 +75,19 @@ def import_(
             sent.send(each)
     progress.forget()
     say(sent.said(), sent.text(), as_json)
+
+
+def _checked(path: Path, source: str, schema: Schema, told: Told) -> tuple[list[Rows], list[str]]:
+    """Rows of a source, and what is likely to be wrong with them."""
+    if source == "gorse":
+        return open_gorse(path, told), []
+    if not path.is_dir():
+        raise InvalidDataError(f"{path} is no folder; the file of a Gorse dump is imported with --from gorse")
+    if is_export(path):
+        return open_gorse(path, told), [NOTE]
+    profile = FolderProfile()
+    rows = open_folder(path, told, check_schema(path, schema), profile)
+    return rows, [*profile.notes(), *profile.warnings()]
 
 
 class Progress:

@@ -14,6 +14,7 @@ import msgspec
 from recommender.archive import Archive
 from recommender.catalogue import Catalogue
 from recommender.cli.group import as_json, listing, main, say, tell, training_data
+from recommender.cli.schema_options import schema_options, warn
 from recommender.errors import TrainingError
 from recommender.publishing import artifact_of, newest_timestamp
 from recommender.queries import Query, Recommendations, UserState
@@ -22,6 +23,7 @@ from recommender.registry import Registry, VersionMeta
 from recommender.registry.manifest import Status
 from recommender.snapshot import Snapshot
 from recommender.sources import movielens, open_dataset
+from recommender.sources.schema import Schema
 from recommender.training import ModelSettings, Trained, train_full
 
 
@@ -53,6 +55,7 @@ def fetch(name: str, as_json: bool) -> None:
 @click.option("--no-components", type=click.IntRange(min=1), default=ModelSettings.no_components, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--seed", type=int, default=ModelSettings.seed, show_default=True)
+@schema_options
 @as_json
 def train(
     dataset: str,
@@ -62,6 +65,7 @@ def train(
     no_components: int,
     threads: int,
     seed: int,
+    schema: Schema,
     as_json: bool,
 ) -> None:
     """Train on DATASET and publish the version into a folder.
@@ -71,7 +75,9 @@ def train(
     training learns from the archive: with --archive it has DATASET too.
     """
     settings = ModelSettings(no_components=no_components, epochs=epochs, num_threads=threads, seed=seed)
-    interactions = training_data(open_dataset(dataset))
+    content = open_dataset(dataset, schema)
+    warn(content.notes)
+    interactions = training_data(content)
     registry = Registry(out)
     about = _following(registry)
     meta = {"log_offset": about.log_offset, "items_sequence": 0}

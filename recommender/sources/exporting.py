@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from recommender import files
 from recommender.errors import InvalidDataError
 from recommender.sources.json_lines import OWN
+from recommender.sources.tables import EXACT
 
 Record = dict[str, Any]
 ROWS_AT_ONCE = 10_000
@@ -125,7 +126,7 @@ class Columns:
             if each not in ("title", "event", "available") or each in self._own
         }
         features = {each: next(kind for kinds, kind in _KINDS if types <= kinds) for each, types in self._types.items()}
-        return pa.schema([*fixed.items(), *features.items()])
+        return pa.schema([*fixed.items(), *features.items()], metadata={EXACT: b"1"})
 
 
 def _why_not(name: str, value: Any) -> str | None:

@@ -2,50 +2,107 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from recommender.dataset import TITLE, Dataset
-from recommender.sources import cells
-from recommender.sources.tables import Table, path_of, read
+from recommender.dataset import TITLE, Dataset, plain_values
+from recommender.errors import InvalidDataError
+from recommender.sources import cells, gorse
+from recommender.sources.profile import FileProfile, FolderProfile
+from recommender.sources.schema import Schema
+from recommender.sources.streaming import Told, open_folder
+from recommender.sources.tables import Table, header_of, path_of, read
 
 
-def load(folder: Path) -> Dataset:
+def load(folder: Path, schema: Schema | None = None) -> Dataset:
     """Load ``interactions.{csv,parquet,jsonl}`` and, where they are, ``users.*`` and ``items.*``.
 
     Interactions have ``user_id,item_id[,weight][,timestamp][,event]`` and nothing else, so that a misspelt column
     does not go unseen. A weight is 1 and a timestamp the number of the row where the file has no such
-    column. A timestamp is seconds since the epoch, or RFC 3339; without an offset it is UTC.
+    column. A timestamp is seconds since the epoch, or ISO 8601; without an offset it is UTC.
 
     Users and items have their id, a column for each feature, and perhaps ``title``, which is shown and no
-    feature; items perhaps ``available``, which is none either. An empty cell is missing. In CSV a column with a
-    ``|`` in any cell is a list throughout, else one of only true and false boolean, else one of only finite numbers
-    numeric, else text. Parquet has types. A line of JSON is an object as the service takes it.
+    feature; items perhaps ``available``, which is none either. How cells are read is in
+    `recommender.sources.columns` and `recommender.values`; ``docs/own-data.md`` has it as a table. An export of Gorse
+    is taken for what it is.
 
-    Ids and text are kept as they stand, spaces included: 007 is not 7. CSV is UTF-8, and a cell in quotes
-    may hold commas and line breaks; a line without any cell is skipped.
+    Parameters
+    ----------
+    folder
+        Where they are.
+    schema
+        What its columns are, besides what its ``schema.json`` says.
 
     Raises
     ------
     InvalidDataError
         Anything is malformed; the message names file, line (row in Parquet), column and value.
     """
+    if gorse.is_export(folder):
+        return gorse.load(folder)
+    said = check_schema(folder, schema)
     interactions = path_of(folder, "interactions")
     assert interactions is not None  # noqa: S101 (it is required)
-    return Dataset(
-        _interactions(read(interactions, "user_id", "item_id")),
-        _entities(path_of(folder, "users", required=False), "user_id"),
-        _entities(path_of(folder, "items", required=False), "item_id"),
+    profile = FolderProfile()
+    frames = (
+        _interactions(read(interactions, "user_id", "item_id", schema=said), profile),
+        _entities(path_of(folder, "users", required=False), "users", "user_id", said, profile),
+        _entities(path_of(folder, "items", required=False), "items", "item_id", said, profile),
     )
+    return Dataset(*frames, notes=(*profile.notes(), *profile.warnings()))
 
 
-def _interactions(table: Table) -> pd.DataFrame:
+def inspect(folder: Path, schema: Schema | None = None, told: Told = lambda _name, _n: None) -> FolderProfile:
+    """Profile of a folder all of whose cells are read, and that need not fit into memory.
+
+    Raises
+    ------
+    InvalidDataError
+        As in `load`.
+    """
+    profile = FolderProfile()
+    if gorse.is_export(folder):
+        profile.said.append(gorse.NOTE)
+        dataset = gorse.load(folder)
+        for stem, frame, names in (
+            ("interactions", dataset.interactions, ("user_id", "item_id")),
+            ("users", dataset.users.reset_index(), ("user_id",)),
+            ("items", dataset.items.reset_index(), ("item_id",)),
+        ):
+            columns: dict[str, Sequence[Any]] = {str(name): plain_values(frame[name]) for name in frame.columns}
+            table = Table(f"{stem} of Gorse", "row", range(1, len(frame) + 1), columns)
+            profile.files[stem] = FileProfile(stem, *names).look(table)
+    else:
+        open_folder(folder, told, check_schema(folder, schema), profile)
+    return profile
+
+
+def check_schema(folder: Path, schema: Schema | None) -> Schema:
+    """What a folder and its caller say of its columns, after a look whether those are there.
+
+    Raises
+    ------
+    InvalidDataError
+        A name of the schema is in no file.
+    """
+    said = Schema.of_folder(folder).and_then(schema or Schema())
+    if said.names or said.ignored:
+        paths = [path_of(folder, stem, required=False) for stem in ("interactions", "users", "items")]
+        said.check_used(header_of(path) for path in paths if path)
+    return said
+
+
+def _interactions(table: Table, profile: FolderProfile) -> pd.DataFrame:
     cells.check_interaction_columns(table)
+    check_rows(table)
+    file = profile.files["interactions"] = FileProfile("interactions", "user_id", "item_id").look(table)
     frame = pd.DataFrame(
         {
-            "user_id": cells.ids(table, "user_id"),
-            "item_id": cells.ids(table, "item_id"),
+            "user_id": cells.ids(table, "user_id", file.ids("user_id").convert),
+            "item_id": cells.ids(table, "item_id", file.ids("item_id").convert),
             "weight": cells.weights(table),
             "timestamp": cells.timestamps(table),
         }
@@ -55,20 +112,29 @@ def _interactions(table: Table) -> pd.DataFrame:
     return frame
 
 
-def _entities(path: Path | None, id_column: str) -> pd.DataFrame:
-    table = read(path, id_column) if path else Table("", "", [], {id_column: []})
-    index = pd.Index(cells.ids(table, id_column), name=id_column, dtype=str)
+def check_rows(table: Table) -> None:
+    """Refuse a file of interactions that has none."""
+    if not table.n_rows:
+        raise InvalidDataError(f"{table.file} has no rows, only the names of its columns")
+
+
+def _entities(path: Path | None, stem: str, id_column: str, schema: Schema, profile: FolderProfile) -> pd.DataFrame:
+    table = read(path, id_column, schema=schema) if path else Table("", "", [], {id_column: []})
+    file = FileProfile(stem, id_column).look(table)
+    if path:
+        profile.files[stem] = file
+    index = pd.Index(cells.ids(table, id_column, file.ids(id_column).convert), name=id_column, dtype=str)
     if index.has_duplicates:
         table.refuse(int(index.duplicated().argmax()), id_column, "duplicate id {}")
     columns = {
-        name: pd.Series(_column(table, name, id_column), index=index, dtype=object)
+        name: pd.Series(_column(table, name, id_column, file), index=index, dtype=object)
         for name in table.columns
         if name != id_column
     }
     return pd.DataFrame(columns, index=index)
 
 
-def _column(table: Table, name: str, id_column: str) -> list[object]:
+def _column(table: Table, name: str, id_column: str, file: FileProfile) -> list[object]:
     if cells.is_feature(name, id_column):
-        return cells.features(table, name)
+        return cells.converted(table, name, file.feature(name).converter())
     return [*(cells.titles(table, name) if name == TITLE else cells.availabilities(table, name))]

@@ -1,8 +1,9 @@
-"""What Gorse exports: JSON lines of its dashboard, or the binary dump of its ``/api/dump``.
+"""What Gorse exports: JSON lines or, of older versions, CSV of its dashboard, or the binary dump of its ``/api/dump``.
 
 The dashboard gives ``users.jsonl``, ``items.jsonl`` and ``feedback.jsonl`` (``/api/bulk/…``), one object a line with
-the names of Gorse. A dump is a stream of little-endian int64: -1, -2 and -3 announce users, items and feedback, a
-number above 0 is the size of the protobuf message behind it, 0 is the end.
+the names of Gorse. Older versions gave CSV, with ``labels`` as JSON and ``categories`` by ``|``. A dump is a stream of
+little-endian int64: -1, -2 and -3 announce users, items and feedback, a number above 0 is the size of the protobuf
+message behind it, 0 is the end.
 
 What becomes of it: labels are features, those of nested objects by the names that lead to them (``a.b``), a bare list
 of labels the feature ``labels``; categories are the feature ``categories``; an item's comment is its title, and a
@@ -14,17 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from struct import unpack
 from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
+import pandas as pd
 
+from recommender import values
+from recommender.dataset import AVAILABLE, TITLE, Dataset
 from recommender.errors import InvalidDataError
 from recommender.sources import wire
-from recommender.sources.cells import LATEST_TIMESTAMP_S, MAX_EVENT_LETTERS
+from recommender.sources.cells import MAX_EVENT_LETTERS
 from recommender.sources.streaming import (
     BATCH,
     Batch,
@@ -34,11 +37,11 @@ from recommender.sources.streaming import (
     Told,
     checked_interactions,
 )
-from recommender.sources.tables import MAX_NAME_BYTES
-from recommender.values import id_fault
+from recommender.sources.tables import MAX_NAME_BYTES, SUFFIXES, Table, blocks, header_of
 
 LABELS, CATEGORIES = "labels", "categories"
-FILES = {"users": "users.jsonl", "items": "items.jsonl", "feedback": "feedback.jsonl"}
+FILES = ("users", "items", "feedback")
+NOTE = "the folder is an export of Gorse and is read as one"
 STREAMS = {-1: "users", -2: "items", -3: "feedback"}
 
 
@@ -99,6 +102,43 @@ class Entities:
             yield Batch([record for _, record in block], [place for place, _ in block])
 
 
+def is_export(folder: Path) -> bool:
+    """Whether a folder is what Gorse's dashboard exports, and not one of ours."""
+    if any((folder / f"interactions{suffix}").is_file() for suffix in SUFFIXES):
+        return False
+    if _file(folder, "feedback") is not None:
+        return True
+    items = folder / "items.csv"
+    return items.is_file() and {"item_id", "is_hidden", "labels"} <= set(header_of(items))
+
+
+def load(folder: Path) -> Dataset:
+    """An export of the dashboard as a data set.
+
+    Raises
+    ------
+    InvalidDataError
+        As in `open_gorse`, or it has no feedback.
+    """
+    items, users, interactions = (
+        [record for batch in rows.batches() for record in batch.records] for rows in open_gorse(folder)
+    )
+    if not interactions:
+        raise InvalidDataError(f"{folder} is an export of Gorse without any feedback")
+    frame = pd.DataFrame.from_records(interactions, columns=["user_id", "item_id", "weight", "timestamp", "event"])
+    types = {"user_id": str, "item_id": str, "weight": "float32", "timestamp": "float64"}
+    return Dataset(frame.astype(types), _frame(users, "user_id"), _frame(items, "item_id"), notes=(NOTE,))
+
+
+def _frame(records: Sequence[Record], id_name: str) -> pd.DataFrame:
+    index = pd.Index([record[id_name] for record in records], name=id_name, dtype=str)
+    names = dict.fromkeys(name for record in records for name in record["features"])
+    columns = {name: [record["features"].get(name) for record in records] for name in names}
+    own = {name: [record.get(name) for record in records] for name in (TITLE, AVAILABLE) if id_name == "item_id"}
+    series = {name: pd.Series(cells, index=index, dtype=object) for name, cells in {**columns, **own}.items()}
+    return pd.DataFrame(series, index=index)
+
+
 def open_gorse(path: Path, told: Told = lambda _name, _n: None) -> list[Rows]:
     """Check an export, and give what it has: items, users, interactions.
 
@@ -136,24 +176,59 @@ def _checked(name: str, id_name: str, read: Callable[[], Iterator[tuple[str, Rec
 
 
 def _dashboard(folder: Path) -> Source:
-    if not any((folder / name).is_file() for name in FILES.values()):
-        raise InvalidDataError(f"{folder} has none of {', '.join(FILES.values())}")
+    if all(_file(folder, name) is None for name in FILES):
+        raise InvalidDataError(f"{folder} has none of {', '.join(f'{name}.jsonl' for name in FILES)}, and none as .csv")
 
     def read(name: str) -> Iterator[Placed]:
-        path = folder / FILES[name]
-        if not path.is_file():
+        path = _file(folder, name)
+        if path is None:
             return
-        decode = msgspec.json.Decoder(KINDS[name]).decode
-        with path.open("rb") as file:
-            for line, text in enumerate(file, 1):
-                if text.strip():
-                    place = f"{path.name}, line {line}"
-                    try:
-                        yield Placed(place, decode(text))
-                    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                        raise InvalidDataError(f"{place}: {error}") from None
+        yield from _lines(name, path) if path.suffix == ".jsonl" else _rows(name, path)
 
     return read
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    return next((path for suffix in (".jsonl", ".csv") if (path := folder / f"{name}{suffix}").is_file()), None)
+
+
+def _lines(name: str, path: Path) -> Iterator[Placed]:
+    decode = msgspec.json.Decoder(KINDS[name]).decode
+    with path.open("rb") as file:
+        for line, text in enumerate(file, 1):
+            if text.strip():
+                place = f"{path.name}, line {line}"
+                try:
+                    yield Placed(place, decode(text))
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    raise InvalidDataError(f"{place}: {error}") from None
+
+
+def _rows(name: str, path: Path) -> Iterator[Placed]:
+    """Rows of CSV as older versions write them: lists by ``|``, labels as JSON."""
+    needed = {"users": ("user_id",), "items": ("item_id",), "feedback": ("feedback_type", "user_id", "item_id")}[name]
+    for table in blocks(path, BATCH, *needed):
+        for row in range(table.n_rows):
+            yield Placed(table.place(row), _of_row(name, table, row))
+
+
+def _of_row(name: str, table: Table, row: int) -> Any:
+    def cell(*names: str) -> str:
+        return next((str(table.columns[each][row]) for each in names if each in table.columns), "")
+
+    if name == "feedback":
+        value = values.parse_number(cell("value")) or 0.0
+        times = cell("time_stamp", "timestamp")
+        return GorseFeedback(cell("feedback_type"), cell("user_id"), cell("item_id"), value, times)
+    try:
+        labels = msgspec.json.decode(cell("labels") or "null")
+    except msgspec.DecodeError:
+        table.refuse(row, "labels", "{} is not JSON")
+    if name == "users":
+        return GorseUser(cell("user_id"), labels)
+    categories = [each for each in cell("categories").split("|") if each]
+    hidden = cell("is_hidden").lower() == "true"
+    return GorseItem(cell("item_id"), hidden, categories, labels, cell("description", "comment"))
 
 
 def _dump(path: Path) -> Source:
@@ -223,17 +298,17 @@ def _moment(timestamp: bytes) -> float:
 
 def _user(placed: Placed) -> tuple[str, Record]:
     user = placed.content
-    _check_id(placed.place, "UserId", user.user_id)
-    return placed.place, {"user_id": user.user_id, "features": _features(placed.place, user.labels)}
+    user_id = _id(placed.place, "UserId", user.user_id)
+    return placed.place, {"user_id": user_id, "features": _features(placed.place, user.labels)}
 
 
 def _item(placed: Placed) -> tuple[str, Record]:
     item = placed.content
-    _check_id(placed.place, "ItemId", item.item_id)
+    item_id = _id(placed.place, "ItemId", item.item_id)
     features = _features(placed.place, item.labels)
     if item.categories:
-        features[CATEGORIES] = list(item.categories)
-    record: Record = {"item_id": item.item_id, "features": features, "available": not item.is_hidden}
+        features[CATEGORIES] = _value(placed.place, CATEGORIES, item.categories)
+    record: Record = {"item_id": item_id, "features": features, "available": not item.is_hidden}
     return placed.place, record | ({"title": item.comment[:1024]} if item.comment else {})
 
 
@@ -241,14 +316,12 @@ def _interactions(placed: Iterable[Placed]) -> Iterator[InteractionBlock]:
     source = iter(placed)
     while block := list(islice(source, BATCH)):
         for place, feedback in block:
-            _check_id(place, "UserId", feedback.user_id)
-            _check_id(place, "ItemId", feedback.item_id)
             if not 1 <= len(feedback.feedback_type) <= MAX_EVENT_LETTERS:
                 raise InvalidDataError(f"{place}, 'FeedbackType': it has 1 to {MAX_EVENT_LETTERS} letters")
         contents = [each.content for each in block]
         yield InteractionBlock(
-            [each.user_id for each in contents],
-            [each.item_id for each in contents],
+            [_id(place, "UserId", feedback.user_id) for place, feedback in block],
+            [_id(place, "ItemId", feedback.item_id) for place, feedback in block],
             [each.value if each.value > 0 else 1.0 for each in contents],
             [_seconds(each.place, each.content.timestamp) for each in block],
             [each.feedback_type for each in contents],
@@ -260,19 +333,28 @@ def _seconds(place: str, timestamp: str | float) -> float:
     """Seconds since the epoch; 0 for Gorse's time of none, which is in the year 1."""
     if timestamp == "":
         return 0.0
-    if isinstance(timestamp, str):
-        try:
-            moment = datetime.fromisoformat(timestamp)
-        except ValueError:
-            raise InvalidDataError(f"{place}, 'Timestamp': {timestamp[:80]!r} is not RFC 3339") from None
-        timestamp = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return min(max(0.0, timestamp), LATEST_TIMESTAMP_S)
+    try:
+        return values.parse_timestamp(max(0.0, values.parse_time(timestamp)))
+    except ValueError as error:
+        raise InvalidDataError(f"{place}, 'Timestamp': {_named(error, timestamp)}") from None
 
 
-def _check_id(place: str, name: str, an_id: str) -> None:
-    fault = id_fault(an_id)
-    if fault:
-        raise InvalidDataError(f"{place}, {name!r}: id {an_id[:80]!r} {fault}")
+def _id(place: str, name: str, an_id: str) -> str:
+    try:
+        return values.clean_id(an_id)
+    except ValueError as error:
+        raise InvalidDataError(f"{place}, {name!r}: {_named(error, an_id)}") from None
+
+
+def _value(place: str, name: str, value: Any) -> Any:
+    try:
+        return values.clean_feature(value)
+    except ValueError as error:
+        raise InvalidDataError(f"{place}, {name!r}: {_named(error, value)}") from None
+
+
+def _named(error: ValueError, value: object) -> str:
+    return str(error).replace("{}", repr(str(value)[:80]))
 
 
 def _features(place: str, labels: Any) -> Record:
@@ -295,9 +377,11 @@ def _flat(place: str, labels: Mapping[str, Any], prefix: str) -> Iterator[tuple[
             yield from _flat(place, value, f"{name}.")
         elif isinstance(value, list):
             if _are_texts(value):
-                yield name, value
-        elif value is not None:
-            yield name, value
+                yield name, _value(place, name, value)
+        else:
+            found = _value(place, name, value)
+            if found is not None:
+                yield name, found
 
 
 def _are_texts(values: Sequence[Any]) -> bool:

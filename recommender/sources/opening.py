@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -9,11 +10,12 @@ from urllib.parse import parse_qsl
 from recommender.dataset import Dataset
 from recommender.errors import InvalidDataError
 from recommender.sources import folder, movielens, synthetic
+from recommender.sources.schema import Schema
 
 SYNTHETIC = "synthetic"
 
 
-def open_dataset(name: str | Path) -> Dataset:
+def open_dataset(name: str | Path, types: Schema | Mapping[str, Any] | None = None) -> Dataset:
     """Open ``movielens-100k``, ``synthetic`` or a folder.
 
     Parameters
@@ -22,6 +24,9 @@ def open_dataset(name: str | Path) -> Dataset:
         A name, or the path of a folder. ``synthetic`` takes the arguments of `synthetic.make`:
         ``synthetic?n_users=1000&n_items=500``. A folder whose name is one of these is ``./synthetic``,
         or a `Path`.
+    types
+        Of a folder: what its columns are, as its ``schema.json`` would say: ``{"users": {"zip": "text"},
+        "names": {"userId": "user_id"}, "ignore": ["rating"], "missing": ["", "NULL"]}``.
 
     Raises
     ------
@@ -30,6 +35,9 @@ def open_dataset(name: str | Path) -> Dataset:
     DownloadError
         MovieLens could not be fetched.
     """
+    schema = types if isinstance(types, Schema) else Schema.of(types or {})
+    if schema != Schema() and not Path(name).is_dir():
+        raise InvalidDataError(f"types of columns are said of a folder, and {str(name)!r} is none")
     if isinstance(name, str):
         if name == movielens.NAME:
             return movielens.load()
@@ -37,7 +45,7 @@ def open_dataset(name: str | Path) -> Dataset:
         if source == SYNTHETIC:
             return synthetic.make(**_arguments(arguments))
     if name and Path(name).is_dir():  # no name at all would be the folder we are in
-        return folder.load(Path(name))
+        return folder.load(Path(name), schema)
     raise InvalidDataError(
         f"there is no data set {str(name)!r}: give {movielens.NAME}, {SYNTHETIC}, "
         f"{SYNTHETIC}?n_users=1000&n_items=500, or a folder with interactions.csv or interactions.parquet"

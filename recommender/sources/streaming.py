@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from lightfm_serve.event_ids import digest_of, event_id_of
 from recommender.dataset import AVAILABLE, TITLE
 from recommender.digits import shortest
+from recommender.errors import InvalidDataError
 from recommender.sources import cells
+from recommender.sources.profile import FileProfile, FolderProfile
+from recommender.sources.schema import Schema
 from recommender.sources.tables import Table, blocks, path_of
 
 BATCH = 10_000
@@ -25,6 +28,10 @@ BATCH = 10_000
 Record = dict[str, Any]
 Told = Callable[[str, int], None]
 """Hears of what was checked: which, and how many rows more."""
+
+
+def _silent(_name: str, _n: int) -> None:
+    return
 
 
 class Batch(NamedTuple):
@@ -52,22 +59,39 @@ class Rows(Protocol):
         ...
 
 
-def open_folder(folder: Path, told: Told = lambda _name, _n: None) -> list[Rows]:
+def open_folder(
+    folder: Path, told: Told = _silent, schema: Schema | None = None, profile: FolderProfile | None = None
+) -> list[Rows]:
     """Check a folder, in the format of `recommender.sources.folder`, and give what it has: items, users, interactions.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    told
+        Hears of what was checked.
+    schema
+        What its columns are.
+    profile
+        Is filled with what was understood.
 
     Raises
     ------
     InvalidDataError
         Anything is malformed; the message names file, line (row in Parquet), column and value.
     """
+    said, profile = schema or Schema(), profile or FolderProfile()
     found: list[Rows] = []
     for name, id_column in (("items", "item_id"), ("users", "user_id")):
         path = path_of(folder, name, required=False)
         if path is not None:
-            found.append(_checked_entities(name, path, id_column, told))
+            file = profile.files[name] = FileProfile(name, id_column)
+            found.append(_checked_entities(path, said, id_column, file, told))
     path = path_of(folder, "interactions", required=not found)
     if path is not None:
-        found.append(checked_interactions(lambda: _interactions(path), told))
+        file = profile.files["interactions"] = FileProfile("interactions", "user_id", "item_id")
+        found.append(_checked_interactions(path, said, file, told))
+    profile.overlaps()
     return found
 
 
@@ -82,13 +106,15 @@ class Entities:
     path: Path
     id_column: str
     n: int
-    converters: Mapping[str, Callable[[str], Any]]
-    """Of the columns of a CSV file."""
+    schema: Schema
+    profile: FileProfile
+    converters: Mapping[str, Callable[[Any], Any]]
+    """Of the columns of features."""
 
     def batches(self) -> Iterator[Batch]:
         """See `Rows`."""
-        for table in blocks(self.path, BATCH, self.id_column):
-            ids = cells.ids(table, self.id_column)
+        for table in blocks(self.path, BATCH, self.id_column, schema=self.schema):
+            ids = cells.ids(table, self.id_column, self.profile.ids(self.id_column).convert)
             columns = self._features(table)
             own = self._own(table)
             records = [
@@ -114,24 +140,22 @@ class Entities:
 
     def _features(self, table: Table) -> dict[str, list[Any]]:
         names = (name for name in table.columns if cells.is_feature(name, self.id_column))
-        return {name: cells.features(table, name, self.converters.get(name)) for name in names}
+        return {name: cells.converted(table, name, self.converters[name]) for name in names}
 
 
-def _checked_entities(name: str, path: Path, id_column: str, told: Told) -> Entities:
+def _checked_entities(path: Path, schema: Schema, id_column: str, profile: FileProfile, told: Told) -> Entities:
+    for table in blocks(path, BATCH, id_column, schema=schema):
+        profile.look(table)
+        told(profile.stem, table.n_rows)
+    features = (name for name in profile.columns if cells.is_feature(name, id_column))
+    converters = {name: profile.feature(name).converter() for name in features}
+    checked = Entities(profile.stem, path, id_column, profile.n_rows, schema, profile, converters)
     seen: set[str] = set()
-    types: dict[str, cells.ColumnType] = {}
-    for table in blocks(path, BATCH, id_column):
-        for row, an_id in enumerate(cells.ids(table, id_column)):
-            if an_id in seen:
-                table.refuse(row, id_column, "duplicate id {}")
-            seen.add(an_id)
-        for column in () if table.typed else table.columns:
-            if cells.is_feature(column, id_column):
-                types.setdefault(column, cells.ColumnType()).look(table.columns[column])
-        told(name, table.n_rows)
-    checked = Entities(name, path, id_column, len(seen), {each: found.converter() for each, found in types.items()})
-    for _ in checked.batches():  # every cell is read once, now that it is known how
-        pass
+    for batch in checked.batches():  # every cell is read once, now that it is known how
+        for record, place in zip(batch.records, batch.places, strict=True):
+            if record[id_column] in seen:
+                raise InvalidDataError(f"{place}, column {id_column!r}: duplicate id {record[id_column]!r}")
+            seen.add(record[id_column])
     return checked
 
 
@@ -201,13 +225,21 @@ def _beginning(digest: bytes) -> int:
     return int.from_bytes(digest[:8], "little")
 
 
-def _interactions(path: Path) -> Iterator[InteractionBlock]:
-    rows = 0
-    for table in blocks(path, BATCH, "user_id", "item_id"):
+def _checked_interactions(path: Path, schema: Schema, profile: FileProfile, told: Told) -> Interactions:
+    for table in blocks(path, BATCH, "user_id", "item_id", schema=schema):
         cells.check_interaction_columns(table)
+        profile.look(table)
+    if not profile.n_rows:
+        raise InvalidDataError(f"{path.name} has no rows, only the names of its columns")
+    return checked_interactions(lambda: _interactions(path, schema, profile), told)
+
+
+def _interactions(path: Path, schema: Schema, profile: FileProfile) -> Iterator[InteractionBlock]:
+    rows = 0
+    for table in blocks(path, BATCH, "user_id", "item_id", schema=schema):
         yield InteractionBlock(
-            cells.ids(table, "user_id"),
-            cells.ids(table, "item_id"),
+            cells.ids(table, "user_id", profile.ids("user_id").convert),
+            cells.ids(table, "item_id", profile.ids("item_id").convert),
             shortest(cells.weights(table)),
             cells.timestamps(table, rows).tolist(),
             cells.events(table),
