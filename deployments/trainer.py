@@ -156,6 +156,8 @@ class Trainer:
         if self._args.dataset != "none" and await asyncio.to_thread(self._learner.base) is None:
             self._report(f"loading {self._args.dataset}")
             dataset = await asyncio.to_thread(open_dataset, self._args.dataset)
+            for note in dataset.notes:
+                logger.warning("%s: %s", self._args.dataset, note)
             return await self._learner.bootstrap(dataset, self._report)
         return await self._learner.learn(mode, self._report)
 

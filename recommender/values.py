@@ -47,7 +47,6 @@ _NUMBER_LIKE: Sequence[tuple[re.Pattern[str], str]] = (
     (re.compile(r"-?[0-9]{1,3}(?:[ '\u2019\u00a0\u202f][0-9]{3})+(?:[.,][0-9]+)?"), "a number with gaps in it"),
     (re.compile(r"-?[0-9]{1,3}(?:_[0-9]{3})+(?:\.[0-9]+)?"), "a number with underscores between the thousands"),
     (re.compile(r"[-+]?[0-9][0-9.,' ]*\s*%"), "a percentage"),
-    (re.compile(r"[-+]?(?:inf|infinity)", re.IGNORECASE), "not finite"),
 )
 _AMOUNT = re.compile(r"-?[0-9][0-9.,' \u00a0\u202f_]*")
 _CURRENCY_CODE = re.compile(r"^(?:USD|EUR|GBP|JPY|CHF|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD)\s*|\s*(?:USD|EUR|GBP|JPY|CHF)$")

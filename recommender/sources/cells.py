@@ -130,7 +130,7 @@ def _first_refused(convert: Callable[[Any], object], cells: Sequence[Any]) -> in
 def _weight(value: Any) -> float:
     number = values.parse_number(value)
     like = values.number_like(value) if number is None and isinstance(value, str) else None
-    if like and like != "not finite":
+    if like:
         raise ValueError(f"{{}} looks like {like}; write numbers like 1234.5")
     if number is None or number <= 0:
         raise ValueError("{} is not a finite number above 0")

@@ -240,7 +240,7 @@ class FeatureColumn(Column):
         return "number" if not counts["code"] and 2 * numbers > self._n_present else "text"
 
     def _check_numbers(self) -> None:
-        if self.kind != "number" or self._typed:
+        if self._declared or self._typed or self.kind != "number":
             return
         for look in ("like", "word", "boolean", "code"):
             if look in self._first:
@@ -331,7 +331,7 @@ def _as_number(value: Any) -> int | float:
     found = values.parse_number(value)
     if found is None:
         like = values.number_like(value) if isinstance(value, str) else None
-        raise ValueError(f"{{}} looks like {like}" if like else "{} is no finite number")
+        raise ValueError(f"{{}} looks like {like}" if like else "{} is not a finite number")
     value = values.plain_value(value)
     return values.number(value) if isinstance(value, str) else value
 

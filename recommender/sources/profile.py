@@ -71,7 +71,9 @@ class FileProfile:
     def warnings(self) -> list[str]:
         """What is likely to be wrong."""
         found = [warning for column in self.columns.values() for warning in column.warnings()]
-        look = timestamps_look(*self._times) if self._times else None
+        # the numbers of rows are what a file without times has
+        counted = self._times == [0, self.n_rows - 1]
+        look = timestamps_look(*self._times) if self._times and not counted else None
         return [f"{self.file}: {each}" for each in [*found, *([f"timestamps {look}"] if look else [])]]
 
     def hints(self) -> list[str]:

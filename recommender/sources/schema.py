@@ -73,6 +73,7 @@ class Schema:
         types = {
             stem: {name: type_named(said, f"{where}: {stem}.{name}") for name, said in (getattr(read, stem)).items()}
             for stem in STEMS
+            if getattr(read, stem)
         }
         missing = MISSING if read.missing is None else frozenset(each.strip().lower() for each in read.missing)
         return cls(types, read.names, frozenset(read.ignore), missing)

@@ -16,7 +16,6 @@ from recommender.sources import folder
 from recommender.values import clean_text, is_missing, whole_float
 
 INTERACTIONS = "user_id,item_id\na,1\n"
-QUOTE = '"'
 
 
 def written(path, **files):
@@ -101,11 +100,7 @@ def test_users_and_items_may_be_missing(tmp_path):
     ],
 )
 def test_a_csv_column_has_the_type_that_all_its_cells_can_have(tmp_path, cells, values):
-    rows = [
-        f"{row},{cell}" if cell.isalnum() else f'{row},"{cell.replace(QUOTE, QUOTE * 2)}"'
-        for row, cell in enumerate(cells)
-    ]
-    content = "\n".join(["item_id,x", *rows])
+    content = pd.DataFrame({"item_id": range(len(cells)), "x": cells}).to_csv(index=False)
     features = item_features(tmp_path, content)
 
     assert [features[str(row)].get("x") for row in range(3)] == values
@@ -269,7 +264,10 @@ BROKEN = {
     "parquet missing id": (items({"item_id": ["a", None]}), "row 2, column 'item_id': the id is missing"),
     "parquet float id": (items({"item_id": [1.0, 1.5]}), "row 2, column 'item_id': an id is text or a whole number"),
     "parquet duplicate id": (items({"item_id": [7, 8, 7]}), "items.parquet, row 3, column 'item_id': duplicate id '7'"),
-    "parquet infinity": (items({"item_id": [7], "x": [float("inf")]}), "row 1, column 'x': 'inf' is not finite"),
+    "parquet infinity": (
+        items({"item_id": [7], "x": [float("inf")]}),
+        "row 1, column 'x': 'inf' is not a finite number",
+    ),
     "parquet bytes": (items({"item_id": [7], "x": [b"a"]}), "column 'x': .* is neither text, boolean,"),
     "parquet list": (items({"item_id": [7], "x": [["a", None]]}), "column 'x': .* is a list of something"),
     "parquet title": (items({"item_id": [7], "title": [7]}), "column 'title': a title is text, not '7'"),
@@ -283,7 +281,7 @@ BROKEN = {
         "line 2, column 'n': '1,234,567' looks like .*thousands",
     ),
     "currency": (items("item_id,price\n1,$5\n2,$6\n"), r"line 2, column 'price': '\$5' looks like an amount with its"),
-    "not finite": (items("item_id,x\n1,1\n2,inf\n3,2\n"), "line 3, column 'x': 'inf' looks like not finite"),
+    "not finite": (items("item_id,x\n1,1\n2,inf\n3,2\n"), "line 3, column 'x': 'inf' is no number, as 2 of 3"),
     "null user": ({"interactions": "user_id,item_id\na,1\nNULL,2\n"}, "line 3, column 'user_id': the id is missing"),
     "null item": ({"interactions": "user_id,item_id\na,1\nb,N/A\n"}, "line 3, column 'item_id': the id is missing"),
     "future": (interactions("a,1,1,2099-01-01\n"), "line 2, column 'timestamp': '2099-01-01' lies more than a day in"),
