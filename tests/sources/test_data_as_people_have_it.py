@@ -158,10 +158,10 @@ def test_ids_of_any_parquet_type_are_the_same(tmp_path, ids):
 
 
 def test_blanks_and_invisible_signs_make_no_second_item(tmp_path):
-    pairs = "user_id,item_id\n1, 10\n1,10\u00a0\n2,\u200b10\n2,cafe\u0301\n3,caf\u00e9\n3,\ufeff10\n"
-    loaded = both_doors(put(tmp_path, interactions=pairs, items="item_id,x\n10,a\ncaf\u00e9,b\n"))
+    pairs = "user_id,item_id\n1, 10\n1,10\u00a0\n2,\u200b10\n2,xe\u0301\n3,x\u00e9\n3,\ufeff10\n"
+    loaded = both_doors(put(tmp_path, interactions=pairs, items="item_id,x\n10,a\nx\u00e9,b\n"))
 
-    assert set(loaded.interactions["item_id"]) == {"10", "caf\u00e9"}
+    assert set(loaded.interactions["item_id"]) == {"10", "x\u00e9"}
     assert "interactions.csv: item_id: 5 cells had blanks or invisible signs, which were taken away" in loaded.notes
 
 
