@@ -13,6 +13,7 @@ import msgspec
 from lightfm_serve import answers
 from lightfm_serve.answers import Features
 from lightfm_serve.bodies import Interaction, Item, RankItem, Request, User
+from lightfm_serve.plain import Id, plain_body, plain_clauses, plain_features, plain_id, plain_ids
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -45,7 +46,7 @@ class Call(Generic[T_co]):
     method: str
     template: str
     read: Callable[[bytes], T_co]
-    ids: Mapping[str, str] = field(default_factory=dict)
+    ids: Mapping[str, Id] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     body: bytes | None = None
     repeatable: bool = True
@@ -53,7 +54,7 @@ class Call(Generic[T_co]):
     @property
     def path(self) -> str:
         """Path with the ids percent-encoded."""
-        return self.template.format_map({name: quote(value, safe="") for name, value in self.ids.items()})
+        return self.template.format_map({name: _segment(plain_id(value, name)) for name, value in self.ids.items()})
 
     @property
     def query(self) -> list[tuple[str, str]]:
@@ -63,6 +64,11 @@ class Call(Generic[T_co]):
             many = value if isinstance(value, list | tuple) else [value]
             pairs.extend((name, _text(each)) for each in many if each is not None)
         return pairs
+
+
+def _segment(an_id: str) -> str:
+    # a segment of dots alone would be taken for a step up the path
+    return an_id.replace(".", "%2E") if an_id in (".", "..") else quote(an_id, safe="")
 
 
 def _text(value: object) -> str:
@@ -93,15 +99,19 @@ _said = _reader(dict[str, str])
 _encode = msgspec.json.encode
 
 
+def _all(given: Iterable[Any]) -> list[Any]:
+    return [plain_body(each) for each in given]
+
+
 # Recommending.
 
 
 def recommend(
-    user_id: str,
+    user_id: Id,
     k: int = 10,
     *,
     exclude_seen: bool = True,
-    filter: Sequence[str] = (),
+    filter: str | Sequence[str] = (),
     explain: bool = False,
     diversity: float = 0.0,
     boost: Mapping[str, float] | None = None,
@@ -119,7 +129,7 @@ def recommend(
     exclude_seen
         Leave out what the user has interacted with.
     filter
-        ``genres:Comedy`` must hold, ``-genres:Horror`` must not.
+        ``genres:Comedy`` must hold, ``-genres:Horror`` must not; one clause or several.
     explain
         Show what each score is made of.
     diversity
@@ -135,7 +145,7 @@ def recommend(
     params = {
         "k": k,
         "exclude_seen": None if exclude_seen else False,
-        "filter": list(filter),
+        "filter": plain_clauses(filter),
         "explain": explain or None,
         "diversity": diversity or None,
         "boost": [f"{feature}:{amount!r}" for feature, amount in (boost or {}).items()],
@@ -147,42 +157,47 @@ def recommend(
 
 def recommend_many(requests: Iterable[Request | Given]) -> Call[answers.RecommendationResults]:
     """Recommend for 1 to 256 users or anonymous sessions at once."""
-    return Call("POST", "/v1/recommendations", _results, body=_encode({"requests": list(requests)}))
+    return Call("POST", "/v1/recommendations", _results, body=_encode({"requests": _all(requests)}))
 
 
 def rank(
-    items: Iterable[str | RankItem | Given],
+    items: str | Iterable[Id | RankItem | Given],
     *,
-    user_id: str | None = None,
+    user_id: Id | None = None,
     features: Features | None = None,
-    recent: Sequence[str] = (),
+    recent: str | Sequence[Id] = (),
 ) -> Call[answers.Ranking]:
     """Score exactly these items for one user, known or not."""
-    body: dict[str, Any] = {"items": list(items), "recent": list(recent)}
-    body |= {} if user_id is None else {"user_id": user_id}
-    body |= {} if features is None else {"features": features}
+    asked = [items] if isinstance(items, str) else items
+    whole = (RankItem, Mapping)
+    body: dict[str, Any] = {
+        "items": [plain_body(each) if isinstance(each, whole) else plain_id(each, "items") for each in asked],
+        "recent": plain_ids(recent),
+    }
+    body |= {} if user_id is None else {"user_id": plain_id(user_id, "user_id")}
+    body |= {} if features is None else {"features": plain_features(features)}
     return Call("POST", "/v1/rank", _ranking, body=_encode(body))
 
 
-def similar_items(item_id: str, k: int = 10, *, filter: Sequence[str] = ()) -> Call[answers.SimilarItems]:
+def similar_items(item_id: Id, k: int = 10, *, filter: str | Sequence[str] = ()) -> Call[answers.SimilarItems]:
     """Items like this one."""
-    params = {"k": k, "filter": list(filter)}
+    params = {"k": k, "filter": plain_clauses(filter)}
     return Call("GET", "/v1/items/{item_id}/similar", _similar_items, {"item_id": item_id}, params)
 
 
-def similar_users(user_id: str, k: int = 10) -> Call[answers.SimilarUsers]:
+def similar_users(user_id: Id, k: int = 10) -> Call[answers.SimilarUsers]:
     """Users like this one."""
     return Call("GET", "/v1/users/{user_id}/similar", _similar_users, {"user_id": user_id}, {"k": k})
 
 
-def popular(k: int = 10, *, filter: Sequence[str] = (), window_s: int | None = None) -> Call[answers.Popular]:
+def popular(k: int = 10, *, filter: str | Sequence[str] = (), window_s: int | None = None) -> Call[answers.Popular]:
     """What everyone gets, best first; with `window_s` by the number of interactions in so many seconds up to now."""
-    return Call("GET", "/v1/popular", _popular, params={"k": k, "filter": list(filter), "window_s": window_s})
+    return Call("GET", "/v1/popular", _popular, params={"k": k, "filter": plain_clauses(filter), "window_s": window_s})
 
 
-def trending(k: int = 10, *, filter: Sequence[str] = (), window_s: int = 86_400) -> Call[answers.Popular]:
+def trending(k: int = 10, *, filter: str | Sequence[str] = (), window_s: int = 86_400) -> Call[answers.Popular]:
     """Items whose part in the interactions of the last seconds is larger than before, the surest first."""
-    return Call("GET", "/v1/trending", _popular, params={"k": k, "filter": list(filter), "window_s": window_s})
+    return Call("GET", "/v1/trending", _popular, params={"k": k, "filter": plain_clauses(filter), "window_s": window_s})
 
 
 def search(q: str, k: int = 10) -> Call[answers.FoundItems]:
@@ -190,9 +205,9 @@ def search(q: str, k: int = 10) -> Call[answers.FoundItems]:
     return Call("GET", "/v1/search", _found, params={"q": q, "k": k})
 
 
-def latest(k: int = 10, *, filter: Sequence[str] = ()) -> Call[answers.Latest]:
+def latest(k: int = 10, *, filter: str | Sequence[str] = ()) -> Call[answers.Latest]:
     """Available items by the time of their last change, newest first."""
-    return Call("GET", "/v1/latest", _latest, params={"k": k, "filter": list(filter)})
+    return Call("GET", "/v1/latest", _latest, params={"k": k, "filter": plain_clauses(filter)})
 
 
 # Writing, and reading what was written.
@@ -204,7 +219,7 @@ def add_interactions(interactions: Iterable[Interaction | Given]) -> Call[answer
     One without an ``event_id`` gets one, so that a repetition does not count twice: where an answer was lost, those
     that had arrived are counted among the ``duplicates``.
     """
-    named = [_named(each) for each in interactions]
+    named = [_named(plain_body(each)) for each in interactions]
     return Call("POST", "/v1/interactions", _accepted, body=_encode({"interactions": named}))
 
 
@@ -218,17 +233,19 @@ def _named(interaction: Interaction | Given) -> Interaction | Given:
     return {**interaction, "event_id": uuid.uuid4().hex}
 
 
-def put_user(user_id: str, features: Features | None = None) -> Call[answers.StoredUser]:
+def put_user(user_id: Id, features: Features | None = None) -> Call[answers.StoredUser]:
     """Create or replace a user."""
-    return Call("PUT", "/v1/users/{user_id}", _user, {"user_id": user_id}, body=_encode({"features": features}))
+    return Call(
+        "PUT", "/v1/users/{user_id}", _user, {"user_id": user_id}, body=_encode({"features": plain_features(features)})
+    )
 
 
-def get_user(user_id: str) -> Call[answers.StoredUser]:
+def get_user(user_id: Id) -> Call[answers.StoredUser]:
     """A user as stored."""
     return Call("GET", "/v1/users/{user_id}", _user, {"user_id": user_id})
 
 
-def delete_user(user_id: str) -> Call[None]:
+def delete_user(user_id: Id) -> Call[None]:
     """Erase a user's features, interactions and recent items."""
     return Call("DELETE", "/v1/users/{user_id}", _nothing, {"user_id": user_id})
 
@@ -240,10 +257,10 @@ def list_users(*, cursor: str | None = None, limit: int = 100) -> Call[answers.U
 
 def put_users(users: Iterable[User | Given]) -> Call[answers.Upserted]:
     """Create or replace 1 to 10,000 users, all or none."""
-    return Call("POST", "/v1/users", _upserted, body=_encode({"users": list(users)}))
+    return Call("POST", "/v1/users", _upserted, body=_encode({"users": _all(users)}))
 
 
-def user_interactions(user_id: str, *, cursor: str | None = None, limit: int = 100) -> Call[answers.HistoryPage]:
+def user_interactions(user_id: Id, *, cursor: str | None = None, limit: int = 100) -> Call[answers.HistoryPage]:
     """A page of a user's interactions, newest first."""
     params = {"cursor": cursor, "limit": limit}
     return Call("GET", "/v1/users/{user_id}/interactions", _history, {"user_id": user_id}, params)
@@ -255,19 +272,19 @@ def list_interactions(*, cursor: str | None = None, limit: int = 1000) -> Call[a
 
 
 def put_item(
-    item_id: str, *, title: str | None = None, features: Features | None = None, available: bool = True
+    item_id: Id, *, title: str | None = None, features: Features | None = None, available: bool = True
 ) -> Call[answers.StoredItem]:
     """Create or replace an item; with features it is recommendable at once."""
-    body = _encode({"title": title, "features": features, "available": available})
+    body = _encode({"title": title, "features": plain_features(features), "available": available})
     return Call("PUT", "/v1/items/{item_id}", _item, {"item_id": item_id}, body=body)
 
 
-def get_item(item_id: str) -> Call[answers.StoredItem]:
+def get_item(item_id: Id) -> Call[answers.StoredItem]:
     """An item as stored."""
     return Call("GET", "/v1/items/{item_id}", _item, {"item_id": item_id})
 
 
-def delete_item(item_id: str) -> Call[None]:
+def delete_item(item_id: Id) -> Call[None]:
     """Delete an item; it is not recommended from the next request on."""
     return Call("DELETE", "/v1/items/{item_id}", _nothing, {"item_id": item_id})
 
@@ -279,7 +296,7 @@ def list_items(*, cursor: str | None = None, limit: int = 100) -> Call[answers.I
 
 def put_items(items: Iterable[Item | Given]) -> Call[answers.Upserted]:
     """Create or replace 1 to 10,000 items, all or none."""
-    return Call("POST", "/v1/items", _upserted, body=_encode({"items": list(items)}))
+    return Call("POST", "/v1/items", _upserted, body=_encode({"items": _all(items)}))
 
 
 # Models, and operating.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -18,6 +18,7 @@ from lightfm_serve.errors import ServeError, UnexpectedAnswerError, UnreachableE
 from lightfm_serve.frames import Frame, Imported, calls_of
 from lightfm_serve.methods import AsyncMethod, Method
 from lightfm_serve.retrying import Attempts, Retries
+from recommender.values import MISSING
 
 T = TypeVar("T")
 
@@ -129,29 +130,36 @@ class Client:
             time.sleep(attempts.pause_s(failure))
 
     def import_frame(
-        self, interactions: Frame | None = None, *, users: Frame | None = None, items: Frame | None = None
+        self,
+        interactions: Frame | None = None,
+        *,
+        users: Frame | None = None,
+        items: Frame | None = None,
+        missing: Collection[str] = MISSING,
     ) -> Imported:
         """Send pandas DataFrames: items and users first, so that what refers to them finds them.
 
         Parameters
         ----------
         interactions
-            ``user_id,item_id`` and perhaps ``weight``, ``timestamp`` (seconds since the epoch, or datetimes),
-            ``event`` and ``event_id``. Without the last, a row's id is made of its content: the same frame sent
+            ``user_id,item_id`` and perhaps ``weight``, ``timestamp`` (seconds since the epoch, dates, or ISO
+            8601), ``event`` and ``event_id``. Without the last, a row's id is made of its content: the same frame sent
             again counts no row twice, within the service's window of at least a week.
         users, items
             The id as a column, or as the index; of items perhaps ``title`` and ``available``; every other column is
             a feature. A missing cell is no feature.
+        missing
+            Texts, in small letters, that stand for a missing value, beside None and NaN.
 
         Raises
         ------
         ValueError
-            A column is missing or not known.
+            A column is missing or not known, or a cell is not what it has to be; the message names its row and column.
         ServeError
             As in `send`; the frames may be sent again.
         """
         done = Imported()
-        for call in calls_of(interactions, users, items):
+        for call in calls_of(interactions, users, items, missing):
             done = done.plus(call.template, self.send(call))
         return done
 
@@ -232,11 +240,16 @@ class AsyncClient:
             await asyncio.sleep(attempts.pause_s(failure))
 
     async def import_frame(
-        self, interactions: Frame | None = None, *, users: Frame | None = None, items: Frame | None = None
+        self,
+        interactions: Frame | None = None,
+        *,
+        users: Frame | None = None,
+        items: Frame | None = None,
+        missing: Collection[str] = MISSING,
     ) -> Imported:
         """See `Client.import_frame`."""
         done = Imported()
-        for call in calls_of(interactions, users, items):
+        for call in calls_of(interactions, users, items, missing):
             done = done.plus(call.template, await self.send(call))
         return done
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from lightfm_serve import answers, calls
 from lightfm_serve.batches import fitting
 from lightfm_serve.calls import MOST_AT_ONCE, Call, Given
 from lightfm_serve.event_ids import digest_of, event_id_of
+from lightfm_serve.plain import cell_id, cell_time, cell_weight, plain_features
+from recommender.nearest import did_you_mean
+from recommender.values import MISSING, is_missing, plain_value
 
 Frame = Any
 """A pandas DataFrame."""
@@ -38,29 +40,27 @@ class Imported(NamedTuple):
 
 
 def calls_of(
-    interactions: Frame | None, users: Frame | None, items: Frame | None
+    interactions: Frame | None, users: Frame | None, items: Frame | None, missing: Collection[str] = MISSING
 ) -> Iterator[Call[answers.Accepted | answers.Upserted]]:
     """Calls that put frames, each of at most `MOST_AT_ONCE` rows.
 
     Raises
     ------
     ValueError
-        A column is missing or not known.
+        A column is missing or not known, or a cell is not what it has to be; the message names its row and column.
     """
     if items is not None:
-        items = _identified(items, "item_id")
-        for rows in _pages(items):
-            yield from _calls(calls.put_items, [_item(row) for row in rows])
+        for rows in _pages(_identified(items, "item_id"), missing):
+            yield from _calls(calls.put_items, [_item(row, f"items, row {number}") for number, row in rows])
     if users is not None:
-        users = _identified(users, "user_id")
-        for rows in _pages(users):
-            named = [{"user_id": str(row.pop("user_id")), "features": row} for row in rows]
-            yield from _calls(calls.put_users, named)
+        for rows in _pages(_identified(users, "user_id"), missing):
+            yield from _calls(calls.put_users, [_user(row, f"users, row {number}") for number, row in rows])
     if interactions is not None:
         _check_columns(interactions)
         identify = _identifying()
-        for rows in _pages(interactions):
-            yield from _calls(calls.add_interactions, [identify(row) for row in rows])
+        for rows in _pages(interactions, missing):
+            checked = [_interaction(row, f"interactions, row {number}") for number, row in rows]
+            yield from _calls(calls.add_interactions, [identify(row) for row in checked])
 
 
 def _calls(
@@ -73,10 +73,15 @@ def _check_columns(interactions: Frame) -> None:
     names = [str(name) for name in interactions.columns]
     for name in ("user_id", "item_id"):
         if name not in names:
-            raise ValueError(f"interactions have no column {name!r}, only {', '.join(names)}")
+            raise ValueError(
+                f"interactions have no column {name!r}, only {', '.join(names)}{did_you_mean(name, names)}"
+            )
     unknown = [name for name in names if name not in COLUMNS]
     if unknown:
-        raise ValueError(f"interactions have the column {unknown[0]!r}, which is none of {', '.join(COLUMNS)}")
+        raise ValueError(
+            f"interactions have the column {unknown[0]!r}, which is none of {', '.join(COLUMNS)}"
+            f"{did_you_mean(unknown[0], COLUMNS)}"
+        )
 
 
 def _identified(frame: Frame, id_column: str) -> Frame:
@@ -88,36 +93,36 @@ def _identified(frame: Frame, id_column: str) -> Frame:
     return frame.rename_axis(id_column).reset_index()
 
 
-def _pages(frame: Frame) -> Iterator[list[dict[str, Any]]]:
-    """Rows as mappings of plain values, without what is missing."""
+def _pages(frame: Frame, missing: Collection[str]) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    """Rows with their numbers, from 0, as mappings without what is missing."""
     names = [str(name) for name in frame.columns]
     for start in range(0, len(frame), MOST_AT_ONCE):
         page = frame.iloc[start : start + MOST_AT_ONCE]
-        columns = [_plain(page.iloc[:, place].tolist()) for place in range(len(names))]
-        yield [
-            {name: value for name, value in zip(names, row, strict=True) if value is not None}
+        columns = [page.iloc[:, place].tolist() for place in range(len(names))]
+        rows = (
+            {name: value for name, value in zip(names, row, strict=True) if not is_missing(value, missing)}
             for row in zip(*columns, strict=True)
-        ]
+        )
+        yield list(enumerate(rows, start))
 
 
-def _plain(values: Sequence[Any]) -> list[Any]:
-    return [_plain_value(value) for value in values]
+def _interaction(row: dict[str, Any], place: str) -> dict[str, Any]:
+    row |= {name: cell_id(row.get(name), f"{place}, column {name!r}") for name in ("user_id", "item_id")}
+    for name, read in (("event_id", cell_id), ("weight", cell_weight), ("timestamp", cell_time)):
+        if name in row:
+            row[name] = read(row[name], f"{place}, column {name!r}")
+    return row
 
 
-def _plain_value(value: Any) -> Any:
-    if isinstance(value, datetime):
-        # pandas' NaT is a datetime that differs from itself
-        return None if value != value else (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()  # noqa: PLR0124
-    if isinstance(value, list | tuple | set) or type(value).__name__ == "ndarray":
-        return [str(each) for each in value]
-    # NaN and pandas' NA are the values that do not equal themselves
-    is_missing = value is None or type(value).__name__ == "NAType" or value != value  # noqa: PLR0124
-    return None if is_missing else value
+def _user(row: dict[str, Any], place: str) -> dict[str, Any]:
+    user_id = cell_id(row.pop("user_id", None), f"{place}, column 'user_id'")
+    return {"user_id": user_id, "features": plain_features(row, (), place)}
 
 
-def _item(row: dict[str, Any]) -> dict[str, Any]:
-    own: dict[str, Any] = {name: row.pop(name) for name in ("title", "available") if name in row}
-    return {"item_id": str(row.pop("item_id")), **own, "features": row}
+def _item(row: dict[str, Any], place: str) -> dict[str, Any]:
+    item_id = cell_id(row.pop("item_id", None), f"{place}, column 'item_id'")
+    own: dict[str, Any] = {name: plain_value(row.pop(name)) for name in ("title", "available") if name in row}
+    return {"item_id": item_id, **own, "features": plain_features(row, (), place)}
 
 
 def _identifying() -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -125,7 +130,6 @@ def _identifying() -> Callable[[dict[str, Any]], dict[str, Any]]:
     times: Counter[bytes] = Counter()
 
     def identify(row: dict[str, Any]) -> dict[str, Any]:
-        row |= {"user_id": str(row["user_id"]), "item_id": str(row["item_id"])}
         if "event_id" in row:
             return row
         weight, timestamp, event = row.get("weight", 1.0), row.get("timestamp"), row.get("event")

@@ -131,7 +131,8 @@ def clean_id(value: Any, markers: Collection[str] = MISSING) -> str:
         It is missing, or cannot be an id.
     """
     if is_missing(value, markers):
-        raise ValueError("the id is missing" if value in (None, "") else "the id is missing: {} stands for no value")
+        is_text = isinstance(value, str) and value != ""
+        raise ValueError("the id is missing" + (": {} stands for no value" if is_text else ""))
     fault = id_fault(text := _id_text(value))
     if fault:
         raise ValueError(f"id {{}} {fault}")

@@ -199,6 +199,15 @@ def test_a_slash_and_a_dot_in_an_escape_are_letters_of_an_id(service):
     assert json.loads(ask(service, "GET", "/v1/users/..%2Fme").body)["user_id"] == "../me"
 
 
+@pytest.mark.parametrize("dots", [".", ".."])
+def test_dots_alone_are_an_id_too(service, dots):
+    escaped = dots.replace(".", "%2E")
+
+    assert ask(service, "PUT", f"/v1/users/{escaped}", b"{}").status in (200, 201)
+    assert json.loads(ask(service, "GET", f"/v1/users/{escaped}").body)["user_id"] == dots
+    assert ask(service, "GET", f"/v1/users/{escaped}/recommendations").status == 200
+
+
 def ingresses(service) -> list[int]:
     return [pid for pid in children_of(service.process.pid) if b"ServeReplica:recommender:Ingress" in words(pid)]
 
