@@ -46,6 +46,8 @@ class ModelArgs(_Strict):
     num_threads: Positive = _DEFAULTS.num_threads
     use_weights: bool = _DEFAULTS.use_weights
     """Interactions count in training by their weight; so they do where `TrainingArgs.event_weights` are given."""
+    rare_features: Annotated[int, Field(ge=0)] = _DEFAULTS.rare_features
+    """Categories that only one user or item has, of which so many are learned; those that two have all are."""
     history_components: Annotated[int, Field(ge=0)] = _DEFAULTS.history_components
     """Components of whole histories that stand behind LightFM's; 0 for none."""
     history_weight: Annotated[float, Field(ge=0)] = _DEFAULTS.history_weight

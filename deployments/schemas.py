@@ -26,6 +26,8 @@ LATEST_SHOWN = 1_767_225_600
 
 _RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ]|$)")
 """What begins so is read as a time; a number in quotes and a week are not. A bare date is its first moment in UTC."""
+MAX_VALUES = 1_000
+"""Of the features of one user, item or request: strings, numbers, booleans and the members of lists."""
 
 Id = Annotated[
     str,
@@ -44,7 +46,7 @@ Value = str | bool | Integer | float | list[str]
 FeatureMap = Annotated[
     dict[str, Value],
     Meta(
-        description="name to string, number, boolean or list of strings",
+        description=f"name to string, number, boolean or list of strings; {MAX_VALUES} values at most in all",
         extra_json_schema={"propertyNames": {"pattern": patterns.FEATURE_NAME}},
     ),
 ]
@@ -89,11 +91,15 @@ def _check_ids(values: Iterable[str | None]) -> None:
 
 
 def _check_features(features: Mapping[str, Value] | None) -> None:
+    n_values = 0
     for name, value in (features or {}).items():
         if not 1 <= len(name.encode()) <= MAX_NAME_BYTES:
             raise ValueError(f"the name of a feature has 1 to {MAX_NAME_BYTES} bytes of UTF-8")
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"the number of feature {name!r} must be finite")
+        n_values += len(value) if isinstance(value, list) else 1
+    if n_values > MAX_VALUES:
+        raise ValueError(f"features have up to {MAX_VALUES} values in all, these have {n_values}")
 
 
 class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 import sys
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
@@ -24,6 +25,8 @@ from recommender.values import clean_feature, clean_text
 Features = Mapping[str, FeatureValue]
 
 N_BUCKETS = 10
+RARE = 10_000
+"""Columns for what a single record has, 2.5 MB of a model of 64 components."""
 LABEL_BYTES = 8 * 2**20
 """Of labels whose columns a space remembers."""
 PLACE_BYTES = 256
@@ -57,9 +60,15 @@ class FeatureSpace:
         For each name with numbers, the inner bounds of its buckets, rising.
     normalise
         Divide the weights of a record by their sum.
+    rare
+        Columns that may still be given to what a single record has: texts, links or random ids sent as features
+        would otherwise make a model of any size. What two records have always gets its column.
     """
 
-    def __init__(self, names: IdTable, edges: Mapping[str, Sequence[float]], *, normalise: bool = False) -> None:
+    def __init__(
+        self, names: IdTable, edges: Mapping[str, Sequence[float]], *, normalise: bool = False, rare: int = RARE
+    ) -> None:
+        self.rare = rare
         self.names = names
         self.edges = {name: list(bounds) for name, bounds in edges.items()}
         self.normalise = normalise
@@ -68,30 +77,43 @@ class FeatureSpace:
         self._lock = Lock()
 
     @classmethod
-    def empty(cls, *, normalise: bool = False) -> FeatureSpace:
+    def empty(cls, *, normalise: bool = False, rare: int = RARE) -> FeatureSpace:
         """Space without columns."""
-        return cls(IdTable.from_ids(), {}, normalise=normalise)
+        return cls(IdTable.from_ids(), {}, normalise=normalise, rare=rare)
 
     def extended(self, records: Iterable[Features]) -> FeatureSpace:
         """Space that also knows what occurs in `records`.
 
         Old columns keep their places, and old numbers their buckets; a name that first shows numbers
-        here gets buckets at the quantiles of these.
+        here gets buckets at the quantiles of these. Of what a single record has, the first `rare` get columns.
         """
         numbers: dict[str, list[float]] = {}
-        labels: dict[str, None] = {}
-        met: set[Hashable] = set()
+        labels: Counter[str] = Counter()
+        met: Counter[Hashable] = Counter()
+        named: dict[Hashable, tuple[str, FeatureValue]] = {}
         for record in records:
             for name, value in _cleaned(record):
                 if not _is_number(value):
-                    if (key := _key((name, value))) not in met:
-                        met.add(key)
-                        labels.update(dict.fromkeys(_categories(name, value)))
+                    key = _key((name, value))
+                    met[key] += 1
+                    named[key] = name, value
                 elif name not in self.edges:
                     numbers.setdefault(name, []).append(_finite(name, value))
+        for key, times in met.items():
+            labels.update(dict.fromkeys(_categories(*named[key]), times))
         edges = {name: _quantiles(values) for name, values in numbers.items()}
-        buckets = (bucket for name, bounds in edges.items() for bucket in _buckets(name, bounds))
-        return FeatureSpace(self.names.extended([*labels, *buckets]), self.edges | edges, normalise=self.normalise)
+        for name, bounds in edges.items():
+            labels.update(dict.fromkeys(_buckets(name, bounds), len(numbers[name])))
+        new, left = self._admitted(labels)
+        edges = {name: bounds for name, bounds in edges.items() if not new.isdisjoint(_buckets(name, bounds))}
+        names = self.names.extended(label for label in labels if label in new)
+        return FeatureSpace(names, self.edges | edges, normalise=self.normalise, rare=left)
+
+    def _admitted(self, labels: Mapping[str, int]) -> tuple[set[str], int]:
+        """Which labels get a column, by how many records have them, and what is left for rare ones."""
+        rare = [label for label, times in labels.items() if times == 1 and label not in self.names]
+        refused = set(rare[self.rare :])
+        return {label for label in labels if label not in refused}, max(0, self.rare - len(rare))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -138,12 +160,12 @@ class FeatureSpace:
 
     def to_meta(self) -> dict[str, Any]:
         """What is not an array, for JSON; the names are arrays of their own."""
-        return {"edges": self.edges, "normalise": self.normalise}
+        return {"edges": self.edges, "normalise": self.normalise, "rare": self.rare}
 
     @classmethod
     def from_meta(cls, names: IdTable, meta: Mapping[str, Any]) -> FeatureSpace:
         """Space from its names and what `to_meta` gave."""
-        return cls(names, meta["edges"], normalise=meta["normalise"])
+        return cls(names, meta["edges"], normalise=meta["normalise"], rare=meta.get("rare", RARE))
 
     def _labels(self, name: str, value: FeatureValue) -> list[str]:
         if not _is_number(value):

@@ -14,7 +14,7 @@ import pandas as pd
 from recommender.activity import activity_of
 from recommender.errors import TrainingError
 from recommender.evaluation import global_time_split
-from recommender.features import Features, FeatureSpace
+from recommender.features import RARE, Features, FeatureSpace
 from recommender.feedback import disliked, joining, liking, loss_weights
 from recommender.frame import SparseFrame
 from recommender.gate import Contestant, Verdict, compare, evaluate_snapshot, fault, newest_users, rejected
@@ -50,6 +50,8 @@ class ModelSettings:
     ``min_steps``: small data is gone over more often than ``epochs`` says, until so many interactions have been shown.
     The embeddings begin near 0 and the biases run ahead of them: stopped before a few thousand steps, a model ranks
     by popularity alone. 0 for exactly ``epochs``.
+    ``rare_features``: of the categories that only one user or item has, so many are learned, on either side; those that
+    two have are learned however many they are. What one alone has says no more of it than its indicator.
     ``history_components``, ``history_weight`` and ``newcomer_quantile`` are those of `Settling`.
     """
 
@@ -67,6 +69,7 @@ class ModelSettings:
     seed: int = 42
     num_threads: int = 1
     use_weights: bool = False
+    rare_features: int = RARE
     history_components: int = Settling.history_components
     history_weight: float = Settling.history_weight
     newcomer_quantile: float = Settling.newcomer_quantile
@@ -247,5 +250,5 @@ def _encoded(
 ) -> tuple[FeatureSpace, SparseFrame]:
     """Space and rows of those who are trained; what only others have could not be learned."""
     records = [features.get(each, {}) for each in ids]
-    space = FeatureSpace.empty(normalise=settings.normalise).extended(records)
+    space = FeatureSpace.empty(normalise=settings.normalise, rare=settings.rare_features).extended(records)
     return space, SparseFrame(ids, space.names, space.encode_many(records))

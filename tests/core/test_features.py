@@ -238,3 +238,29 @@ def test_records_are_encoded_together_as_alone(records, normalise):
         assert together.columns.tolist() == alone.columns.tolist()
         assert together.weights.tolist() == alone.weights.tolist()
         assert together.ignored == alone.ignored
+
+
+def test_what_a_single_record_has_makes_only_so_many_columns_and_what_two_have_all():
+    records = [{"tags": [f"t{number}" for number in range(5_000)], "n": 1.0}]
+    records += [{"id": str(number), "kind": "same", "both": f"b{number // 2}"} for number in range(1_000)]
+    space = FeatureSpace.empty(rare=100).extended(records)
+
+    assert len(space) == 100 + 1 + 500
+    assert space.rare == 0
+    assert space.encode(records[0]).columns.tolist() == list(range(100))
+    assert "n" in space.encode(records[0]).ignored
+    assert len(space.encode({"kind": "same", "both": "b499"}).columns) == 2
+
+
+def test_growing_again_and_again_makes_no_more_rare_columns_than_once():
+    space = FeatureSpace.empty(rare=100)
+    for number in range(300):
+        space = FeatureSpace.from_meta(space.names, space.to_meta()).extended([{"id": str(number)}])
+
+    assert len(space) == 100
+    assert space.encode({"id": "99"}).columns.tolist() == [99]
+    assert len(space.extended([{"id": "a"}, {"id": "a"}])) == 101
+
+
+def test_small_data_keeps_every_column():
+    assert len(FeatureSpace.empty().extended([{"id": str(number)} for number in range(9_999)])) == 9_999

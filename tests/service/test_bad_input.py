@@ -60,6 +60,12 @@ BODIES = {
     "objects nested 100,000 deep": ("POST", EVENTS, b'{"interactions":' * 100_000),
     "features nested deep": ("PUT", "/v1/users/u", b'{"features":' + b'{"a":' * 10_000),
     "a feature that is a list of numbers": ("PUT", "/v1/users/u", b'{"features":{"a":[1]}}'),
+    "more values of features than a thousand": (
+        "PUT",
+        "/v1/items/i",
+        json.dumps({"features": {"a": ["b"] * 1001}}).encode(),
+    ),
+    "a boost that float32 does not hold": ("POST", "/v1/recommendations", b'{"requests":[{"boost":{"a:b":1e300}}]}'),
     "a feature that is an object": ("PUT", "/v1/users/u", b'{"features":{"a":{}}}'),
     "a feature beyond 64 bits": ("PUT", "/v1/users/u", b'{"features":{"a":18446744073709551616}}'),
     "a name of a feature that is too long": ("PUT", "/v1/items/i", json.dumps({"features": {MARK * 20: 1}}).encode()),
