@@ -46,7 +46,7 @@ def build(args: AppArgs) -> serve.Application:
     )
     trainer = Trainer.bind(args, store_url)  # type: ignore[attr-defined]
     fetcher = FeatureFetcher.bind(store_url)  # type: ignore[attr-defined]
-    return Ingress.bind(fetcher, predictor, trainer, models, store_url)  # type: ignore[attr-defined]
+    return Ingress.bind(fetcher, predictor, trainer, models, store_url, args.max_backlog)  # type: ignore[attr-defined]
 
 
 def _made(state_dir: str) -> str:

@@ -11,6 +11,7 @@ from recommender.feedback import Feedback
 from recommender.incremental import IncrementSettings
 from recommender.indexing import APPROXIMATE_ABOVE
 from recommender.schedule import Schedule
+from recommender.stores.redis import MAX_BACKLOG
 from recommender.training import ModelSettings
 
 Positive = Annotated[int, Field(gt=0)]
@@ -110,6 +111,9 @@ class AppArgs(_Strict):
     state_dir: str = ".recommender"
     """Archive and model registry, with ``redis_url: embedded`` the interaction log too: a folder (on several nodes one
     that all of them see), or an fsspec URL such as ``s3://bucket/folder``."""
+    max_backlog: Positive = MAX_BACKLOG
+    """Interactions in the log, those that wait to be learned and those that were learned last, beyond which more are
+    refused with 503; a hundred bytes or two each in the store. Under a pinned version half as many are kept for it."""
     explore: Share = 0.0
     """Share of the positions of each list for items that nobody has interacted with; answers mark them."""
     catalogue_wait_s: Seconds = 1.0

@@ -59,6 +59,8 @@ class Ingress:
         Folder of the registry.
     store_url
         Where the store is.
+    max_backlog
+        Interactions that its log takes.
     """
 
     def __init__(
@@ -68,9 +70,10 @@ class Ingress:
         trainer: DeploymentHandle,
         models: str,
         store_url: str,
+        max_backlog: int,
     ) -> None:
         replicas.begin()
-        store: Any = measured(open_store(store_url))
+        store: Any = measured(open_store(store_url, max_backlog=max_backlog))
         self.service = Service(fetcher, predictor, trainer, model_store(models), store)
 
     async def counted(self) -> Counted:

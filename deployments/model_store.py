@@ -40,6 +40,7 @@ class ModelStoreState:
         logs.configure()
         self._registry = Registry(folder)
         self._published: Published | None = None
+        self._info: VersionInfo | None = None
         self._changed = asyncio.Condition()
         self._lock = asyncio.Lock()
         self._asked_at = time.monotonic()
@@ -84,7 +85,10 @@ class ModelStoreState:
             return None
         current = await asyncio.to_thread(self._registry.current)
         listed = await asyncio.to_thread(self._registry.versions)
-        info = next(info for info in listed if info.version == published.version)
+        # one that was set aside or removed since it was loaded serves on
+        info = next((info for info in listed if info.version == published.version), self._info)
+        if info is None:
+            return None
         return {
             **_shown(info),
             "pinned": current.pinned,
@@ -116,6 +120,8 @@ class ModelStoreState:
         if loaded is None:
             return
         version, artifact = loaded
+        listed = await asyncio.to_thread(self._registry.versions)
+        self._info = next((info for info in listed if info.version == version), None)
         meta = {**artifact.meta.snapshot, "version": version}
         # put here, so that this actor owns it: it outlives the trainer
         reference = ray.put((dict(artifact.parts["snapshot"]), meta))

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 from ray import serve
@@ -18,13 +17,15 @@ from deployments.freshness import tell_freshness
 from deployments.measured_store import measured
 from deployments.messages import answer
 from deployments.model_store import model_store
-from recommender import files, poisoned
+from recommender import poisoned
 from recommender.archive import Archive
-from recommender.bucket import Bucket, is_url, within
-from recommender.errors import RecommenderError, TrainingError
+from recommender.bucket import within
+from recommender.errors import told
 from recommender.learner import HistoryRow, Learned, Learner
+from recommender.lease import lease_on
 from recommender.registry import Registry
 from recommender.registry.version_meta import Mode
+from recommender.schedule import Backoff
 from recommender.sources import open_dataset
 from recommender.stores import open_store
 
@@ -63,10 +64,15 @@ class Trainer:
             holdout=args.training.holdout,
             margin=args.training.margin,
             keep_versions=args.training.keep_versions,
+            max_log=args.max_backlog // 2,
             approximate_above=args.training.approximate_above,
         )
         self._models = model_store(str(models))
+        self._lease = lease_on(args.state_dir)
         self._lock = asyncio.Lock()
+        self._backoff, self._tidying = Backoff(), Backoff()
+        # a version may have been published just before the process before this one died
+        self._is_served = self._is_reconciled = False
         self._doing = "idle"
         self._last: dict[str, Any] | None = None
         self._running: asyncio.Task[None] | None = None
@@ -84,7 +90,10 @@ class Trainer:
 
     async def status(self) -> dict[str, Any]:
         """What it does and how the last training went."""
-        health = poisoned.health(await asyncio.to_thread(self._registry.versions))
+        versions = await asyncio.to_thread(self._registry.versions)
+        health = poisoned.health(versions)
+        if health == "ok" and self._learner.retention.failure:
+            health = f"degraded: {self._learner.retention.failure}"
         return {"doing": self._doing, "last_training": self._last, "pid": os.getpid(), "health": health}
 
     @answering
@@ -103,22 +112,48 @@ class Trainer:
             raise RuntimeError(f"the trainer's watch ended: {self._watch}")
 
     async def _watch_schedule(self) -> None:
-        reconciled = False
         while True:
             try:
-                if not reconciled:
-                    await self._learner.reconcile()
-                    reconciled = True
-                mode = await self._due()
-                if mode is not None:
-                    await self._train(mode)
-            except RecommenderError as error:
-                logger.warning("cannot look for work: %s", error)
+                await self._look()
+            except Exception as error:  # noqa: BLE001 (whatever it was, without this nothing is learned any more)
+                logger.warning("cannot look for work: %s", told(error))
             await asyncio.sleep(LOOK_EVERY_S)
 
+    async def _look(self) -> None:
+        """Do what is to be done now."""
+        if not self._is_served:
+            await self._serve()
+        if not self._is_reconciled:
+            await self._learner.reconcile()
+            self._is_reconciled = True
+        if self._learner.retention.failure and not self._tidying.remaining_s and not self._lock.locked():
+            await self._tidy()
+        if self._backoff.remaining_s:
+            return
+        mode = await self._due()
+        if mode is not None:
+            await self._train(mode)
+
+    async def _serve(self) -> None:
+        """Have the newest version served; where that fails it is tried again with the next look."""
+        self._is_served = False
+        try:
+            await self._models.refresh.remote()
+            self._is_served = True
+        except Exception as error:  # noqa: BLE001 (the training is done, whatever becomes of this)
+            logger.warning("the model store does not take over the newest version yet: %s", told(error))
+
+    async def _tidy(self) -> None:
+        async with self._lock:
+            self._tidying.fail()  # until it has been done
+            async with self._lease.held():
+                await self._learner.retention.tidy()
+            if self._learner.retention.failure is None:
+                self._tidying.succeed()
+
     async def _due(self) -> Mode | None:
-        if self._args.dataset != "none" and await asyncio.to_thread(self._learner.base) is None:
-            return "full" if self._last is None else None
+        if self._args.dataset != "none" and await self._learner.is_new():
+            return "full"
         return await self._learner.due(self._args.training.schedule())
 
     async def _train(self, mode: Mode) -> None:
@@ -132,40 +167,31 @@ class Trainer:
                 outcome["outcome"] = "published" if learned.accepted else "rejected"
                 if learned.reason:
                     outcome["reason"] = learned.reason
-                await self._models.refresh.remote()
+                if learned.accepted:
+                    self._backoff.succeed()
+                else:
+                    self._backoff.fail()  # where it was the first, the schedule has nothing to wait for
+                await self._serve()
             except Exception as error:
                 # whatever went wrong, the running model serves on and the reason is in the status
                 logger.exception("training failed")
-                outcome |= {"outcome": "failed", "reason": str(error)}
+                next_try_at = round(time.time() + self._backoff.fail(), 3)
+                outcome |= {"outcome": "failed", "reason": told(error), "next_try_at": next_try_at}
             outcome["seconds"] = round(time.time() - started, 3)
             self._last, self._doing = outcome, "idle"
             metrics.count(metrics.TRAININGS, mode=outcome["mode"], outcome=outcome["outcome"])
             metrics.observe(metrics.TRAINING_SECONDS, outcome["seconds"], mode=outcome["mode"])
 
     async def _learn(self, mode: Mode) -> Learned:
-        try:
-            # held by the process, so that the system frees it whatever becomes of this one
-            with files.locked(_locks(self._args.state_dir) / "trainer.lock", wait=False):
-                return await self._learn_alone(mode)
-        except BlockingIOError:
-            raise TrainingError(
-                f"another trainer is learning into {self._args.state_dir}; a folder has one service"
-            ) from None
-
-    async def _learn_alone(self, mode: Mode) -> Learned:
-        if self._args.dataset != "none" and await asyncio.to_thread(self._learner.base) is None:
-            self._report(f"loading {self._args.dataset}")
-            dataset = await asyncio.to_thread(open_dataset, self._args.dataset)
-            for note in dataset.notes:
-                logger.warning("%s: %s", self._args.dataset, note)
-            return await self._learner.bootstrap(dataset, self._report)
-        return await self._learner.learn(mode, self._report)
+        async with self._lease.held():
+            if self._args.dataset != "none" and await self._learner.is_new():
+                self._report(f"loading {self._args.dataset}")
+                dataset = await asyncio.to_thread(open_dataset, self._args.dataset)
+                for note in dataset.notes:
+                    logger.warning("%s: %s", self._args.dataset, note)
+                return await self._learner.bootstrap(dataset, self._report)
+            return await self._learner.learn(mode, self._report)
 
     def _report(self, doing: str) -> None:
         self._doing = doing
         logger.info("%s", doing)
-
-
-def _locks(state_dir: str) -> Path:
-    """Folder for the lock. With a bucket it is one of this node: two there cannot learn at once."""
-    return Bucket(state_dir).cache() if is_url(state_dir) else Path(state_dir)

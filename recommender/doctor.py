@@ -151,16 +151,19 @@ def _token(path: Path) -> Finding:
 def _versions(models: Path | str) -> Iterator[Finding]:
     registry = Registry(models)
     versions = [each.version for each in registry.versions() if each.status != "rejected"]
+    damaged = 0
     for version in versions:
         try:
-            registry.load(version)
+            registry.verify(version)
         except ArtifactError as error:
+            damaged += 1
             yield Finding(
                 "versions", "failed", str(error), "the service passes it over; restore it or remove its folder"
             )
-            return
+    if damaged:
+        return
     if versions:
-        yield Finding("versions", "ok", f"all {len(versions)} on disk can be served")
+        yield Finding("versions", "ok", f"all {len(versions)} on disk can be served and gone on from")
     else:
         yield Finding("versions", "failed", f"{models} has no version", "train one: POST /v1/models")
 

@@ -104,3 +104,10 @@ class StoreFullError(StoreError):
 
 class StoreLockedError(StoreError):
     """Another process owns this store's folder."""
+
+
+def told(error: BaseException) -> str:
+    """An error in words; one that is not ours, and may say next to nothing, with its kind."""
+    if isinstance(error, RecommenderError) and str(error):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -165,6 +165,13 @@ class Learner:
         """Newest version that may serve."""
         return next((version for version in self._registry.versions() if version.status != "rejected"), None)
 
+    async def is_new(self) -> bool:
+        """Whether nothing was ever learned here: no version, readable or not, and nothing trimmed from the log."""
+        return not await asyncio.to_thread(self._has_had_versions) and not (await self._store.state()).trimmed_through
+
+    def _has_had_versions(self) -> bool:
+        return self.base() is not None or self._registry.has_unreadable()
+
     async def reconcile(self) -> None:
         """Make sure that a store which was replaced does not give out offsets that were learned already.
 

@@ -62,6 +62,7 @@ class Retention:
         self._registry.prune(self._keep_versions)
         # one that cannot be read names segments too, and ends this
         versions = self._registry.complete_listing()
+        # without any, what the archive holds may be all that is left of what was learned
         if versions:
             self._archive.prune({segment.name for version in versions for segment in version.meta.segments})
         return versions
@@ -70,7 +71,15 @@ class Retention:
         if not any(version.status != "rejected" for version in versions):
             return
         await self._log.trim(min(version.meta.log_offset for version in versions if version.status != "rejected"))
-        if (await self._log.state()).length > self._max_log:
+        state = await self._log.state()
+        if state.length > self._max_log:
             # a version far behind learns from the archive what is not in the log; deletions are not in the archive
-            newest = versions[: self._keep_versions]
-            await self._log.trim(min(version.meta.log_offset for version in newest), keep_deletions=True)
+            through = self._learned_through(versions, state.last_offset - self._max_log)
+            await self._log.trim(through, keep_deletions=True)
+
+    def _learned_through(self, versions: Sequence[VersionInfo], wanted: int) -> int:
+        """Offset to trim through, `wanted` or more: one up to which newer versions have all in the archive."""
+        newest = sorted(version.meta.log_offset for version in versions[: self._keep_versions])
+        # if the very newest turns out to be damaged, the one before it must do
+        sure = newest[:-1] or newest
+        return next((offset for offset in sure if offset >= wanted), sure[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,3 +57,38 @@ class Schedule:
 def _has_run(every_s: float | None, age_s: float) -> bool:
     """Whether a clock has run; what seems to come from the future says that the machine's was set back."""
     return every_s is not None and not 0 <= age_s < every_s
+
+
+class Backoff:
+    """Exponential backoff: how long to wait after failures in a row.
+
+    Parameters
+    ----------
+    first_s
+        Wait after the first failure; each further one doubles it.
+    most_s
+        Longest wait.
+    """
+
+    def __init__(self, first_s: float = 2.0, most_s: float = 300.0) -> None:
+        self._first_s = first_s
+        self._most_s = most_s
+        self._failures = 0
+        self._until = 0.0
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds until the next try; 0 when it may be now."""
+        return max(0.0, self._until - time.monotonic())
+
+    def fail(self) -> float:
+        """Note a failure; returns the seconds until the next try."""
+        # the exponent is bounded, since failures may go on for months
+        wait_s = min(self._most_s, self._first_s * 2.0 ** min(self._failures, 32))
+        self._failures += 1
+        self._until = time.monotonic() + wait_s
+        return wait_s
+
+    def succeed(self) -> None:
+        """Forget the failures."""
+        self._failures, self._until = 0, 0.0

@@ -34,7 +34,8 @@ end
 
 if duplicates == n then return {0, duplicates, offset} end
 if length + n - duplicates > cap then
-  return redis.error_reply('BACKLOG ' .. length .. ' interactions wait to be learned, the limit is ' .. cap)
+  return redis.error_reply('BACKLOG ' .. length .. ' interactions are in the log, the limit is ' .. cap
+    .. ': they wait to be learned, or were learned last; see last_training in /v1/status')
 end
 
 local offsets = {}

@@ -57,7 +57,10 @@ class MemoryStore:
         fresh = self._fresh(interactions)
         packed = [pack(interaction) for interaction in fresh]
         if fresh and len(self._log) + len(fresh) > self._max_backlog:
-            raise StoreFullError(f"{len(self._log)} interactions wait to be learned, the limit is {self._max_backlog}")
+            raise StoreFullError(
+                f"{len(self._log)} interactions are in the log, the limit is {self._max_backlog}: they wait to be"
+                " learned, or were learned last; see last_training in /v1/status"
+            )
         for interaction, payload in zip(fresh, packed, strict=True):
             self._add(payload)
             self._recent.setdefault(interaction.user_id, {})[interaction.item_id] = self._last_offset

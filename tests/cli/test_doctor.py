@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner
+from shelves import registry_with
 
 from recommender.cli import main
 from recommender.doctor import examine
@@ -148,3 +149,17 @@ def test_a_url_without_its_scheme_is_named_and_mended(command):
 
     assert ran.exit_code == 2
     assert "http://127.0.0.1:8000" in ran.output
+
+
+def test_a_version_that_learning_cannot_go_on_from_is_named(tmp_path):
+    registry_with(tmp_path / "models", "ready", "ready")
+    path = tmp_path / "models" / "00000001" / "train_state.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 0xFF
+    path.write_bytes(content)
+    with answering(service()) as url:
+        found = list(examine(url, None, tmp_path, ray_jobs=f"{url}/nothing/"))
+    said = [each.said for each in found if each.name == "versions"]
+
+    assert len(said) == 1
+    assert "00000001/train_state.safetensors" in said[0]

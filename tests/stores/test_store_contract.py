@@ -521,3 +521,16 @@ def test_the_newest_items_come_first_page_by_page(url: str) -> None:
     assert first == [(5, "b", None), (4, "a", item("a", x=1))]
     assert second == [(3, "c", item("c"))]
     assert third == []
+
+
+def test_deletions_outlive_the_log_where_a_version_that_serves_has_not_learned_them(url: str) -> None:
+    async def work() -> list[int]:
+        async with opened(url) as store:
+            await store.append([click("a")])
+            await store.delete_user("a")
+            await store.append([click("b")])
+            await store.trim(3, keep_deletions=True)
+            assert (await store.state()).length == 0
+            return [state.deleted_at for state in (await store.fetch(["a", "b"])).users]
+
+    assert run(work()) == [2, 0]

@@ -1,0 +1,218 @@
+"""What the trainer does when something fails; no Ray is started."""
+
+import asyncio
+import functools
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from deployments import trainer as trainer_module
+from deployments.args import AppArgs
+from deployments.trainer import Trainer
+from recommender import schedule as schedule_module
+from recommender.archive import Archive
+from recommender.errors import DownloadError, StoreUnavailableError
+from recommender.learner import Learner
+from recommender.lease import lease_on
+from recommender.registry import Registry
+from recommender.schedule import Backoff
+from recommender.sources import open_dataset
+from recommender.stores import MemoryStore
+from recommender.stores.base import Interaction
+from recommender.training import ModelSettings
+
+WORLD = "synthetic?n_users=30&n_items=20&n_interactions_per_user=5"
+
+
+def asynchronous(test):
+    @functools.wraps(test)
+    def run(*arguments, **named):
+        return asyncio.run(test(*arguments, **named))
+
+    return run
+
+
+class Models:
+    """The ModelStore as the trainer sees it: `refresh` advances the registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.fails = False
+        self.refresh = SimpleNamespace(remote=self._refresh)
+
+    async def _refresh(self) -> None:
+        if self.fails:
+            raise TimeoutError
+        self.registry.advance()
+
+
+def trainer_of(folder: Path, store: MemoryStore, dataset: str = "none") -> object:
+    """A trainer over a folder, without the deployment around it."""
+    made = Trainer.func_or_class.__new__(Trainer.func_or_class)
+    registry = Registry(folder / "models")
+    settings = ModelSettings(no_components=4, epochs=1, history_components=0)
+    schedule = {"incremental_every_s": 1e-6, "min_interactions": 1}
+    vars(made).update(
+        _args=AppArgs.model_validate({"dataset": dataset, "state_dir": str(folder), "training": schedule}),
+        _registry=registry,
+        _learner=Learner(registry, Archive(folder / "archive"), store, settings, holdout=0.0),
+        _models=Models(registry),
+        _lease=lease_on(str(folder)),
+        _lock=asyncio.Lock(),
+        _backoff=Backoff(0.05, 10.0),
+        _tidying=Backoff(0.05, 10.0),
+        _doing="idle",
+        _last=None,
+        _is_served=False,
+        _is_reconciled=False,
+    )
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _no_metrics(monkeypatch):
+    monkeypatch.setattr(trainer_module.metrics, "count", lambda *_, **__: None)
+    monkeypatch.setattr(trainer_module.metrics, "observe", lambda *_, **__: None)
+
+
+def clicks(n: int = 20) -> list[Interaction]:
+    return [Interaction(f"u{number % 7}", f"i{number % 5}", 1.0, 1e9 + number) for number in range(n)]
+
+
+async def looks(trainer, n: int, pause_s: float = 0.0) -> None:
+    for _ in range(n):
+        await trainer._look()
+        await asyncio.sleep(pause_s)
+
+
+@asynchronous
+async def test_a_failing_training_is_tried_again_ever_more_seldom_and_the_status_says_when(tmp_path, monkeypatch):
+    store = MemoryStore()
+    trainer = trainer_of(tmp_path, store)
+    await store.append(clicks())
+    tried = []
+
+    async def fails(*_):
+        tried.append(1)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trainer._learner, "learn", fails)
+    now = [0.0]
+    with monkeypatch.context() as patched:
+        patched.setattr(schedule_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        trainer._backoff = Backoff(2.0, 300.0)
+        tries = []
+        for second in range(1000):
+            now[0] = second
+            await looks(trainer, 1)
+            tries.append(len(tried))
+    status = await trainer.status()
+
+    assert [tries.index(number) for number in range(1, 9)] == [0, 2, 6, 14, 30, 62, 126, 254]
+    assert len(tried) == 10
+    assert status["last_training"]["outcome"] == "failed"
+    assert "No space left on device" in status["last_training"]["reason"]
+    ended_at = status["last_training"]["started_at"] + status["last_training"]["seconds"]
+    assert status["last_training"]["next_try_at"] == pytest.approx(ended_at + 300, abs=5)
+    monkeypatch.undo()
+    trainer._backoff.succeed()
+    while trainer._last["outcome"] == "failed":
+        await looks(trainer, 1, 0.01)
+    assert trainer._models.registry.current().version == "00000001"
+
+
+@asynchronous
+async def test_a_first_training_that_fails_is_tried_again(tmp_path, monkeypatch):
+    trainer = trainer_of(tmp_path, MemoryStore(), WORLD)
+    answers = iter([DownloadError("it does not answer"), DownloadError("it does not answer")])
+
+    def fetched(dataset):
+        for error in answers:
+            raise error
+        return open_dataset(dataset)
+
+    monkeypatch.setattr(trainer_module, "open_dataset", fetched)
+    await looks(trainer, 3)
+    assert trainer._last["reason"] == "it does not answer"
+    while trainer._models.registry.current().version is None:
+        await looks(trainer, 1, 0.01)
+
+    assert trainer._last["outcome"] == "published"
+
+
+@asynchronous
+async def test_a_data_set_is_not_loaded_over_a_store_whose_versions_cannot_be_read(tmp_path):
+    store = MemoryStore()
+    await looks(trainer_of(tmp_path, store, WORLD), 1)
+    await store.delete_item("i3")
+    (tmp_path / "models" / "00000001" / "manifest.json").write_bytes(b"{}")
+    trainer = trainer_of(tmp_path, store, WORLD)
+    await store.append(clicks())
+    await looks(trainer, 2)
+
+    assert "none can be read" in trainer._last["reason"]
+    assert await store.get_items(["i3"]) == [None]
+
+
+@asynchronous
+async def test_a_version_that_was_published_before_the_trainer_died_is_served_when_it_starts(tmp_path):
+    store = MemoryStore()
+    trainer = trainer_of(tmp_path, store)
+    await store.append(clicks())
+    await trainer._learner.learn("full")
+    assert Registry(tmp_path / "models")._shelf.pointer() is None
+    started = trainer_of(tmp_path, store)
+    await looks(started, 1)
+
+    assert started._is_served
+    assert Registry(tmp_path / "models")._shelf.pointer() is not None
+
+
+@asynchronous
+async def test_a_version_is_served_and_told_as_published_although_tidying_and_refreshing_failed(tmp_path, monkeypatch):
+    store = MemoryStore()
+    trainer = trainer_of(tmp_path, store)
+    await store.append(clicks())
+
+    async def away(*_, **__):
+        raise StoreUnavailableError("the store did not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "trim", away)
+        trainer._models.fails = True
+        await looks(trainer, 2)
+        assert trainer._last["outcome"] == "published"
+        assert not trainer._is_served
+        assert (await trainer.status())["health"].startswith("degraded: what is not needed")
+    trainer._models.fails = False
+    await looks(trainer, 1)
+    while trainer._learner.retention.failure:
+        await looks(trainer, 1, 0.01)
+
+    assert trainer._is_served
+    assert (await trainer.status())["health"] == "ok"
+
+
+@asynchronous
+async def test_nothing_that_goes_wrong_in_a_look_ends_the_watch(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer_module, "LOOK_EVERY_S", 0.001)
+    store = MemoryStore()
+    trainer = trainer_of(tmp_path, store)
+    await store.append(clicks())
+    reconcile, failed, ended = trainer._learner.reconcile, [], asyncio.Event()
+
+    async def fails_at_first():
+        failed.append(1)
+        if len(failed) < 4:
+            raise KeyError("items_sequence")
+        await reconcile()
+
+    monkeypatch.setattr(trainer._learner, "reconcile", fails_at_first)
+    monkeypatch.setattr(trainer_module.metrics, "observe", lambda *_, **__: ended.set())
+    watch = asyncio.create_task(trainer._watch_schedule())
+    await asyncio.wait_for(ended.wait(), 60)
+
+    assert len(failed) == 4
+    assert trainer._last["outcome"] == "published"
+    watch.cancel()
