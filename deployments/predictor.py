@@ -212,7 +212,7 @@ class Predictor:
         if published is None:
             return
         arrays, meta = await published.boxed[0]
-        recommender = Recommender(Catalogue(Snapshot.from_arrays(arrays, meta)), self._explore)
+        recommender = Recommender(Catalogue(Snapshot.from_arrays(arrays, meta)), self._explore, self._feedback)
         try:
             await catch_up(recommender.catalogue, self._store)  # nobody reads it yet
         except StoreError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +35,9 @@ class Asking(NamedTuple):
     row: int
     """Of a known user, -1 for anyone else."""
     recent: Sequence[str]
-    """Item ids that the snapshot has not learned, oldest first."""
+    """Item ids that were liked and the snapshot has not learned, oldest first."""
+    disliked: Collection[str] = ()
+    """Item ids that were liked when the snapshot learned of them, if it did, and are no longer."""
 
 
 def explained(catalogue: Catalogue, user: Asking, chosen: Chosen, boosts: Boosts) -> list[Explained]:
@@ -91,6 +93,9 @@ def _causes(catalogue: Catalogue, user: Asking, chosen: Chosen) -> list[str | No
     if not len(parts):
         return [None] * len(chosen.positions)
     influence = parts @ catalogue.vectors(chosen.positions).T  # (n_interactions, n_items)
+    if user.disliked:
+        rows = catalogue.snapshot.item_ids.indices_of(list(user.disliked))
+        influence[: len(liked)][np.isin(liked, rows)] = -np.inf  # no reason to give, although the score still has it
     best = influence.argmax(axis=0)
     adds = influence[best, np.arange(len(best))] > 0
     titles = dict(_titles(catalogue, liked, recent, np.unique(best[adds])))

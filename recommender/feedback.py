@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,15 @@ class Feedback:
 
     event_weights: Mapping[str, float] = field(default_factory=dict)
     negative_below: float | None = None
+
+    @classmethod
+    def from_meta(cls, meta: Mapping[str, Any]) -> Feedback:
+        """How the interactions of a version were read; all as likings where it does not say."""
+        return cls(**meta.get("feedback", {}))
+
+    def to_meta(self) -> dict[str, Any]:
+        """What `from_meta` takes, under ``feedback``."""
+        return {"event_weights": dict(self.event_weights), "negative_below": self.negative_below}
 
     def weighed(self, interactions: pd.DataFrame) -> pd.DataFrame:
         """The same interactions, ``weight`` being what they say of liking.

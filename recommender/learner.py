@@ -380,6 +380,14 @@ class Learner:
             segments = await asyncio.to_thread(self._archive.erase, segments, consumed.deleted)
         return segments
 
+    def _meta(self, consumed: Consumed) -> dict[str, Any]:
+        """What a snapshot says of itself."""
+        return {
+            "log_offset": consumed.last_offset,
+            "items_sequence": self._catalogue.sequence,
+            "feedback": self._feedback.to_meta(),
+        }
+
     async def _learn_full(
         self, segments: Sequence[Segment], consumed: Consumed, begun: Begun, progress: Progress
     ) -> Learned:
@@ -394,7 +402,7 @@ class Learner:
             data,
             self._settings,
             holdout=self._holdout,
-            meta={"log_offset": consumed.last_offset, "items_sequence": self._catalogue.sequence},
+            meta=self._meta(consumed),
             serving=begun.snapshot,
             margin=self._margin,
             approximate_above=self._approximate_above,
@@ -437,11 +445,7 @@ class Learner:
             holdout=self._holdout,
             margin=self._margin,
             approximate_above=self._approximate_above,
-            meta={
-                "log_offset": consumed.last_offset,
-                "items_sequence": self._catalogue.sequence,
-                "trained_on": about.trained_on,
-            },
+            meta={**self._meta(consumed), "trained_on": about.trained_on},
             progress=progress,
         )
         return await self._publish(trained, segments, consumed, about, begun, progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -43,14 +43,25 @@ class RankQuery(msgspec.Struct, frozen=True, kw_only=True):
     recent: tuple[str, ...] = ()
 
 
+class RecentItem(NamedTuple):
+    """A user's newest interaction with an item, while it is in the log."""
+
+    item_id: str
+    offset: int
+    weight: float = 1.0
+    event: str | None = None
+
+
 class UserState(msgspec.Struct, frozen=True):
     """What the store knows of a user."""
 
     features: FeatureMap | None = None
-    recent: tuple[tuple[str, int], ...] = ()
-    """Item ids and log offsets, oldest first."""
+    recent: tuple[RecentItem, ...] = ()
+    """Oldest first; the newest `recommender.stores.base.RECENT` of them."""
     deleted_at: int = 0
     """Log offset at which the user was deleted; 0 for never."""
+    older: tuple[str, ...] = ()
+    """Ids of recent items before those, of which only that much matters: the user knows them."""
 
 
 class Contribution(msgspec.Struct, frozen=True, gc=False):

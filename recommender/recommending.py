@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from recommender.digits import short, short_all
 from recommender.diversity import diversified, pool_size
 from recommender.explaining import Asking, explained
 from recommender.exploring import explore
+from recommender.feedback import Feedback
 from recommender.finding import Finder
 from recommender.paging import cursor_of
 from recommender.queries import (
@@ -60,7 +61,11 @@ class Person(NamedTuple):
     seen: NDArray[np.int32]
     """Rows of the snapshot."""
     recent: Sequence[str]
-    """Item ids that the snapshot has not learned, oldest first."""
+    """Item ids that the user liked and the snapshot has not learned, oldest first."""
+    unlearned: Sequence[str]
+    """Ids of all items that the user knows and the snapshot has not learned, liked or not."""
+    disliked: Collection[str]
+    """Those of them whose newest interaction is no liking."""
     ignored: list[str]
 
 
@@ -73,11 +78,14 @@ class Recommender:
         What can be recommended now. It may be changed between calls, never during one.
     explore_share
         Share of the positions for items that nobody has interacted with, see `recommender.exploring`.
+    feedback
+        Which recent interactions are likings; as the snapshot's were read when absent.
     """
 
-    def __init__(self, catalogue: Catalogue, explore_share: float = 0.0) -> None:
+    def __init__(self, catalogue: Catalogue, explore_share: float = 0.0, feedback: Feedback | None = None) -> None:
         self.catalogue = catalogue
         self.explore_share = explore_share
+        self._feedback = feedback or Feedback.from_meta(catalogue.snapshot.meta)
         self._chance = random.Random()  # noqa: S311 - who is shown what is no secret
         self.snapshot = catalogue.snapshot
 
@@ -261,10 +269,20 @@ class Recommender:
         seen = snapshot.learned_items(user_id)
         stored = state.features or {}
         encoded = snapshot.user_space.encode(stored if query.features is None else query.features)
-        fresh = [item_id for item_id, offset in state.recent if offset > snapshot.log_offset]
-        recent = [*fresh, *query.recent]
+        fresh = [each for each in state.recent if each.offset > snapshot.log_offset]
+        liked = {each.item_id for each in fresh if self._feedback.speaks_for(each.weight, each.event)}
+        names = [each.item_id for each in fresh]
+        recent = [*(name for name in names if name in liked), *query.recent]
         vectors = self.catalogue.representations(recent)
-        return Person(snapshot.user_vector(index, encoded, vectors), index, seen, recent, encoded.ignored)
+        return Person(
+            snapshot.user_vector(index, encoded, vectors),
+            index,
+            seen,
+            recent,
+            [*state.older, *names, *query.recent],
+            set(names) - liked,
+            encoded.ignored,
+        )
 
     def _scores(self, users: Sequence[UserVector]) -> NDArray[np.float32]:
         """Scores of the snapshot's rows, then of the fresh ones, shape (n_users, n_items)."""
@@ -315,7 +333,7 @@ class Recommender:
         return self._explained(items, query, person, chosen)
 
     def _explained(self, items: Sequence[ScoredItem], query: Query, person: Person, chosen: Chosen) -> list[ScoredItem]:
-        asking = Asking(person.vector, person.row, person.recent)
+        asking = Asking(person.vector, person.row, person.recent, person.disliked)
         why = explained(self.catalogue, asking, chosen, query.boost)
         parts = [part for each in why for part in each.parts]
         contributions = map(Contribution, [name for name, _ in parts], short_all([amount for _, amount in parts]))
@@ -339,7 +357,7 @@ def _wish(query: Query, person: Person) -> Wish:
     return Wish(
         user,
         0 if nothing else pool_size(query.k) if query.diversity else query.k,
-        [*query.exclude, *query.shown, *(person.recent if query.exclude_seen else ())],
+        [*query.exclude, *query.shown, *(person.unlearned if query.exclude_seen else ())],
         person.seen if query.exclude_seen else EVERYTHING,
         tuple(query.filter),
         None if query.candidates is None else tuple(query.candidates),

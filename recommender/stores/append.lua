@@ -1,15 +1,16 @@
 -- Add interactions to the log: all or none, and each event id once.
 -- KEYS: the prefix, which carries the hash tag.
--- ARGV: cap of the log, seconds of a bucket of event ids, n, m;
+-- ARGV: cap of the log, seconds of a bucket of event ids, most recent items of a user, n, m;
 --   n payloads; m event ids, all different; the positions (1 to n) of those m;
---   then for each user: id, how many, and as many pairs of position and item.
+--   then for each user: id, how many, and as many triples of position, item and time.
 -- Returns how many were accepted, how many were duplicates, the last offset.
 -- The server serves nobody else meanwhile: hence values by the thousand in one command, as many as Lua's
 -- stack takes, and everything that needs no secret of the server was prepared by the client.
 -- Every key is read before the first is written, so that one of a wrong type fails with nothing done.
 local prefix = KEYS[1]
-local cap, bucket_s, n, m = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local first_id, last_id = 5 + n, 4 + n + m
+local cap, bucket_s, most_recent = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local n, m = tonumber(ARGV[4]), tonumber(ARGV[5])
+local first_id, last_id = 6 + n, 5 + n + m
 local log = prefix .. 'log'
 local length = redis.call('XLEN', log)
 local offset = tonumber(redis.call('GET', prefix .. 'log:last') or '0')
@@ -46,33 +47,40 @@ for position = 1, n do
   end
 end
 
-local recent = {}
+local recent, history = {}, {}
 local at = last_id + m + 1
 while at <= #ARGV do
-  local key, count = prefix .. 'r:' .. ARGV[at], tonumber(ARGV[at + 1])
-  local members = {}
-  for pair = at + 2, at + 2 * count, 2 do
-    local own = offsets[tonumber(ARGV[pair])]
+  local id, count = ARGV[at], tonumber(ARGV[at + 1])
+  local by_offset, by_time = {}, {}
+  for triple = at + 2, at + 1 + 3 * count, 3 do
+    local own = offsets[tonumber(ARGV[triple])]
     if own then
-      members[#members + 1] = own
-      members[#members + 1] = ARGV[pair + 1]
+      by_offset[#by_offset + 1] = own
+      by_offset[#by_offset + 1] = ARGV[triple + 1]
+      by_time[#by_time + 1] = ARGV[triple + 2]
+      by_time[#by_time + 1] = string.format('%016.0f', own)
     end
   end
-  redis.call('ZCARD', key)
-  recent[key] = members
-  at = at + 2 + 2 * count
+  redis.call('ZCARD', prefix .. 'r:' .. id)
+  redis.call('ZCARD', prefix .. 'h:' .. id)
+  recent[prefix .. 'r:' .. id] = by_offset
+  history[prefix .. 'h:' .. id] = by_time
+  at = at + 2 + 3 * count
 end
 
 for position = 1, n do
   local own = offsets[position]
-  if own then redis.call('XADD', log, own .. '-0', 'd', ARGV[4 + position]) end
+  if own then redis.call('XADD', log, own .. '-0', 'd', ARGV[5 + position]) end
 end
 redis.call('SET', prefix .. 'log:last', offset)
-for key, members in pairs(recent) do
-  for from = 1, #members, 1000 do
-    redis.call('ZADD', key, unpack(members, from, math.min(from + 999, #members)))
+for _, sets in ipairs({recent, history}) do
+  for key, members in pairs(sets) do
+    for from = 1, #members, 1000 do
+      redis.call('ZADD', key, unpack(members, from, math.min(from + 999, #members)))
+    end
   end
 end
+for key in pairs(recent) do redis.call('ZREMRANGEBYRANK', key, 0, -most_recent - 1) end
 if m > 0 then
   -- those that were there are in a bucket already; adding them again would only make the window longer
   local fresh = {}

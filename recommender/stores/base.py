@@ -11,6 +11,12 @@ from recommender.queries import FeatureValue, UserState
 
 FeatureMap = dict[str, FeatureValue]
 
+RECENT = 64
+"""Recent items of a user that are fetched with what was said of them; more than are ever folded in."""
+RECENT_IDS = 10_000
+"""Recent items of a user that are kept, for all before the newest `RECENT` as ids, to be excluded. A user who has
+interacted with more items than these since the last training is a machine, or many who share a name."""
+
 
 class User(msgspec.Struct, frozen=True, array_like=True):
     """A user; `updated_at` is when they last changed, in seconds since the epoch."""
@@ -225,8 +231,18 @@ class FeatureStore(Protocol):
         """Items that changed last, by falling sequence, those before a sequence; None for one that was deleted."""
         ...
 
-    async def recent(self, user_id: str) -> list[LogEntry]:
-        """A user's newest interaction with each item that is still in the log, newest first."""
+    async def waiting(self, user_id: str, before: tuple[float, int] | None, limit: int) -> list[LogEntry]:
+        """A user's interactions that are in the log, newest first by time, then by offset, at most `limit`.
+
+        Parameters
+        ----------
+        user_id
+            Known or not.
+        before
+            Time and offset that those of the answer come behind; None for the beginning.
+        limit
+            Of the answer. A store with what an earlier release wrote may give more.
+        """
         ...
 
     async def ping(self) -> StoreHealth:

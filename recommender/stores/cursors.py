@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from recommender.errors import InvalidRequestError
+from recommender.stores.base import Interaction, LogEntry
 
 T = TypeVar("T")
 
@@ -56,3 +57,10 @@ def from_cursor(cursor: str | None) -> int:
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 15):
         raise InvalidRequestError("cursor is not a next_cursor of the page before")
     return int(cursor)
+
+
+def newest_first(entries: Sequence[LogEntry], before: tuple[float, int] | None) -> list[LogEntry]:
+    """Interactions among some entries that come behind a time and an offset, the newest first."""
+    timed = [(entry.event.timestamp, entry.offset, entry) for entry in entries if isinstance(entry.event, Interaction)]
+    timed.sort(key=lambda each: each[:2], reverse=True)
+    return [entry for *place, entry in timed if before is None or tuple(place) < before]

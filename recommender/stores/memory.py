@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from recommender.errors import StoreFullError
-from recommender.queries import UserState
+from recommender.queries import RecentItem, UserState
 from recommender.stores.base import (
+    RECENT,
+    RECENT_IDS,
     Appended,
     Fetched,
     Interaction,
@@ -19,7 +21,7 @@ from recommender.stores.base import (
     User,
     UserDeleted,
 )
-from recommender.stores.cursors import list_live
+from recommender.stores.cursors import list_live, newest_first
 from recommender.stores.records import pack, says, unpack_event, unpack_item, unpack_user
 
 T = TypeVar("T")
@@ -49,6 +51,7 @@ class MemoryStore:
         self._users_sequence = 0
         self._items_sequence = 0
         self._recent: dict[str, dict[str, int]] = {}
+        self._histories: dict[str, list[int]] = {}
         self._deleted: dict[str, int] = {}
         self._poisoned: dict[int, LogEntry] = {}
 
@@ -63,7 +66,7 @@ class MemoryStore:
             )
         for interaction, payload in zip(fresh, packed, strict=True):
             self._add(payload)
-            self._recent.setdefault(interaction.user_id, {})[interaction.item_id] = self._last_offset
+            self._note(interaction)
         self._event_ids.update(each.event_id for each in fresh if each.event_id is not None)
         return Appended(len(fresh), len(interactions) - len(fresh), self._last_offset)
 
@@ -87,10 +90,10 @@ class MemoryStore:
             self._deleted = {user_id: offset for user_id, offset in self._deleted.items() if offset > through}
         for user_id, items in list(self._recent.items()):
             left = {item_id: offset for item_id, offset in items.items() if offset > through}
-            if left:
-                self._recent[user_id] = left
-            else:
-                del self._recent[user_id]
+            self._recent[user_id] = left
+            self._histories[user_id] = [offset for offset in self._histories[user_id] if offset > through]
+            if not left:
+                del self._recent[user_id], self._histories[user_id]
 
     async def state(self) -> LogState:
         """See `InteractionLog`."""
@@ -128,6 +131,7 @@ class MemoryStore:
         self._add(pack(UserDeleted(user_id)))
         self._deleted[user_id] = self._last_offset
         self._user_sequences.pop(user_id, None)
+        self._histories.pop(user_id, None)
         had = (self._users.pop(user_id, None), self._recent.pop(user_id, None))
         return had != (None, None)
 
@@ -170,10 +174,9 @@ class MemoryStore:
         found = await self._changed_items(0, len(self._item_sequences))
         return [each for each in reversed(found) if before is None or each[0] < before][:limit]
 
-    async def recent(self, user_id: str) -> list[LogEntry]:
+    async def waiting(self, user_id: str, before: tuple[float, int] | None, limit: int) -> list[LogEntry]:
         """See `FeatureStore`."""
-        offsets = sorted(self._recent.get(user_id, {}).values(), reverse=True)
-        return [self._entry(offset) for offset in offsets]
+        return newest_first([self._entry(offset) for offset in self._histories.get(user_id, ())], before)[:limit]
 
     async def ping(self) -> StoreHealth:
         """See `FeatureStore`."""
@@ -199,6 +202,15 @@ class MemoryStore:
         self._last_offset += 1
         self._log[self._last_offset] = payload
 
+    def _note(self, interaction: Interaction) -> None:
+        """Take over the newest entry of the log into what is known of its user."""
+        recent = self._recent.setdefault(interaction.user_id, {})
+        recent.pop(interaction.item_id, None)  # so that the oldest stand first
+        recent[interaction.item_id] = self._last_offset
+        if len(recent) > RECENT_IDS:
+            del recent[next(iter(recent))]
+        self._histories.setdefault(interaction.user_id, []).append(self._last_offset)
+
     def _entry(self, offset: int) -> LogEntry:
         return LogEntry(offset, unpack_event(self._log[offset]))
 
@@ -208,8 +220,16 @@ class MemoryStore:
 
     def _state(self, user_id: str) -> UserState:
         user = unpack_user(self._users.get(user_id))
-        recent = sorted(self._recent.get(user_id, {}).items(), key=lambda each: each[1])
-        return UserState(user.features if user else None, tuple(recent), self._deleted.get(user_id, 0))
+        known = list(self._recent.get(user_id, {}).items())
+        recent = tuple(self._recent_item(*each) for each in known[-RECENT:])
+        older = tuple(item_id for item_id, _ in known[:-RECENT][::-1])
+        return UserState(user.features if user else None, recent, self._deleted.get(user_id, 0), older)
+
+    def _recent_item(self, item_id: str, offset: int) -> RecentItem:
+        event = self._entry(offset).event
+        if isinstance(event, Interaction):
+            return RecentItem(item_id, offset, event.weight, event.event)
+        return RecentItem(item_id, offset)
 
     async def _changed_users(self, after: int, limit: int) -> list[tuple[int, str, User | None]]:
         found = _behind(self._user_sequences, after, limit)

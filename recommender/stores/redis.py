@@ -10,7 +10,9 @@ Keys, all under one hash tag so that the scripts work on a cluster too:
     Sorted sets of ids by the sequence of their last change, and the last sequence. A deleted item stays in
     its set without a record, so that who follows the changes hears of it.
 ``r:ID``
-    Recent items of a user by the offset of the newest interaction.
+    Recent items of a user by the offset of the newest interaction, the newest `RECENT_IDS` of them.
+``h:ID``
+    Interactions of a user that are in the log: their offsets, of 16 digits, by time.
 ``t:ID``
     Offset at which a user was deleted, until that is trimmed.
 ``dd:N``
@@ -22,15 +24,20 @@ warnings of `ping`.
 
 from __future__ import annotations
 
+import math
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from redis.exceptions import NoPermissionError
 
 from recommender.errors import StoreError
-from recommender.queries import UserState
+from recommender.queries import RecentItem, UserState
 from recommender.stores.base import (
+    RECENT,
+    RECENT_IDS,
     Appended,
     Fetched,
     Interaction,
@@ -44,7 +51,7 @@ from recommender.stores.base import (
     UserDeleted,
 )
 from recommender.stores.connection import Connection
-from recommender.stores.cursors import list_live
+from recommender.stores.cursors import list_live, newest_first
 from recommender.stores.health import read_health
 from recommender.stores.records import pack, unpack_event, unpack_item, unpack_user
 
@@ -56,8 +63,12 @@ TIMEOUT_S = 2.0
 PROMPTLY_S, RECORD_S = 0.25, 0.001
 """A call has so long, and so much longer for each of its records, up to `TIMEOUT_S`: one who writes a single
 interaction to a store that hangs should hear so soon, one who writes ten thousand may wait."""
+MOST_OLDER_AT_ONCE = 50_000
+"""Ids of older recent items that one `fetch` brings, for all of its users; each has at most `RECENT_IDS`."""
 MOST_POISON = 10_000
 PAGE = 1000
+
+_decode_ids = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 
 
 class RedisStore:
@@ -108,7 +119,7 @@ class RedisStore:
     async def append(self, interactions: Sequence[Interaction]) -> Appended:
         """See `InteractionLog`."""
         distinct = _without_repeats(interactions)
-        arguments = [self._max_backlog, self._event_id_window_s, *_append_arguments(distinct)]
+        arguments = [self._max_backlog, self._event_id_window_s, RECENT_IDS, *_append_arguments(distinct)]
         accepted, _, last_offset = await self._run("append", arguments, len(distinct))
         return Appended(accepted, len(interactions) - accepted, last_offset)
 
@@ -142,10 +153,7 @@ class RedisStore:
                 return
             # a page goes as a whole: cut short between two, everything that is left is still consistent
             trimmed = page[-1].offset
-            users = {entry.event.user_id for entry in page if isinstance(entry.event, Interaction)}
-            deletions = [] if keep_deletions else [each.event for each in page]
-            deleted = {event.user_id for event in deletions if isinstance(event, UserDeleted)}
-            await self._run("trim", [trimmed, len(users), *users, *deleted], PAGE)
+            await self._run("trim", [trimmed, *_trim_arguments(page, keep_deletions)], PAGE)
 
     async def state(self) -> LogState:
         """See `InteractionLog`."""
@@ -158,11 +166,12 @@ class RedisStore:
 
     async def fetch(self, user_ids: Sequence[str]) -> Fetched:
         """See `FeatureStore`."""
-        sequence, last, records, deletions, recent = await self._hot.run("fetch", self._prefix, user_ids)
+        arguments = [RECENT, RECENT_IDS - RECENT, MOST_OLDER_AT_ONCE, *user_ids]
+        sequence, last, records, deletions, recent, older = await self._hot.run("fetch", self._prefix, arguments)
         users = [_readable(record) for record in records]
         states = [
-            UserState(user.features if user else None, _recent(pairs), int(deletion or 0))
-            for user, deletion, pairs in zip(users, deletions, recent, strict=True)
+            UserState(user.features if user else None, _recent(entries), int(deletion or 0), _ids(packed))
+            for user, deletion, entries, packed in zip(users, deletions, recent, older, strict=True)
         ]
         unreadable = users.count(None) - records.count(None)
         return Fetched(states, int(sequence), int(last), unreadable)
@@ -213,14 +222,15 @@ class RedisStore:
         items = await self.get_items([item_id.decode() for item_id, _ in found])
         return [(int(sequence), item_id.decode(), item) for (item_id, sequence), item in zip(found, items, strict=True)]
 
-    async def recent(self, user_id: str) -> list[LogEntry]:
+    async def waiting(self, user_id: str, before: tuple[float, int] | None, limit: int) -> list[LogEntry]:
         """See `FeatureStore`."""
-        async with self._connection.session() as client, client.pipeline(transaction=False) as pipeline:
-            found = await client.zrevrange(f"{self._prefix}r:{user_id}", 0, -1, withscores=True)
-            for _, offset in found:
-                pipeline.xrange(self._prefix + "log", f"{int(offset)}-0", f"{int(offset)}-0")
-            pages = await pipeline.execute()
-        return [_entry(*each) for page in pages for each in page]
+        place = ("", "") if before is None else (repr(before[0]), _member(before[1]))
+        found = await self._run("history", [user_id, *place, limit], limit)
+        entries = [
+            LogEntry(_offset(entry_id), unpack_event(packed))
+            for entry_id, packed in zip(found[::2], found[1::2], strict=True)
+        ]
+        return newest_first(entries, before)
 
     async def ping(self) -> StoreHealth:
         """See `FeatureStore`."""
@@ -286,16 +296,33 @@ def _append_arguments(interactions: Sequence[Interaction]) -> list[Any]:
     """What append.lua takes from its third argument on."""
     ids: list[str] = []
     positions: list[int] = []
-    by_user: dict[str, list[Any]] = {}
+    by_user: dict[str, list[Any]] = defaultdict(list)
     for position, each in enumerate(interactions, start=1):
         if each.event_id is not None:
             ids.append(each.event_id)
             positions.append(position)
-        by_user.setdefault(each.user_id, []).extend((position, each.item_id))
+        by_user[each.user_id] += (position, each.item_id, each.timestamp if math.isfinite(each.timestamp) else 0)
     arguments: list[Any] = [len(interactions), len(ids), *map(pack, interactions), *ids, *positions]
-    for user_id, pairs in by_user.items():
-        arguments += (user_id, len(pairs) // 2, *pairs)
+    for user_id, triples in by_user.items():
+        arguments += (user_id, len(triples) // 3, *triples)
     return arguments
+
+
+def _trim_arguments(page: Sequence[LogEntry], keep_deletions: bool) -> list[Any]:
+    """What trim.lua takes from its second argument on."""
+    by_user: dict[str, list[str]] = defaultdict(list)
+    for offset, event in page:
+        if isinstance(event, Interaction):
+            by_user[event.user_id].append(_member(offset))
+    deletions = [] if keep_deletions else [entry.event for entry in page]
+    deleted = {event.user_id for event in deletions if isinstance(event, UserDeleted)}
+    of_users = [word for user_id, members in by_user.items() for word in (user_id, len(members), *members)]
+    return [len(by_user), *of_users, *deleted]
+
+
+def _member(offset: int) -> str:
+    """How an offset stands in the history of a user: equal times are in the order of offsets."""
+    return f"{offset:016d}"
 
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes] | None) -> LogEntry:
@@ -316,7 +343,19 @@ def _readable(packed: bytes | None) -> User | None:
         return None
 
 
-def _recent(pairs: Sequence[bytes]) -> tuple[tuple[str, int], ...]:
-    return tuple(
-        (item_id.decode(errors="replace"), int(offset)) for item_id, offset in zip(pairs[::2], pairs[1::2], strict=True)
-    )
+def _recent(entries: Sequence[Any]) -> tuple[RecentItem, ...]:
+    """Recent items, oldest first, from item, offset and log entry in turn, newest first."""
+    triples = zip(entries[::3], entries[1::3], entries[2::3], strict=True)
+    return tuple(_recent_item(*triple) for triple in triples)[::-1]
+
+
+def _recent_item(item_id: bytes, offset: bytes, packed: bytes | None) -> RecentItem:
+    event = None if packed is None else unpack_event(packed)
+    name, place = item_id.decode(errors="replace"), int(offset)
+    if isinstance(event, Interaction):
+        return RecentItem(name, place, event.weight, event.event)
+    return RecentItem(name, place)
+
+
+def _ids(packed: bytes | None) -> tuple[str, ...]:
+    return () if packed is None else _decode_ids(packed)

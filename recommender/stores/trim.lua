@@ -1,8 +1,15 @@
 -- Drop log entries up to an offset and what was kept because of them. KEYS: prefix.
--- ARGV: offset, how many users have interactions there, those users, users who were deleted there.
+-- ARGV: offset; how many users have interactions there; for each its id, how many, and as many members of its history;
+-- then users who were deleted there.
 local prefix, through, users = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
-for i = 3, 2 + users do redis.call('ZREMRANGEBYSCORE', prefix .. 'r:' .. ARGV[i], '-inf', through) end
-for i = 3 + users, #ARGV do
+local at = 3
+for _ = 1, users do
+  local id, count = ARGV[at], tonumber(ARGV[at + 1])
+  redis.call('ZREMRANGEBYSCORE', prefix .. 'r:' .. id, '-inf', through)
+  redis.call('ZREM', prefix .. 'h:' .. id, unpack(ARGV, at + 2, at + 1 + count))
+  at = at + 2 + count
+end
+for i = at, #ARGV do
   local key = prefix .. 't:' .. ARGV[i]
   if tonumber(redis.call('GET', key) or through + 1) <= through then redis.call('DEL', key) end
 end

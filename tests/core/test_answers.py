@@ -27,8 +27,9 @@ from recommender.cases import UNSCORED
 from recommender.catalogue import Catalogue, ItemChange
 from recommender.errors import InvalidRequestError
 from recommender.features import Features, tokens
+from recommender.feedback import Feedback
 from recommender.frame import SparseFrame
-from recommender.queries import Query, RankQuery, Recommendations, UserState
+from recommender.queries import Query, RankQuery, RecentItem, Recommendations, UserState
 from recommender.recommending import WITHDRAWN, Recommender
 
 OLD, NEW = LOG_OFFSET, LOG_OFFSET + 1
@@ -52,7 +53,9 @@ queries = st.builds(
 states = st.builds(
     UserState,
     features=st.none() | st.sampled_from([user_features("u2"), {"group": "g1"}]),
-    recent=st.lists(st.tuples(st.sampled_from(EVERYTHING), st.sampled_from([OLD, NEW])), max_size=4).map(tuple),
+    recent=st.lists(st.builds(RecentItem, st.sampled_from(EVERYTHING), st.sampled_from([OLD, NEW])), max_size=4).map(
+        tuple
+    ),
     deleted_at=st.sampled_from([0, OLD, NEW]),
 )
 
@@ -88,7 +91,7 @@ def by_hand(recommender: Recommender, query: Query, state: UserState) -> dict[st
     allowed = {item_id for item_id in allowed if lets_through(query.filter, words[item_id])}
     allowed -= set(query.exclude)
     if query.exclude_seen:
-        allowed -= {item_id for item_id, offset in state.recent if offset > LOG_OFFSET} | set(query.recent)
+        allowed -= {item_id for item_id, offset, *_ in state.recent if offset > LOG_OFFSET} | set(query.recent)
         if state.deleted_at <= LOG_OFFSET and query.user_id in snapshot.user_ids:
             allowed -= set(snapshot.item_ids.ids_of(snapshot.learned_items(query.user_id)))
     rank = RankQuery(
@@ -162,7 +165,7 @@ def test_scores_of_all_are_lightfms_own(indicators):
     ],
 )
 def test_the_strategy_and_case_say_what_was_known(recommender, user_id, features, recent, strategy, case):
-    stored = ask(recommender, user_id, UserState(features, tuple((item, NEW) for item in recent)))
+    stored = ask(recommender, user_id, UserState(features, tuple(RecentItem(item, NEW) for item in recent)))
     passed = ask(recommender, user_id, features=features, recent=recent)
 
     assert (stored.strategy, stored.case) == (passed.strategy, passed.case) == (strategy, case)
@@ -219,7 +222,9 @@ def test_a_seen_item_stays_left_out_when_it_changes(recommender):
 
 
 def test_an_interaction_that_the_snapshot_has_learned_is_not_folded_in_again(recommender):
-    learned, fresh = (ask(recommender, "u3", UserState(None, (("i2", offset),)), k=99) for offset in (OLD, NEW))
+    learned, fresh = (
+        ask(recommender, "u3", UserState(None, (RecentItem("i2", offset),)), k=99) for offset in (OLD, NEW)
+    )
 
     assert learned.strategy == "personalized"
     assert learned.items == ask(recommender, "u3", k=99).items
@@ -236,7 +241,7 @@ def test_a_user_deleted_after_the_snapshot_is_unknown_again(recommender, deleted
 
 
 def test_a_deleted_user_who_comes_back_has_what_they_did_since(recommender):
-    state = UserState(user_features("u3"), (("i2", NEW + 1),), deleted_at=NEW)
+    state = UserState(user_features("u3"), (RecentItem("i2", NEW + 1),), deleted_at=NEW)
     answer = ask(recommender, "u3", state, k=99)
 
     assert (answer.strategy, answer.case) == ("recent", "II")
@@ -271,7 +276,7 @@ def test_equal_scores_keep_catalogue_order():
 @pytest.mark.parametrize("indicators", INDICATORS)
 def test_an_explanation_adds_up_to_the_score(indicators, user_id):
     recommender = changed(indicators)
-    for state in (UserState(user_features("u3")), UserState(None, (("i2", NEW),)), UserState()):
+    for state in (UserState(user_features("u3")), UserState(None, (RecentItem("i2", NEW),)), UserState()):
         for item in ask(recommender, user_id, state, k=99, explain=True).items:
             assert item.explanation
             assert sum(part.contribution for part in item.explanation) == pytest.approx(item.score, abs=1e-5)
@@ -391,3 +396,40 @@ def test_an_answer_names_its_model_and_itself(snapshot):
     assert one.recommendation_id != other.recommendation_id
     assert (one.degraded, degraded.degraded) == ([], ["features"])
     assert one.items[0].title == f"Title of {one.items[0].item_id}"
+
+
+AGAINST = [
+    (Feedback({"hide": -1.0}), RecentItem("i2", NEW, 1.0, "hide")),
+    (Feedback({"view": 0.0}), RecentItem("i2", NEW, 1.0, "view")),
+    (Feedback(negative_below=3.0), RecentItem("i2", NEW, 2.0)),
+    (Feedback(negative_below=3.0), RecentItem("i2", NEW, 1.0, "rating")),
+]
+
+
+@pytest.mark.parametrize(("feedback", "said"), AGAINST)
+@pytest.mark.parametrize("user_id", ["u3", "stranger"])
+def test_what_is_no_liking_excludes_its_item_and_moves_nothing_else(recommender, user_id, feedback, said):
+    recommender = Recommender(recommender.catalogue, feedback=feedback)
+
+    before = ask(recommender, user_id, k=99)
+    after = ask(recommender, user_id, UserState(None, (said,)), k=99)
+
+    assert after.strategy == before.strategy
+    assert after.items == [each for each in before.items if each.item_id != "i2"]
+
+
+def test_a_version_says_itself_which_interactions_are_likings(recommender):
+    snapshot = recommender.snapshot
+    meta = {**snapshot.meta, "feedback": Feedback({"hide": -1.0}).to_meta()}
+    own = Recommender(Catalogue(with_meta(snapshot, **meta)))
+    hidden = UserState(None, (RecentItem("i2", NEW, 1.0, "hide"),))
+
+    assert ask(own, "stranger", hidden).strategy == "popular"
+    assert ask(recommender, "stranger", hidden).strategy == "recent"
+
+
+def test_older_recent_items_are_excluded_and_nothing_more(recommender):
+    before = ask(recommender, "stranger", k=99)
+    after = ask(recommender, "stranger", UserState(older=("i2",)), k=99)
+
+    assert after.items == [each for each in before.items if each.item_id != "i2"]

@@ -12,9 +12,10 @@ from known_worlds import COLD, ITEMS, LOG_OFFSET, USERS, entry, item_features, l
 from recommender.because import history_parts, in_words, sentence
 from recommender.catalogue import Catalogue, ItemChange
 from recommender.features import FeatureSpace
+from recommender.feedback import Feedback
 from recommender.foldin import LONGEST, fold_in, fold_in_parts, history_share, mapped_width
 from recommender.histories import histories
-from recommender.queries import Query, UserState
+from recommender.queries import Query, RecentItem, UserState
 from recommender.recommending import Recommender
 from recommender.settling import Settling, settled
 from recommender.snapshot import Snapshot
@@ -30,10 +31,11 @@ def serving() -> Snapshot:
 
 
 def asked(user_id: str | None, state: UserState | None = None, snapshot: Snapshot | None = None, **query) -> list:
+    feedback = Feedback({"hide": -1.0})
     catalogue = Catalogue(snapshot or serving())
     catalogue.apply([ItemChange("fresh", item_features("i4"), "Fresh")], 1)
     asking = Query(user_id=user_id, explain=True, exclude_seen=False, k=50, **query)
-    return Recommender(catalogue).recommend(asking, state).items
+    return Recommender(catalogue, feedback=feedback).recommend(asking, state).items
 
 
 def chosen(because: str) -> str | None:
@@ -87,7 +89,7 @@ def test_parts_of_a_history_and_the_trained_row_are_all_that_a_user_vector_is(re
 def test_only_what_the_user_has_chosen_is_named(user_id, recent, features):
     snapshot = serving()
     known = set(snapshot.item_ids.ids_of(snapshot.learned_items(user_id)))
-    state = UserState(None, tuple((item_id, NEW) for item_id in recent) if user_id else ())
+    state = UserState(None, tuple(RecentItem(item_id, NEW) for item_id in recent) if user_id else ())
     for item in asked(user_id, state, features=features, recent=() if user_id else tuple(recent)):
         assert item.because.startswith("because ")
         assert chosen(item.because.replace("Fresh", "fresh")) in {None, *known, *recent}
@@ -101,8 +103,8 @@ def test_what_one_likes_is_because_of_what_else_one_likes(user_id):
 
 
 def test_a_new_click_is_a_reason_at_once_and_a_deleted_user_has_none_from_before():
-    clicked = asked("stranger", UserState(None, (("i5", NEW),)))
-    erased = asked("u3", UserState(None, (("i4", NEW + 1),), deleted_at=NEW))
+    clicked = asked("stranger", UserState(None, (RecentItem("i5", NEW),)))
+    erased = asked("u3", UserState(None, (RecentItem("i4", NEW + 1),), deleted_at=NEW))
 
     assert chosen(clicked[0].because) == "i5"
     assert {chosen(item.because) for item in erased} <= {None, "i4"}
@@ -176,3 +178,12 @@ def test_titles_are_taken_where_there_are_any():
 
     assert re.match(r"because you chose Title of i\d", asked("u3")[0].because)
     assert re.match(r"because you chose i\d", asked("u3", snapshot=snapshot)[0].because)
+
+
+def test_what_one_has_turned_against_is_no_reason_though_the_score_still_has_it():
+    liked = serving().item_ids.ids_of(serving().learned_items("u3"))
+    against = UserState(None, tuple(RecentItem(item_id, NEW, 1.0, "hide") for item_id in liked[1:]))
+
+    reasons = {chosen(item.because) for item in asked("u3", against)}
+
+    assert reasons <= {None, liked[0]}

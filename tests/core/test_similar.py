@@ -21,7 +21,7 @@ from known_worlds import (
 
 from recommender import similar
 from recommender.catalogue import Catalogue, ItemChange
-from recommender.queries import UserState
+from recommender.queries import RecentItem, UserState
 from recommender.recommending import Recommender
 from recommender.similar import cosines, lengths_of
 from recommender.snapshot import NOBODYS, Snapshot
@@ -146,7 +146,10 @@ def test_similar_users_are_those_of_the_largest_cosine(monkeypatch, indicators, 
 
 def test_a_stranger_is_compared_by_features_or_by_recent_items():
     recommender = learned_world().recommender()
-    for state in (UserState(user_features("u3")), UserState(None, (("i3", LOG_OFFSET + 1), ("i5", LOG_OFFSET + 2)))):
+    for state in (
+        UserState(user_features("u3")),
+        UserState(None, (RecentItem("i3", LOG_OFFSET + 1), RecentItem("i5", LOG_OFFSET + 2))),
+    ):
         found = recommender.similar_users("stranger", state, 4).users
 
         assert {parity(user.user_id) for user in found} == {1}
@@ -156,7 +159,9 @@ def test_recent_items_do_not_move_a_known_user_among_the_others():
     recommender = learned_world().recommender()
     still = recommender.similar_users("u3", UserState(user_features("u3")), 5)
 
-    assert recommender.similar_users("u3", UserState(user_features("u3"), (("i2", LOG_OFFSET + 1),)), 5) == still
+    assert (
+        recommender.similar_users("u3", UserState(user_features("u3"), (RecentItem("i2", LOG_OFFSET + 1),)), 5) == still
+    )
 
 
 def test_a_user_of_whom_nothing_is_known_has_no_neighbours():

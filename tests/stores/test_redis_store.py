@@ -14,7 +14,7 @@ import redis.exceptions
 from store_servers import Proxy, Server, accepts, click, item, opened, raw, run, start_redis, user, wait_until
 
 from recommender.errors import InvalidDataError, StoreError, StoreFullError, StoreUnavailableError
-from recommender.queries import UserState
+from recommender.queries import RecentItem, UserState
 from recommender.stores import MemoryStore, RedisStore, open_store
 from recommender.stores.base import Appended, LogEntry, Poison
 from recommender.stores.connection import Connection
@@ -158,7 +158,7 @@ def test_a_cancelled_call_leaves_no_answer_for_the_next(redis_server: Server) ->
     with raw(redis_server.tcp_url) as client:
         client.flushall()
 
-    assert run(work()) == [UserState(None, (("1", 1),))]
+    assert run(work()) == [UserState(None, (RecentItem("1", 1, 1.0, "click"),))]
 
 
 def test_more_calls_at_once_than_connections_all_get_their_answer(server_url: str) -> None:
@@ -168,10 +168,10 @@ def test_more_calls_at_once_than_connections_all_get_their_answer(server_url: st
             found = await asyncio.gather(*(store.fetch([f"u{i}"]) for i in range(200)))
             return [each.users for each in found]
 
-    assert run(work()) == [[UserState(None, ((str(i), i + 1),))] for i in range(200)]
+    assert run(work()) == [[UserState(None, (RecentItem(str(i), i + 1, 1.0, "click"),))] for i in range(200)]
 
 
-@pytest.mark.parametrize("key", ["log", "log:last", "r:b", "dd"])
+@pytest.mark.parametrize("key", ["log", "log:last", "r:b", "h:b", "dd"])
 def test_a_key_of_a_wrong_type_fails_an_append_with_nothing_done(server_url: str, key: str) -> None:
     batch = [click("a", "1", "e1"), click("b", "2", "e2")]
 
@@ -190,7 +190,7 @@ def test_a_key_of_a_wrong_type_fails_an_append_with_nothing_done(server_url: str
     assert run(work()) == Appended(2, 0, 2)
 
 
-@pytest.mark.parametrize("key", ["users", "items", "u:a", "t:a", "r:a"])
+@pytest.mark.parametrize("key", ["users", "items", "u:a", "t:a", "r:a", "h:a"])
 def test_every_call_maps_a_key_of_a_wrong_type(server_url: str, key: str) -> None:
     async def work() -> None:
         async with opened(server_url) as store:
@@ -202,7 +202,7 @@ def test_every_call_maps_a_key_of_a_wrong_type(server_url: str, key: str) -> Non
                 store.put_items([item("a")]),
                 store.list_users(None, 5),
                 store.item_changes(0, 5),
-                store.recent("a"),
+                store.waiting("a", None, 9),
                 store.append([click("a")]),
                 store.delete_item("a"),
                 store.delete_user("a"),
@@ -236,7 +236,7 @@ def test_a_broken_record_has_no_features_on_the_hot_path_and_is_an_error_when_as
     users, unreadable = run(work())
 
     assert [state.features for state in users] == [{"x": 1}, None, None, None, None, None]
-    assert users[3].recent == (("1", 1),)
+    assert users[3].recent == (RecentItem("1", 1, 1.0, "click"),)
     assert unreadable == 4
 
 
@@ -274,7 +274,7 @@ def test_a_server_out_of_memory_still_reads_and_heals(own_redis: Server) -> None
                 client.config_set("maxmemory", "0")
             return users, await store.append([click("a", "2")])
 
-    assert run(work()) == ([UserState(None, (("1", 1),))], Appended(1, 0, 2))
+    assert run(work()) == ([UserState(None, (RecentItem("1", 1, 1.0, "click"),))], Appended(1, 0, 2))
 
 
 def test_event_ids_are_forgotten_after_two_windows(server_url: str) -> None:
@@ -360,10 +360,10 @@ def test_the_rights_in_the_documentation_suffice(own_redis: Server) -> None:
             await store.put_users([user("a", x=1)])
             await store.append([click("a", "1", "e"), click("a", "2")])
             await store.trim(1)
-            await store.recent("a")
+            await store.waiting("a", None, 9)
             return (await store.fetch(["a"])).users[0]
 
-    assert run(work()) == UserState({"x": 1}, (("2", 2),))
+    assert run(work()) == UserState({"x": 1}, (RecentItem("2", 2, 1.0, "click"),))
 
 
 def test_health_needs_no_right_to_ask_for_details(own_redis: Server) -> None:

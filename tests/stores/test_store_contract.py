@@ -7,9 +7,19 @@ from msgspec import structs
 from store_servers import click, item, opened, run, user
 
 from recommender.errors import InvalidDataError, InvalidRequestError, StoreFullError
-from recommender.queries import UserState
+from recommender.queries import RecentItem, UserState
 from recommender.stores import Store
-from recommender.stores.base import Appended, Interaction, Item, LogEntry, LogState, User, UserDeleted
+from recommender.stores.base import (
+    RECENT,
+    RECENT_IDS,
+    Appended,
+    Interaction,
+    Item,
+    LogEntry,
+    LogState,
+    User,
+    UserDeleted,
+)
 
 
 def test_an_interaction_comes_back_as_it_was_given(url: str) -> None:
@@ -80,7 +90,7 @@ def test_trimming_drops_what_was_learned_and_nothing_unread(url: str) -> None:
     assert state == LogState(3, 4, 2)
     assert state.trimmed_through == 2
     assert [entry.offset for entry in entries] == [3, 4]
-    assert users == [UserState(None, (("3", 3), ("1", 4))), UserState()]
+    assert users == [UserState(None, (_recent("3", 3), _recent("1", 4))), UserState()]
 
 
 def test_trimming_beyond_the_end_leaves_an_empty_log_that_counts_on(url: str) -> None:
@@ -98,7 +108,9 @@ def test_more_than_a_page_is_trimmed(url: str) -> None:
         async with opened(url) as store:
             await store.append([click(f"u{i % 7}", f"i{i}") for i in range(2500)])
             await store.trim(2300)
-            return await store.state(), sum(len(each.recent) for each in (await store.fetch(_names(7))).users)
+            return await store.state(), sum(
+                len(each.recent) + len(each.older) for each in (await store.fetch(_names(7))).users
+            )
 
     assert run(work()) == (LogState(2301, 2500, 200), 200)
 
@@ -151,13 +163,41 @@ def test_a_batch_of_ten_thousand_is_taken_at_once(url: str) -> None:
     assert recent == 5
 
 
-def test_a_user_with_thousands_of_recent_items_is_fetched_whole(url: str) -> None:
-    async def work() -> tuple[int, int]:
-        async with opened(url, fetch_timeout_s=1.0) as store:
+def test_of_thousands_of_recent_items_the_newest_come_whole_and_the_others_as_ids(url: str) -> None:
+    async def work() -> tuple[UserState, int]:
+        async with opened(url) as store:
             await store.append([click("a", f"i{i}") for i in range(2500)])
-            return len((await store.fetch(["a"])).users[0].recent), len(await store.recent("a"))
+            return (await store.fetch(["a"])).users[0], len(await store.waiting("a", None, 9_999))
 
-    assert run(work()) == (2500, 2500)
+    state, waiting = run(work())
+
+    assert state.recent == tuple(_recent(f"i{i}", i + 1) for i in range(2500 - RECENT, 2500))
+    assert state.older == tuple(f"i{i}" for i in reversed(range(2500 - RECENT)))
+    assert waiting == 2500
+
+
+def test_what_is_kept_of_one_users_recent_items_is_bounded(url: str) -> None:
+    async def work() -> UserState:
+        async with opened(url) as store:
+            for start in range(0, RECENT_IDS + 500, 1500):
+                await store.append([click("bot", f"i{i}") for i in range(start, start + 1500)])
+            return (await store.fetch(["bot"])).users[0]
+
+    state = run(work())
+
+    assert len(state.recent) + len(state.older) == RECENT_IDS
+    assert state.recent[-1].item_id == "i10499"
+    assert state.older[-1] == "i500"
+
+
+def test_a_recent_item_has_what_was_said_of_it_last(url: str) -> None:
+    async def work() -> UserState:
+        async with opened(url) as store:
+            await store.append([Interaction("a", "1", 2.0, 5.0, "play"), Interaction("a", "2", 1.0, 6.0, None)])
+            await store.append([Interaction("a", "1", 1.0, 7.0, "hide")])
+            return (await store.fetch(["a"])).users[0]
+
+    assert run(work()).recent == (RecentItem("2", 2, 1.0, None), RecentItem("1", 3, 1.0, "hide"))
 
 
 def test_counters_advance_and_never_go_back(url: str) -> None:
@@ -384,8 +424,8 @@ def test_fetching_tells_all_that_is_known_in_the_order_asked(url: str) -> None:
 
     users, items_sequence, last_offset, unreadable = run(work())
 
-    b = UserState(None, (("2", 2),))
-    assert users == [b, UserState(), UserState({"age": 24}, (("2", 3), ("1", 4))), b]
+    b = UserState(None, (_recent("2", 2),))
+    assert users == [b, UserState(), UserState({"age": 24}, (_recent("2", 3), _recent("1", 4))), b]
     assert (items_sequence, last_offset, unreadable) == (2, 4, 0)
 
 
@@ -405,7 +445,8 @@ def test_deleting_a_user_erases_them_and_tells_the_log(url: str) -> None:
             await store.append([click("a")])
             deleted = await store.delete_user("a")
             state = (await store.fetch(["a"])).users[0]
-            return deleted, await store.get_users(["a"]), state, await store.recent("a"), (await store.read(1, 9))[0]
+            waiting = await store.waiting("a", None, 9)
+            return deleted, await store.get_users(["a"]), state, waiting, (await store.read(1, 9))[0]
 
     assert run(work()) == (True, [None], UserState(None, (), 2), [], LogEntry(2, UserDeleted("a")))
 
@@ -435,7 +476,7 @@ def test_what_a_deleted_user_does_later_counts_again(url: str) -> None:
             await store.append([click("a", "new")])
             return (await store.fetch(["a"])).users[0]
 
-    assert run(work()) == UserState(None, (("new", 3),), 2)
+    assert run(work()) == UserState(None, (_recent("new", 3),), 2)
 
 
 def test_a_deletion_is_noted_until_all_have_learned_it(url: str) -> None:
@@ -463,15 +504,34 @@ def test_a_later_deletion_survives_the_trimming_of_an_earlier_one(url: str) -> N
     assert run(work()) == 2
 
 
-def test_recent_interactions_come_newest_first_with_all_they_had(url: str) -> None:
-    given = [click("a", "1", weight=2.0), click("a", "2"), click("b", "3"), click("a", "1", weight=5.0)]
+def test_all_waiting_interactions_come_newest_first_by_time_with_all_they_had(url: str) -> None:
+    given = [Interaction("a", "1", 2.0, 50.5, "play"), Interaction("a", "1", 1.0, 10.0), click("b", "3")]
+    given += [Interaction("a", "2", 1.0, 50.5), Interaction("a", "1", 5.0, 99.0, "buy")]
 
     async def work() -> tuple[list[LogEntry], list[LogEntry]]:
         async with opened(url) as store:
             await store.append(given)
-            return await store.recent("a"), await store.recent("nobody")
+            return await store.waiting("a", None, 9), await store.waiting("nobody", None, 9)
 
-    assert run(work()) == ([LogEntry(4, given[3]), LogEntry(2, given[1])], [])
+    found = [LogEntry(5, given[4]), LogEntry(4, given[3]), LogEntry(1, given[0]), LogEntry(2, given[1])]
+    assert run(work()) == (found, [])
+
+
+def test_waiting_interactions_are_read_page_by_page_while_others_come_and_are_trimmed(url: str) -> None:
+    async def work() -> list[int]:
+        async with opened(url) as store:
+            await store.append([Interaction("a", str(i), 1.0, float(i // 4)) for i in range(20)])
+            found: list[int] = []
+            before = None
+            while page := await store.waiting("a", before, 3):
+                found += [entry.offset for entry in page]
+                before = page[-1].event.timestamp, page[-1].offset  # type: ignore[union-attr]
+                await store.append([Interaction("a", "new", 1.0, 1e9)])
+                if len(found) == 9:
+                    await store.trim(before[1])  # the place itself, and all that is older
+            return found
+
+    assert run(work()) == list(range(20, 11, -1))
 
 
 def test_health_names_an_engine(url: str) -> None:
@@ -498,7 +558,12 @@ def test_ids_may_have_any_letters(url: str) -> None:
     users, states = run(work())
 
     assert users == [user(each) for each in ids]
-    assert [state.recent for state in states] == [((each, at),) for at, each in enumerate(ids, start=1)]
+    assert [state.recent for state in states] == [(_recent(each, at),) for at, each in enumerate(ids, start=1)]
+
+
+def _recent(item_id: str, offset: int) -> RecentItem:
+    """What is known of a `click`."""
+    return RecentItem(item_id, offset, 1.0, "click")
 
 
 def _names(n: int) -> list[str]:

@@ -49,7 +49,9 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("delete_item"), IDS),
     st.tuples(st.just("list_items"), st.none() | st.integers(0, 9).map(str), st.integers(1, 4)),
     st.tuples(st.just("item_changes"), st.integers(0, 30), st.integers(1, 4)),
-    st.tuples(st.just("recent"), IDS),
+    st.tuples(
+        st.just("waiting"), IDS, st.none() | st.tuples(st.floats(0, 1e10), st.integers(0, 30)), st.integers(1, 9)
+    ),
 )
 
 
