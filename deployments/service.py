@@ -179,6 +179,11 @@ class Service:
         rows: list[HistoryRow] = await call_long(self._trainer.history, user_id, after_offset)
         return rows
 
+    async def user_interactions(self, user_id: str, cursor: str | None, limit: int) -> bytes | None:
+        """JSON of a page of a user's interactions; None where there are none."""
+        page: bytes | None = await call_long(self._trainer.user_interactions, user_id, cursor, limit)
+        return page
+
     async def interactions(self, cursor: str | None, limit: int) -> bytes:
         """JSON of a page of all interactions."""
         page: bytes = await call_long(self._trainer.interactions, cursor, limit)

@@ -102,6 +102,12 @@ class Trainer:
         return await self._learner.history(user_id, after_offset)
 
     @answering
+    async def user_interactions(self, user_id: str, cursor: str | None, limit: int) -> bytes | None:
+        """JSON of a page of a user's interactions; None where there are none."""
+        page = await self._learner.user_interactions(user_id, cursor, limit)
+        return answer(page) if page.interactions or cursor else None
+
+    @answering
     async def interactions(self, cursor: str | None, limit: int) -> bytes:
         """JSON of a page of all interactions."""
         return answer(await self._learner.interactions(cursor, limit))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import pandas as pd
+from cachetools import LRUCache
 
 from recommender import interaction_pages
 from recommender.archive import Archive
@@ -41,10 +42,13 @@ from recommender.stores.base import (
     User,
 )
 from recommender.training import ModelSettings, Progress, Trained, TrainingData, train_full
+from recommender.user_interactions import HistoryPage, Place, Row, learned_rows, page_of, waiting_rows
 
 logger = logging.getLogger("recommender.learner")
 
 PUT_AT_ONCE = 1_000
+USERS_READ = 16
+"""Users whose learned interactions are at hand, for whoever turns their pages."""
 
 T = TypeVar("T")
 HistoryRow = tuple[int, str, float, float, str | None]
@@ -160,6 +164,7 @@ class Learner:
         self._approximate_above = approximate_above
         self._catalogue = CatalogueCopy()
         self._parent: tuple[str, Trained] | None = None
+        self._read_users: LRUCache[tuple[str | None, str], list[Row]] = LRUCache(USERS_READ)
 
     def newest(self) -> VersionInfo | None:
         """Newest version that may serve."""
@@ -298,6 +303,24 @@ class Learner:
             )
             for row in newest_first.itertuples()
         ]
+
+    async def user_interactions(self, user_id: str, cursor: str | None, limit: int) -> HistoryPage:
+        """A page of a user's interactions, learned or waiting, newest first; see `recommender.user_interactions`."""
+        place = Place.parse(cursor)
+        # first what waits: what is learned and trimmed meanwhile is then among what was learned
+        waiting = await waiting_rows(self._store, user_id, place, limit + 1)
+        learned = await self._learned_rows(user_id)
+        deleted_at = (await self._store.fetch([user_id])).users[0].deleted_at
+        return page_of(user_id, waiting, learned, deleted_at, place, limit)
+
+    async def _learned_rows(self, user_id: str) -> list[Row]:
+        """Learned interactions of a user; those of users who are read page by page are read once a version."""
+        base = await self._base()
+        key = base.version if base else None, user_id
+        if key not in self._read_users:
+            frame = await asyncio.to_thread(self._archive.read_user, _segments(base), user_id)
+            self._read_users[key] = await asyncio.to_thread(learned_rows, frame)
+        return self._read_users[key]
 
     async def interactions(self, cursor: str | None, limit: int) -> InteractionPage:
         """A page of all interactions, learned or waiting; see `recommender.interaction_pages`."""

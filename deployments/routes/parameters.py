@@ -12,6 +12,7 @@ from deployments.problems import Problem, invalid
 from deployments.schemas import check_id
 from recommender.interaction_pages import CURSOR
 from recommender.paging import LONGEST_CURSOR
+from recommender.user_interactions import CURSOR as HISTORY_CURSOR
 
 JSON = "application/json"
 LONGEST_WINDOW_S = 10_000_000_000
@@ -58,6 +59,7 @@ Cursor = Annotated[str | None, Query(pattern=patterns.CURSOR, description="next_
 WindowS = Annotated[int, Query(ge=1, le=LONGEST_WINDOW_S, description="seconds that the window has, up to now")]
 LongLimit = Annotated[int, Query(ge=1, le=10_000)]
 Everyones = Annotated[str | None, Query(pattern=f"^{CURSOR}$", description="next_cursor of the page before")]
+Histories = Annotated[str | None, Query(pattern=f"^{HISTORY_CURSOR}$", description="next_cursor of the page before")]
 Fallback = Literal["popular", "none"]
 
 
@@ -83,6 +85,7 @@ __all__ = [
     "Everyones",
     "Fallback",
     "Filters",
+    "Histories",
     "ItemId",
     "K",
     "Limit",

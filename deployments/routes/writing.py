@@ -12,6 +12,7 @@ from deployments.problems import invalid
 from deployments.routes.parameters import (
     Cursor,
     Everyones,
+    Histories,
     ItemId,
     Limit,
     LongLimit,
@@ -24,6 +25,7 @@ from deployments.schemas import InteractionBodies, ItemBodies, ItemBody, ItemFie
 from deployments.service import current
 from recommender.interaction_pages import InteractionPage
 from recommender.stores.base import Item, User
+from recommender.user_interactions import HistoryPage
 
 router = APIRouter(tags=["writing"])
 
@@ -75,23 +77,6 @@ class ItemPage(msgspec.Struct):
     """Items, least recently changed first."""
 
     items: list[ItemObject]
-    next_cursor: str | None
-
-
-class HistoryEntry(msgspec.Struct, omit_defaults=True):
-    """An interaction of a user."""
-
-    item_id: str
-    weight: float
-    timestamp: float
-    event: str | None = None
-
-
-class HistoryPage(msgspec.Struct):
-    """Interactions of a user, newest first."""
-
-    user_id: str
-    interactions: list[HistoryEntry]
     next_cursor: str | None
 
 
@@ -157,15 +142,15 @@ async def put_users(request: Request) -> Response:
 
 
 @router.get("/v1/users/{user_id}/interactions", **documented(HistoryPage, 404, 503))
-async def user_interactions(user_id: UserId, cursor: Cursor = None, limit: Limit = 100) -> Response:
-    """A user's interactions, newest first."""
-    start = _start(cursor)
-    entries = await _history(user_id)
-    if not entries:
+async def user_interactions(user_id: UserId, cursor: Histories = None, limit: Limit = 100) -> Response:
+    """Every interaction of a user, learned or waiting, repeats included, newest first by time.
+
+    No page repeats or leaves out what was there when the first was asked for.
+    """
+    page = await current().user_interactions(user_id, cursor, limit)
+    if page is None:
         raise not_found("user with interactions")
-    page = entries[start : start + limit]
-    following = str(start + limit) if start + limit < len(entries) else None
-    return answer(HistoryPage(user_id, page, following))
+    return raw_answer(page)
 
 
 @router.put("/v1/items/{item_id}", **documented(ItemObject, 503, body=ItemFields, creates=True))
@@ -212,27 +197,6 @@ async def put_items(request: Request) -> Response:
     body = await read(request, _items)
     items = {each.item_id: each.item(each.item_id) for each in body.items}
     return answer(_upserted(await current().store.put_items(list(items.values()))))
-
-
-async def _history(user_id: str) -> list[HistoryEntry]:
-    """What waits in the log, then what was learned; nothing of before a deletion."""
-    service = current()
-    waiting = await service.store.recent(user_id)
-    learned = await service.history(user_id, (await service.store.fetch([user_id])).users[0].deleted_at)
-    offsets = [each.offset for each in waiting]
-    recent = [
-        HistoryEntry(each.event.item_id, each.event.weight, each.event.timestamp, each.event.event) for each in waiting
-    ]
-    rows = [HistoryEntry(*row[1:]) for row in learned if row[0] not in offsets]
-    return [*recent, *rows]
-
-
-def _start(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 12:
-        raise invalid("query.cursor: take the next_cursor of the page before", "query.cursor")
-    return int(cursor)
 
 
 def _check_same(given: str | None, expected: str, name: str) -> None:

@@ -1,0 +1,172 @@
+"""User interactions: a user's history page by page, those that wait in the log and those that were learned as one list.
+
+A page begins behind a time and an offset, which stay what they are when an interaction is learned, or when another
+one comes: so no page repeats or leaves out one that was there when the first page was asked for.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+import re
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from recommender.digits import shortest
+from recommender.errors import InvalidRequestError
+from recommender.stores.base import FeatureStore, Interaction
+
+CURSOR = r"[0-9]{1,15}\.[0-9]{1,9}\.[0-9a-f]{16}"
+
+
+class HistoryEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An interaction of a user."""
+
+    item_id: str
+    weight: float
+    timestamp: float
+    event: str | None = None
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """Interactions of a user, newest first by time; the last page has no cursor."""
+
+    user_id: str
+    interactions: list[HistoryEntry]
+    next_cursor: str | None
+
+
+class Place(NamedTuple):
+    """Where a page begins: behind a time and an offset."""
+
+    time: float
+    """Seconds since the epoch; what has no time comes last, and counts as of -inf."""
+    offset: int
+    """0 for what was imported: of those with the same time, `done` are done."""
+    done: int = 0
+
+    def cursor(self) -> str:
+        """Text that `parse` reads."""
+        return f"{self.offset}.{self.done}.{struct.pack('>d', self.time).hex()}"
+
+    @classmethod
+    def parse(cls, cursor: str | None) -> Place | None:
+        """Place that a cursor stands for; None for the beginning.
+
+        Raises
+        ------
+        InvalidRequestError
+            It is none that was given out.
+        """
+        if cursor is None:
+            return None
+        if not re.fullmatch(CURSOR, cursor):
+            raise InvalidRequestError("cursor is not a next_cursor of the page before")
+        offset, done, time = cursor.split(".")
+        (seconds,) = struct.unpack(">d", bytes.fromhex(time))
+        if math.isnan(seconds):
+            raise InvalidRequestError("cursor is not a next_cursor of the page before")
+        return cls(seconds, int(offset), int(done))
+
+
+class Row(NamedTuple):
+    """An interaction and its place."""
+
+    time: float
+    offset: int
+    entry: HistoryEntry
+
+
+def learned_rows(frame: pd.DataFrame) -> list[Row]:
+    """Learned interactions of one user, as the archive has them, newest first."""
+    weights = shortest(frame["weight"].to_numpy(np.float32))
+    events = [event if isinstance(event, str) else None for event in frame["event"].tolist()]
+    columns = frame["item_id"].tolist(), weights, frame["timestamp"].tolist(), events
+    entries = [HistoryEntry(*row) for row in zip(*columns, strict=True)]
+    rows = [
+        Row(_time(entry.timestamp), offset, entry)
+        for offset, entry in zip(frame["offset"].tolist(), entries, strict=True)
+    ]
+    return sorted(rows, key=_age)
+
+
+async def waiting_rows(store: FeatureStore, user_id: str, place: Place | None, limit: int) -> list[Row]:
+    """Interactions of a user that are in the log, learned or not, newest first, from a place on.
+
+    Raises
+    ------
+    StoreError
+        The store does not answer.
+    """
+    before = None if place is None else (place.time, place.offset)
+    entries = await store.waiting(user_id, before, limit)
+    found = [(offset, event) for offset, event in entries if isinstance(event, Interaction)]
+    return [
+        Row(_time(each.timestamp), offset, HistoryEntry(each.item_id, each.weight, each.timestamp, each.event))
+        for offset, each in found
+    ]
+
+
+def page_of(
+    user_id: str, waiting: Sequence[Row], learned: Sequence[Row], deleted_at: int, place: Place | None, limit: int
+) -> HistoryPage:
+    """A page of at most `limit` interactions.
+
+    Parameters
+    ----------
+    user_id
+        Whose.
+    waiting
+        From the place on, at least one more than `limit` where there are so many. One that was learned meanwhile may
+        be among `learned`, too.
+    learned
+        All of them, newest first.
+    deleted_at
+        Offset at which the user was deleted; 0 for never. What came before does not count.
+    place
+        Where the page begins; None for the beginning.
+    limit
+        Length of the page.
+    """
+    kept = [row for row in learned if row.offset > deleted_at] if deleted_at else learned
+    start = _start(kept, place)
+    there = {row.offset for row in waiting}
+    behind = [row for row in kept[start : start + limit + 1 + len(there)] if row.offset not in there]
+    rows = sorted([*(row for row in waiting if row.offset > deleted_at), *behind], key=_age)
+    page = rows[:limit]
+    following = _behind(page, place) if len(rows) > limit else None
+    return HistoryPage(user_id, [row.entry for row in page], following and following.cursor())
+
+
+def _start(rows: Sequence[Row], place: Place | None) -> int:
+    if place is None:
+        return 0
+    age = -place.time, -place.offset
+    return (
+        bisect.bisect_right(rows, age, key=_age)
+        if place.offset
+        else bisect.bisect_left(rows, age, key=_age) + place.done
+    )
+
+
+def _behind(page: Sequence[Row], place: Place | None) -> Place:
+    last = page[-1]
+    if last.offset:
+        return Place(last.time, last.offset)
+    alike = sum(row[:2] == last[:2] for row in page)
+    before = place.done if place is not None and place[:2] == last[:2] else 0
+    return Place(last.time, 0, before + alike)
+
+
+def _age(row: Row) -> tuple[float, int]:
+    """What sorts the newest first."""
+    return -row.time, -row.offset
+
+
+def _time(timestamp: float) -> float:
+    return -math.inf if math.isnan(timestamp) else timestamp
