@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recommender.snapshot_builder import CatalogueEntry
-from recommender.stores.base import FeatureStore
+from recommender.stores.base import FeatureStore, Item
 
 PAGE = 10_000
 
@@ -36,6 +36,15 @@ class CatalogueCopy:
                     self.entries.pop(item_id, None)
                     self.deleted.add(item_id)
                 else:
-                    self.entries[item_id] = CatalogueEntry(item_id, item.features or {}, item.title, item.available)
+                    self.entries[item_id] = _entry(item)
                     self.deleted.discard(item_id)
             self.sequence, more = page.last_sequence, page.more
+
+    def has(self, item_id: str, item: Item | None) -> bool:
+        """Whether an item is in it as given; None for one that is deleted."""
+        return item_id in self.deleted if item is None else self.entries.get(item_id) == _entry(item)
+
+
+def _entry(item: Item) -> CatalogueEntry:
+    """An item of a store as one of a catalogue."""
+    return CatalogueEntry(item.item_id, item.features or {}, item.title, item.available)

@@ -28,6 +28,7 @@ from recommender.interaction_pages import InteractionPage
 from recommender.model import LFMRecommender
 from recommender.model_state import model_from_arrays
 from recommender.publishing import artifact_of, newest_timestamp
+from recommender.reconciliation import Reconciliation
 from recommender.registry import Registry, VersionInfo, VersionMeta
 from recommender.registry.version_meta import Mode
 from recommender.retention import MAX_LOG, Retention
@@ -163,6 +164,7 @@ class Learner:
         self.retention = Retention(registry, archive, store, keep_versions, max_log)
         self._approximate_above = approximate_above
         self._catalogue = CatalogueCopy()
+        self._reconciliation = Reconciliation(store, archive, self._catalogue)
         self._parent: tuple[str, Trained] | None = None
         self._read_users: LRUCache[tuple[str | None, str], list[Row]] = LRUCache(USERS_READ)
 
@@ -182,14 +184,12 @@ class Learner:
 
         Interactions with such offsets would be taken for learned and never be.
         """
-        versions = await asyncio.to_thread(self._registry.versions)
-        if not versions:
-            return
-        learned = max(version.meta.log_offset for version in versions)
-        changed = max(version.meta.items_sequence for version in versions)
-        if (await self._store.state()).last_offset < learned:
-            logger.warning("the store is not the one that was learned from; it goes on behind offset %d", learned)
-            await self._store.advance(learned, changed)
+        await self._reconciliation.look(await asyncio.to_thread(self._registry.versions))
+
+    @property
+    def store_resets(self) -> int:
+        """How often the store was found to have less than it had had."""
+        return self._reconciliation.resets
 
     def base(self) -> VersionInfo | None:
         """Version that the next one builds on: the newest that may serve.
@@ -220,6 +220,7 @@ class Learner:
 
     async def due(self, schedule: Schedule) -> Mode | None:
         """What should be learned now."""
+        await self.reconcile()
         base = await self._base()
         if base is None:
             return "full" if (await self._store.state()).last_offset >= schedule.min_interactions else None
@@ -266,6 +267,7 @@ class Learner:
         StoreError
             The store does not answer; nothing has changed.
         """
+        await self.reconcile()
         after = await asyncio.to_thread(self._registry.highest)
         try:
             begun = replace(await self._begin(mode), after=after)

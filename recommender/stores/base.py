@@ -164,8 +164,18 @@ class InteractionLog(Protocol):
         """Ends of the log."""
         ...
 
-    async def advance(self, offset: int, items_sequence: int) -> None:
-        """Make sure that new offsets and sequences come behind these, as after a store was replaced."""
+    async def advance(self, offset: int, items_sequence: int, *, only_empty: bool = False) -> None:
+        """Make sure that new offsets and sequences come behind these, as after a store was replaced.
+
+        With `only_empty` nothing is done where the log has entries, which may have to be renumbered.
+        """
+        ...
+
+    async def renumber(self, after: int, through: int) -> None:
+        """Give entries with offsets behind one and up to another new ones, behind the last, in their order.
+
+        For entries that a store has taken with offsets that others had before them.
+        """
         ...
 
 
@@ -225,6 +235,10 @@ class FeatureStore(Protocol):
 
     async def item_changes(self, after: int, limit: int) -> ItemChanges:
         """Items that changed behind a sequence, each once, as they are now."""
+        ...
+
+    async def renew_items(self, item_ids: Sequence[str]) -> None:
+        """Have items, or the notes of their deletion, among the changes again, as if they had changed just now."""
         ...
 
     async def newest_items(self, before: int | None, limit: int) -> list[tuple[int, str, Item | None]]:

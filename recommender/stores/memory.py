@@ -99,10 +99,27 @@ class MemoryStore:
         """See `InteractionLog`."""
         return LogState(next(iter(self._log), self._last_offset + 1), self._last_offset, len(self._log))
 
-    async def advance(self, offset: int, items_sequence: int) -> None:
+    async def advance(self, offset: int, items_sequence: int, *, only_empty: bool = False) -> None:
         """See `InteractionLog`."""
+        if only_empty and self._log:
+            return
         self._last_offset = max(self._last_offset, offset)
         self._items_sequence = max(self._items_sequence, items_sequence)
+
+    async def renumber(self, after: int, through: int) -> None:
+        """See `InteractionLog`."""
+        for offset in [each for each in self._log if after < each <= through]:
+            event = self._entry(offset).event
+            self._add(self._log.pop(offset))
+            if isinstance(event, Interaction):
+                recent, history = self._recent.get(event.user_id, {}), self._histories.get(event.user_id, [])
+                if offset in history:
+                    history[history.index(offset)] = self._last_offset
+                if recent.get(event.item_id) == offset:
+                    del recent[event.item_id]
+                    recent[event.item_id] = self._last_offset
+            elif isinstance(event, UserDeleted) and self._deleted.get(event.user_id) == offset:
+                self._deleted[event.user_id] = self._last_offset
 
     async def fetch(self, user_ids: Sequence[str]) -> Fetched:
         """See `FeatureStore`."""
@@ -168,6 +185,12 @@ class MemoryStore:
     async def item_changes(self, after: int, limit: int) -> ItemChanges:
         """See `FeatureStore`."""
         return ItemChanges.of(await self._changed_items(after, limit + 1), after, limit)
+
+    async def renew_items(self, item_ids: Sequence[str]) -> None:
+        """See `FeatureStore`."""
+        for item_id in item_ids:
+            if item_id in self._item_sequences:
+                self._touch(item_id)
 
     async def newest_items(self, before: int | None, limit: int) -> list[tuple[int, str, Item | None]]:
         """See `FeatureStore`."""

@@ -160,9 +160,15 @@ class RedisStore:
         first, last, length = await self._run("state")
         return LogState(_offset(first) if first else int(last) + 1, int(last), length)
 
-    async def advance(self, offset: int, items_sequence: int) -> None:
+    async def advance(self, offset: int, items_sequence: int, *, only_empty: bool = False) -> None:
         """See `InteractionLog`."""
-        await self._run("advance", [offset, items_sequence])
+        await self._run("advance", [offset, items_sequence, int(only_empty)])
+
+    async def renumber(self, after: int, through: int) -> None:
+        """See `InteractionLog`."""
+        while page := [entry for entry in await self.read(after, PAGE) if entry.offset <= through]:
+            await self._run("renumber", [word for entry in page for word in _renumber_arguments(*entry)], PAGE)
+            after = page[-1].offset
 
     async def fetch(self, user_ids: Sequence[str]) -> Fetched:
         """See `FeatureStore`."""
@@ -211,6 +217,10 @@ class RedisStore:
     async def item_changes(self, after: int, limit: int) -> ItemChanges:
         """See `FeatureStore`."""
         return ItemChanges.of(await self._changed_items(after, limit + 1), after, limit)
+
+    async def renew_items(self, item_ids: Sequence[str]) -> None:
+        """See `FeatureStore`."""
+        await self._run("renew", item_ids, len(item_ids))
 
     async def newest_items(self, before: int | None, limit: int) -> list[tuple[int, str, Item | None]]:
         """See `FeatureStore`."""
@@ -318,6 +328,13 @@ def _trim_arguments(page: Sequence[LogEntry], keep_deletions: bool) -> list[Any]
     deleted = {event.user_id for event in deletions if isinstance(event, UserDeleted)}
     of_users = [word for user_id, members in by_user.items() for word in (user_id, len(members), *members)]
     return [len(by_user), *of_users, *deleted]
+
+
+def _renumber_arguments(offset: int, event: Interaction | UserDeleted | Poison) -> tuple[Any, ...]:
+    """What renumber.lua takes for one entry."""
+    if isinstance(event, Interaction):
+        return offset, "i", event.user_id, event.item_id, event.timestamp
+    return (offset, "d", event.user_id, "", "") if isinstance(event, UserDeleted) else (offset, "p", "", "", "")
 
 
 def _member(offset: int) -> str:

@@ -17,7 +17,6 @@ from recommender.stores.base import Interaction
 from recommender.training import ModelSettings
 from recommender.user_interactions import HistoryEntry, Place, learned_rows, page_of
 
-
 pytestmark = pytest.mark.anyio
 
 

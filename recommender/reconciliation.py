@@ -1,0 +1,117 @@
+"""Reconciliation: a store that has come back with less than was learned from it, and what it has taken since.
+
+A replica that lagged becomes primary, a dump is restored, somebody says FLUSHALL: the store counts from a lower offset
+again, and what it accepts from then on would be taken for learned. Nothing that it acknowledges may be lost so: its
+counters are moved on, and entries that have offsets of others get new ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from recommender.archive import Archive
+from recommender.catalogue_copy import CatalogueCopy
+from recommender.registry import VersionInfo
+from recommender.segment import Segment
+from recommender.stores.base import Interaction, LogEntry, Store
+
+logger = logging.getLogger("recommender.learner")
+
+PAGE = 1_000
+UNSEEN = 1_000_000
+"""Changes of items that others may have seen since the last look; their sequence may have gaps."""
+
+
+class Reconciliation:
+    """Looks whether the store is still the one that was learned from.
+
+    Parameters
+    ----------
+    store
+        Which is looked at.
+    archive
+        Of what was learned.
+    catalogue
+        Of the store's items, as far as it was followed.
+
+    Attributes
+    ----------
+    resets : int
+        How often the store was found to have less than it had had.
+    """
+
+    def __init__(self, store: Store, archive: Archive, catalogue: CatalogueCopy) -> None:
+        self.resets = 0
+        self._store = store
+        self._archive = archive
+        self._catalogue = catalogue
+        self._offset = self._sequence = 0
+
+    async def look(self, versions: Sequence[VersionInfo]) -> None:
+        """Look, and put right what the store has taken since it came back.
+
+        Raises
+        ------
+        StoreError
+            The store does not answer.
+        CorruptArtifactError
+            What was learned cannot be read, to compare it with what the store has.
+        """
+        found = await self._store.fetch([])
+        learned = max((version.meta.log_offset for version in versions), default=0)
+        offset = max(learned, self._offset)
+        sequence = max([self._sequence, *(version.meta.items_sequence for version in versions)])
+        if found.last_offset < offset or found.items_sequence < sequence:
+            self.resets += 1
+            logger.error(
+                "the store has come back with less than it had (offset %d of %d, change %d of %d); "
+                "what it takes from now on is learned",
+                *(found.last_offset, offset, found.items_sequence, sequence),
+            )
+            await self._store.advance(offset, sequence + UNSEEN)
+            await self._renumber(learned, versions)
+            await self._renew_items(sequence)
+            found = await self._store.fetch([])
+        self._offset, self._sequence = found.last_offset, found.items_sequence
+
+    async def _renumber(self, learned: int, versions: Sequence[VersionInfo]) -> None:
+        """Give new offsets to entries that have those of others, which were learned."""
+        entries: list[LogEntry] = []
+        after = 0
+        while page := [entry for entry in await self._store.read(after, PAGE) if entry.offset <= learned]:
+            entries += page
+            after = page[-1].offset
+        if entries:
+            segments = list({segment.name: segment for each in versions for segment in each.meta.segments}.values())
+            same = await asyncio.to_thread(_same_through, entries, self._archive, segments)
+            logger.warning("the log has %d new entries with old offsets", sum(e.offset > same for e in entries))
+            await self._store.renumber(same, learned)
+
+    async def _renew_items(self, sequence: int) -> None:
+        """Have all items that are not as they were among the changes again."""
+        after, more = 0, True
+        while more:
+            page = await self._store.item_changes(after, PAGE)
+            old = [change for change in page.changes if change[0] <= sequence + UNSEEN]
+            if changed := [item_id for _, item_id, item in old if not self._catalogue.has(item_id, item)]:
+                await self._store.renew_items(changed)
+            after, more = page.last_sequence, page.more and len(old) == len(page.changes)
+
+
+def _same_through(entries: Sequence[LogEntry], archive: Archive, segments: Sequence[Segment]) -> int:
+    """Offset up to which entries are those that were learned: what a store came back with is a beginning of its log."""
+    first, last = entries[0].offset, entries[-1].offset
+    near = [each for each in segments if each.last_offset >= first and each.first_offset <= last]
+    frame = archive.read(near)
+    frame = frame[frame["offset"] >= first]
+    learned = set(zip(*(frame[name] for name in ("offset", "user_id", "item_id", "timestamp")), strict=True))
+    return max(
+        (
+            offset
+            for offset, event in entries
+            if isinstance(event, Interaction) and (offset, event.user_id, event.item_id, event.timestamp) in learned
+        ),
+        default=first - 1,
+    )

@@ -1,0 +1,149 @@
+"""A store that comes back with less than was learned: what it acknowledges from then on is learned, once."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from recommender.archive import Archive
+from recommender.errors import StoreError
+from recommender.learner import Learner
+from recommender.registry import Registry
+from recommender.schedule import Schedule
+from recommender.stores import EmbeddedValkey, open_store
+from recommender.stores.base import Interaction, Item, Store, UserDeleted
+from recommender.training import ModelSettings
+
+pytestmark = pytest.mark.anyio
+OFTEN = Schedule(0.0, None, 1)
+numbers = itertools.count()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory):
+    server = EmbeddedValkey(tmp_path_factory.mktemp("valkey"))
+    try:
+        server.start()
+    except StoreError as error:
+        pytest.skip(f"no embedded Valkey here: {error}")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "valkey"])
+async def stores(request):
+    """Makes empty stores."""
+    made: list[Store] = []
+
+    def make() -> Store:
+        url = "memory:" if request.param == "memory" else request.getfixturevalue("valkey").url
+        made.append(open_store(url, prefix=f"{{r{next(numbers)}}}:", fetch_timeout_s=5.0, timeout_s=10.0))
+        return made[-1]
+
+    yield make
+    for store in made:
+        await store.close()
+
+
+class Replaceable:
+    """A store that a test can replace under whoever has it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def __getattr__(self, name: str):
+        return getattr(self.store, name)
+
+
+def said(start: int, n: int) -> list[Interaction]:
+    return [Interaction(f"u{i % 6}", f"i{i % 11}", 1.0, 1000.0 + i) for i in range(start, start + n)]
+
+
+async def learning(store: Store, folder) -> Learner:
+    settings = ModelSettings(no_components=4, epochs=1, history_components=0)
+    learner = Learner(Registry(folder / "models"), Archive(folder / "archive"), store, settings, holdout=0)
+    await store.append(said(0, 40))
+    await learner.learn("full")
+    return learner
+
+
+def learned_times(learner: Learner) -> list[float]:
+    return sorted(learner._archive.read(list(learner.newest().meta.segments))["timestamp"].tolist())
+
+
+async def test_what_an_emptied_store_accepts_is_learned_while_the_trainer_runs(stores, tmp_path):
+    store = Replaceable(stores())
+    learner = await learning(store, tmp_path)
+    store.store = stores()
+
+    for start in (100, 110):  # before the trainer has looked, and after
+        await store.append(said(start, 10))
+        assert await learner.due(OFTEN) == "incremental"
+    waiting = await learner.waiting()
+    recent = {each.offset for each in (await store.fetch(["u1"])).users[0].recent}
+    await learner.learn("incremental")
+
+    assert learner.store_resets == 1
+    assert waiting == 20
+    assert min(recent) > 40
+    assert learned_times(learner) == [each.timestamp for each in [*said(0, 40), *said(100, 20)]]
+
+
+async def test_a_store_that_lagged_has_only_new_entries_renumbered(stores, tmp_path):
+    store = Replaceable(stores())
+    learner = await learning(store, tmp_path)
+    store.store = stores()
+    await store.append(said(0, 25))  # what had been replicated
+    await store.append(said(100, 10))
+    await store.delete_user("u3")
+
+    await learner.learn("incremental")
+    page = await store.waiting("u5", None, 99)
+
+    assert learned_times(learner) == sorted(e.timestamp for e in [*said(0, 40), *said(100, 10)] if e.user_id != "u3")
+    assert [entry.offset > 40 for entry in page] == [entry.event.timestamp >= 1100 for entry in page]
+    assert UserDeleted("u3") in [entry.event for entry in await store.read(40, 99)]
+    assert (await store.fetch(["u3"])).users[0].deleted_at > 40
+
+
+async def test_entries_that_waited_before_are_lost_and_said_to_be_and_later_ones_are_not(stores, tmp_path):
+    store = Replaceable(stores())
+    learner = await learning(store, tmp_path)
+    await store.append(said(50, 5))
+    await learner.due(OFTEN)
+    store.store = stores()
+    await store.append(said(100, 3))
+    await learner.learn("incremental")
+
+    assert learned_times(learner) == [each.timestamp for each in [*said(0, 40), *said(100, 3)]]
+    assert learner.newest().meta.gaps == ((41, 45),)
+
+
+async def test_items_put_after_it_are_changes_for_whoever_followed_the_store_before(stores, tmp_path):
+    store = Replaceable(stores())
+    await store.put_items([Item(f"i{n}", None, {"a": "b"}, True, 0.0) for n in range(11)])
+    learner = await learning(store, tmp_path)
+    followed = (await store.fetch([])).items_sequence
+    store.store = stores()
+    await store.put_items([Item("i1", None, {"a": "b"}, False, 0.0), Item("gone", None, {}, True, 0.0)])
+    await store.delete_item("gone")
+
+    await learner.due(OFTEN)
+    changes = (await store.item_changes(followed, 99)).changes
+
+    assert {item_id: item and item.available for _, item_id, item in changes} == {"i1": False, "gone": None}
+
+
+async def test_only_an_empty_log_is_moved_on_when_that_is_asked_for(stores):
+    store = stores()
+    await store.advance(100, 5, only_empty=True)
+    await store.append(said(0, 1))
+    await store.advance(500, 5, only_empty=True)
+
+    assert (await store.state()).last_offset == 101
