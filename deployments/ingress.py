@@ -63,7 +63,7 @@ class Ingress:
         Interactions that its log takes.
     """
 
-    def __init__(
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
         fetcher: DeploymentHandle,
         predictor: DeploymentHandle,
@@ -75,6 +75,7 @@ class Ingress:
         replicas.begin()
         store: Any = measured(open_store(store_url, max_backlog=max_backlog))
         self.service = Service(fetcher, predictor, trainer, model_store(models), store)
+        await self.service.prepare_store()
 
     async def counted(self) -> Counted:
         """What this replica has counted."""

@@ -54,6 +54,9 @@ TRAININGS = Metric("counter", "recommender_trainings", "Ended trainings.", ("mod
 TRAINING_SECONDS = Metric("histogram", "recommender_training_seconds", "Time of a training.", ("mode",), SLOW_S)
 STORE_SECONDS = Metric("histogram", "recommender_store_seconds", "Time of a round trip to the store.", ("call",))
 STORE_ERRORS = Metric("counter", "recommender_store_errors", "Calls that the store did not answer.", ("call",))
+STORE_RESETS = Metric(
+    "counter", "recommender_store_resets", "How often the store came back with less than had been learned from it."
+)
 
 ALL = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
 

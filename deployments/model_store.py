@@ -96,6 +96,12 @@ class ModelStoreState:
             "newest_timestamp": info.meta.newest_timestamp,
         }
 
+    async def learned(self) -> tuple[int, int]:
+        """Newest offset of the log and newest change of the catalogue that any version has learned."""
+        versions = await asyncio.to_thread(self._registry.versions)
+        offset = max((version.meta.log_offset for version in versions), default=0)
+        return offset, max((version.meta.items_sequence for version in versions), default=0)
+
     async def wait_for(self, have: str | None) -> Published | None:
         """What serves, as soon as it is not `have`; None when that takes too long, then ask again."""
         self._asked_at = time.monotonic()

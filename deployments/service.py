@@ -78,6 +78,17 @@ class Service:
         self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
         self._batches = MicroBatches(self._batched, most=MOST_TOGETHER, company_s=COMPANY_S, patience_s=PATIENCE_S)
 
+    async def prepare_store(self) -> None:
+        """Before anything is written: an empty store is to count on behind what was learned.
+
+        What cannot be asked now, or is not empty, is left to the trainer, which looks again and again.
+        """
+        try:
+            offset, sequence = await asyncio.wait_for(self._models.learned.remote(), STATUS_TIMEOUT_S)
+            await self.store.advance(offset, sequence, only_empty=True)
+        except Exception as error:  # noqa: BLE001 (a service whose parts are away starts, and says so when asked)
+            logger.warning("the trainer will reconcile the store: %s", error)
+
     async def recommend(self, query: Query) -> bytes:
         """JSON of one answer; concurrent queries travel as one micro-batch, a heavy one alone."""
         if not costs.is_light([query]):
@@ -316,8 +327,18 @@ def _status(active: Any, predictors: Any, fetchers: Any, trainer: Any, log: Any,
         "training": training.get("doing"),
         "last_training": training.get("last_training"),
         "health": {name: _health(part) for name, part in parts.items()},
-        "store": None if isinstance(store, Exception) else msgspec.to_builtins(store),
+        "store": None if isinstance(store, Exception) else _shown_store(store, training.get("store_resets", 0)),
     }
+
+
+def _shown_store(store: Any, resets: int) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(store)
+    if resets:
+        shown["warnings"].append(
+            f"it came back with less than it had had, {resets} times since the trainer started (a failover, a restore, "
+            "FLUSHALL?): what it lost is lost unless it was learned; what it took since is learned"
+        )
+    return {**shown, "resets": resets}
 
 
 def _health(part: Any) -> str:

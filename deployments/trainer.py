@@ -72,8 +72,9 @@ class Trainer:
         self._lock = asyncio.Lock()
         self._backoff, self._tidying = Backoff(), Backoff()
         # a version may have been published just before the process before this one died
-        self._is_served = self._is_reconciled = False
+        self._is_served = False
         self._doing = "idle"
+        self._told_resets = 0
         self._last: dict[str, Any] | None = None
         self._running: asyncio.Task[None] | None = None
         self._watch = asyncio.create_task(self._watch_schedule())
@@ -94,7 +95,13 @@ class Trainer:
         health = poisoned.health(versions)
         if health == "ok" and self._learner.retention.failure:
             health = f"degraded: {self._learner.retention.failure}"
-        return {"doing": self._doing, "last_training": self._last, "pid": os.getpid(), "health": health}
+        return {
+            "doing": self._doing,
+            "last_training": self._last,
+            "pid": os.getpid(),
+            "health": health,
+            "store_resets": self._learner.store_resets,
+        }
 
     @answering
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
@@ -129,9 +136,8 @@ class Trainer:
         """Do what is to be done now."""
         if not self._is_served:
             await self._serve()
-        if not self._is_reconciled:
-            await self._learner.reconcile()
-            self._is_reconciled = True
+        await self._learner.reconcile()
+        self._tell_resets()
         if self._learner.retention.failure and not self._tidying.remaining_s and not self._lock.locked():
             await self._tidy()
         if self._backoff.remaining_s:
@@ -156,6 +162,10 @@ class Trainer:
                 await self._learner.retention.tidy()
             if self._learner.retention.failure is None:
                 self._tidying.succeed()
+
+    def _tell_resets(self) -> None:
+        metrics.count(metrics.STORE_RESETS, self._learner.store_resets - self._told_resets)
+        self._told_resets = self._learner.store_resets
 
     async def _due(self) -> Mode | None:
         if self._args.dataset != "none" and await self._learner.is_new():
