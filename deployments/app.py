@@ -39,7 +39,9 @@ def build(args: AppArgs) -> serve.Application:
     check_embedded(args.redis_url, args.state_dir)
     models = str(within(args.state_dir, "models"))
     model_store(models)  # starts beside the store, not after it
-    store_url = embedded_store_url(Path(args.state_dir) / "store") if args.redis_url == EMBEDDED else args.redis_url
+    store_url = args.redis_url
+    if store_url == EMBEDDED:
+        store_url = embedded_store_url(Path(args.state_dir) / "store", args.store)
     # Serve's decorator is untyped
     predictor = Predictor.bind(  # type: ignore[attr-defined]
         models, store_url, args.explore, args.training.feedback(), args.catalogue_wait_s

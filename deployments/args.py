@@ -11,6 +11,7 @@ from recommender.feedback import Feedback
 from recommender.incremental import IncrementSettings
 from recommender.indexing import APPROXIMATE_ABOVE
 from recommender.schedule import Schedule
+from recommender.stores.embedded import START_TIMEOUT_S
 from recommender.stores.redis import MAX_BACKLOG
 from recommender.training import ModelSettings
 
@@ -97,6 +98,15 @@ class TrainingArgs(_Strict):
         return Feedback(self.event_weights, self.negative_below)
 
 
+class StoreArgs(_Strict):
+    """The embedded store; a server behind a URL has its own configuration."""
+
+    max_memory_bytes: Positive | None = None
+    """At which it refuses writes; None: a quarter of the memory of the machine, or of what the container may use."""
+    start_timeout_s: Seconds = START_TIMEOUT_S
+    """How long it may take to answer, or to get on with loading what is on disk."""
+
+
 class AppArgs(_Strict):
     """Everything under ``args:`` in serve_config.yaml.
 
@@ -121,6 +131,7 @@ class AppArgs(_Strict):
     then the answer is of an older catalogue and says ``degraded: ["catalogue"]``."""
     model: ModelArgs = ModelArgs()
     training: TrainingArgs = TrainingArgs()
+    store: StoreArgs = StoreArgs()
 
     def increment(self) -> IncrementSettings:
         """How a model goes on, as the library takes it."""

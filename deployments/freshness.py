@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from deployments import metrics
-from recommender.stores.base import Store
+from recommender.stores.base import Store, StoreHealth
 
 EVERY_S = 5.0
 
@@ -33,6 +33,7 @@ async def tell_freshness(models: Any, store: Store) -> None:
                 _tell_model(active)
                 waiting = (await store.state()).last_offset - active["log_offset"]
                 metrics.show(metrics.INTERACTIONS_WAITING, max(0, waiting))
+            _tell_store(await store.ping())
         except Exception as error:  # noqa: BLE001 (numbers are told again; nothing may end this)
             logger.warning("cannot tell how fresh the model is: %s", error)
         await asyncio.sleep(EVERY_S)
@@ -46,3 +47,14 @@ def _tell_model(active: dict[str, Any]) -> None:
     for name, value in active["metrics"].items():
         if isinstance(value, int | float):
             metrics.show(metrics.HELD_OUT, value, metric=name)
+
+
+def _tell_store(health: StoreHealth) -> None:
+    for metric, value in (
+        (metrics.STORE_USED_BYTES, health.used_bytes),
+        (metrics.STORE_LIMIT_BYTES, health.limit_bytes),
+        (metrics.LOG_LENGTH, health.log_length),
+        (metrics.LOG_LIMIT, health.log_limit),
+    ):
+        if value is not None:
+            metrics.show(metric, value)

@@ -57,6 +57,10 @@ STORE_ERRORS = Metric("counter", "recommender_store_errors", "Calls that the sto
 STORE_RESETS = Metric(
     "counter", "recommender_store_resets", "How often the store came back with less than had been learned from it."
 )
+STORE_USED_BYTES = Metric("gauge", "recommender_store_used_bytes", "Memory that the store uses.")
+STORE_LIMIT_BYTES = Metric("gauge", "recommender_store_limit_bytes", "Memory at which the store takes no more.")
+LOG_LENGTH = Metric("gauge", "recommender_log_length", "Interactions that the log holds, learned or not.")
+LOG_LIMIT = Metric("gauge", "recommender_log_limit", "Interactions at which the log takes no more.")
 
 ALL = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
 

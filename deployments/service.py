@@ -25,7 +25,7 @@ from recommender import costs
 from recommender.errors import StoreError
 from recommender.queries import Query, RankQuery
 from recommender.shown import Shown
-from recommender.stores.base import Appended, Interaction
+from recommender.stores.base import Appended, Interaction, StoreHealth
 
 if TYPE_CHECKING:
     from recommender.leaderboards import Name
@@ -344,6 +344,8 @@ def _shown_store(store: Any, resets: int) -> dict[str, Any]:
 def _health(part: Any) -> str:
     if isinstance(part, StoreError):
         return f"down: {part}"
+    if isinstance(part, StoreHealth) and part.fault:
+        return f"degraded: {part.fault}"
     if isinstance(part, list):
         return _health_of_replicas(part)
     if part is None:

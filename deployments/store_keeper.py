@@ -10,6 +10,7 @@ from typing import Any
 import ray
 
 from deployments import logs
+from deployments.args import StoreArgs
 from recommender.bucket import is_url
 from recommender.stores import EmbeddedValkey
 
@@ -21,9 +22,9 @@ LOOK_EVERY_S = 0.2
 class StoreKeeperState:
     """Starts the server, starts it again when it dies, and takes it along when this process dies."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, max_memory_bytes: int | None, start_timeout_s: float) -> None:
         logs.configure()
-        self._valkey = EmbeddedValkey(Path(folder))
+        self._valkey = EmbeddedValkey(Path(folder), max_memory_bytes=max_memory_bytes, start_timeout_s=start_timeout_s)
         self._valkey.start()
         self._task = asyncio.get_event_loop().create_task(self._keep())
 
@@ -55,7 +56,7 @@ def check_embedded(redis_url: str, state_dir: str) -> None:
         raise RuntimeError(f"redis_url: embedded works on one node only; this Ray cluster has several. {remedy}")
 
 
-def embedded_store_url(folder: Path) -> str:
+def embedded_store_url(folder: Path, store: StoreArgs) -> str:
     """URL of the one embedded store of a folder, started if need be."""
     options: dict[str, Any] = {
         "name": f"store-keeper-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}",
@@ -66,5 +67,6 @@ def embedded_store_url(folder: Path) -> str:
         "max_task_retries": -1,
         "num_cpus": 0,
     }
-    keeper = ray.remote(StoreKeeperState).options(**options).remote(str(folder))
+    limits = store.max_memory_bytes, store.start_timeout_s
+    keeper = ray.remote(StoreKeeperState).options(**options).remote(str(folder), *limits)
     return str(ray.get(keeper.url.remote()))

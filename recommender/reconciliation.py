@@ -48,6 +48,7 @@ class Reconciliation:
         self._archive = archive
         self._catalogue = catalogue
         self._offset = self._sequence = 0
+        self._lock = asyncio.Lock()
 
     async def look(self, versions: Sequence[VersionInfo]) -> None:
         """Look, and put right what the store has taken since it came back.
@@ -59,6 +60,10 @@ class Reconciliation:
         CorruptArtifactError
             What was learned cannot be read, to compare it with what the store has.
         """
+        async with self._lock:  # a look beside a training must not take what this one does for another reset
+            await self._look(versions)
+
+    async def _look(self, versions: Sequence[VersionInfo]) -> None:
         found = await self._store.fetch([])
         learned = max((version.meta.log_offset for version in versions), default=0)
         offset = max(learned, self._offset)

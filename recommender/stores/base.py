@@ -120,6 +120,16 @@ class StoreHealth(msgspec.Struct, frozen=True):
     version: str
     latency_ms: float
     warnings: list[str]
+    used_bytes: int | None = None
+    """Of memory; None where the store does not say."""
+    limit_bytes: int | None = None
+    """Of memory, at which it refuses writes; None where there is no limit, or it does not say."""
+    log_length: int | None = None
+    """Entries that the log holds, learned or not."""
+    log_limit: int | None = None
+    """Entries at which it takes no more."""
+    fault: str | None = None
+    """Why what it takes may not last, though it answers."""
 
 
 class InteractionLog(Protocol):

@@ -21,16 +21,21 @@ from pathlib import Path
 
 from recommender.errors import StoreError, StoreLockedError, StoreUnavailableError
 from recommender.stores.engine import check_version, record_version, server_binary
-from recommender.stores.inline import answers, shut_down
+from recommender.stores.inline import answers, loaded_bytes, shut_down, tell_fault
 
 logger = logging.getLogger("recommender.stores.embedded")
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
-MAX_MEMORY_BYTES = 4 << 30
+MEMORY_SHARE = 0.25
+"""Of what the machine has, or the container may use, for the data; the rest is for everything else on it."""
+LEAST_MEMORY_BYTES = 256 << 20
+CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 5.0
 LOOK_EVERY_S = 0.01
 SYNC_EVERY_S = 1.0
+FAULT = "{rec}:fault"
+"""Key where a store looks for what its owner has to say of it."""
 LONGEST_SOCKET_PATH = 103
 """Bytes of ``sun_path`` on macOS, without the final zero; Linux has four more."""
 
@@ -64,20 +69,21 @@ class EmbeddedValkey:
     folder
         Where it keeps its data, for itself alone.
     max_memory_bytes
-        At which it refuses writes; it never evicts.
+        At which it refuses writes; it never evicts. `default_max_memory_bytes` when absent.
     start_timeout_s
-        To answer after a start, loading what is on disk included.
+        To answer after a start, or to get on with loading what is on disk: however long that takes in all, it is
+        waited for as long as there is progress.
     """
 
     def __init__(
         self,
         folder: Path,
         *,
-        max_memory_bytes: int = MAX_MEMORY_BYTES,
+        max_memory_bytes: int | None = None,
         start_timeout_s: float = START_TIMEOUT_S,
     ) -> None:
         self._folder = folder.resolve()
-        self._max_memory_bytes = max_memory_bytes
+        self._max_memory_bytes = max_memory_bytes or default_max_memory_bytes()
         self._start_timeout_s = start_timeout_s
         self._runtime = _runtime_folder(self._folder)
         self._guardian: subprocess.Popen[bytes] | None = None
@@ -86,6 +92,7 @@ class EmbeddedValkey:
         self._backoff_s = FIRST_BACKOFF_S
         self._started_at = -LONGEST_BACKOFF_S
         self._synced_at = -SYNC_EVERY_S
+        self._fault: str | None = ""  # not known: an earlier owner may have told one
 
     def __repr__(self) -> str:
         return f"<EmbeddedValkey: {self._folder}>"
@@ -161,9 +168,23 @@ class EmbeddedValkey:
             return
         self._synced_at = time.monotonic()
         for path in (self._folder / "appendonlydir").glob("*.incr.aof"):
-            # one that is gone has been rewritten, and the server syncs what it rewrites
-            with contextlib.suppress(OSError), path.open("rb") as written:
-                os.fsync(written.fileno())
+            try:
+                with path.open("rb") as written:
+                    os.fsync(written.fileno())
+            except FileNotFoundError:
+                continue  # it has been rewritten, and the server syncs what it rewrites
+            except OSError as error:
+                self._tell_fault(f"what it takes may not reach the disk: {path} cannot be synced: {error}")
+                return
+        self._tell_fault(None)
+
+    def _tell_fault(self, fault: str | None) -> None:
+        """Have the server tell whoever asks how it is what only its owner knows."""
+        if fault != self._fault:
+            if fault:
+                logger.error("the embedded store in %s: %s", self._folder, fault)
+            tell_fault(self._socket, FAULT, fault)
+            self._fault = fault
 
     @property
     def _socket(self) -> Path:
@@ -252,11 +273,14 @@ class EmbeddedValkey:
         return [word for name, value in options.items() for word in (f"--{name}", value)]
 
     def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + self._start_timeout_s
+        deadline, loaded = time.monotonic() + self._start_timeout_s, 0
         while not answers(self._socket):
             if self._guardian is None or self._guardian.poll() is not None:
                 raise StoreError(f"the embedded store in {self._folder} did not start: {self._last_words()}")
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline and (so_far := loaded_bytes(self._socket)) > loaded:
+                logger.info("the embedded store in %s is loading; %.1f GiB so far", self._folder, so_far / 2**30)
+                deadline, loaded = time.monotonic() + self._start_timeout_s, so_far
+            elif time.monotonic() > deadline:
                 raise StoreUnavailableError(
                     f"the embedded store in {self._folder} did not answer within {self._start_timeout_s:g} s: "
                     f"{self._last_words()}"
@@ -278,6 +302,15 @@ class EmbeddedValkey:
             except subprocess.TimeoutExpired as error:
                 raise StoreUnavailableError(f"the embedded store in {self._folder} does not end") from error
             self._guardian = None
+
+
+def default_max_memory_bytes() -> int:
+    """What an embedded store may use where nobody says: `MEMORY_SHARE` of the machine, or of its container's limit."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in CGROUP_LIMITS:
+        said = path.read_text().strip() if path.exists() else ""
+        limits += [int(said)] if said.isdigit() else []
+    return max(LEAST_MEMORY_BYTES, int(MEMORY_SHARE * min(limits)))
 
 
 def _runtime_folder(folder: Path) -> Path:

@@ -11,11 +11,43 @@ OLDEST_VERSION = (7, 0)
 """Of Redis, in which the scripts run; Valkey names one that it is compatible with."""
 
 
-def read_health(info: Mapping[str, Any], latency_ms: float) -> StoreHealth:
-    """Health from the sections server, memory and persistence of INFO."""
+FILLING, FULL_SOON = 0.5, 0.75
+"""Shares of the log and of the memory from which on there is a warning: what is full refuses writes."""
+
+
+def read_health(
+    info: Mapping[str, Any], latency_ms: float, log_length: int = 0, log_limit: int = 0, fault: str | None = None
+) -> StoreHealth:
+    """Health from the sections server, memory and persistence of INFO, from the log, and from who runs the server."""
     engine = "valkey" if "valkey_version" in info else "redis"
     version = str(info.get("valkey_version") or info.get("redis_version") or "unknown")
-    return StoreHealth(engine, version, round(latency_ms, 3), _warnings(info))
+    used, limit = info.get("used_memory"), info.get("maxmemory") or None
+    return StoreHealth(
+        engine,
+        version,
+        round(latency_ms, 3),
+        [*_warnings(info), *_filling(used or 0, limit, log_length, log_limit), *([fault] if fault else [])],
+        used,
+        limit,
+        log_length,
+        log_limit or None,
+        fault,
+    )
+
+
+def _filling(used: int, limit: int | None, log_length: int, log_limit: int) -> list[str]:
+    warnings = []
+    if limit and used >= FULL_SOON * limit:
+        warnings.append(
+            f"{used / 2**30:.2f} of {limit / 2**30:.2f} GiB of its memory are used: when it is full nothing is taken; "
+            "raise maxmemory (of the embedded store: args.store.max_memory_bytes)"
+        )
+    if log_limit and log_length >= FILLING * log_limit:
+        warnings.append(
+            f"the log holds {log_length} of at most {log_limit} interactions: when it is full nothing is taken; "
+            "see last_training, and whether an older version is pinned"
+        )
+    return warnings
 
 
 def _warnings(info: Mapping[str, Any]) -> list[str]:

@@ -203,7 +203,8 @@ class MemoryStore:
 
     async def ping(self) -> StoreHealth:
         """See `FeatureStore`."""
-        return StoreHealth("memory", "0", 0.0, ["what is stored ends with this process"])
+        warnings = ["what is stored ends with this process"]
+        return StoreHealth("memory", "0", 0.0, warnings, None, None, len(self._log), self._max_backlog)
 
     async def close(self) -> None:
         """See `FeatureStore`."""

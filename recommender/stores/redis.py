@@ -17,6 +17,8 @@ Keys, all under one hash tag so that the scripts work on a cluster too:
     Offset at which a user was deleted, until that is trimmed.
 ``dd:N``
     Event ids of a period.
+``fault``
+    What is wrong with the server, as who runs an embedded one found.
 
 Rights that an ACL must give: ``~{rec}:* +@read +@write +@scripting +@connection +time``, and ``+info`` for the
 warnings of `ping`.
@@ -252,7 +254,9 @@ class RedisStore:
                 info = await client.info("server", "memory", "persistence")
             except NoPermissionError:
                 info = {}  # a managed server may keep that to itself; it answers, and that is what counts
-        return read_health(info, latency_ms)
+            log_length, fault = await client.xlen(self._prefix + "log"), await client.get(self._prefix + "fault")
+        words = fault and fault.decode(errors="replace")
+        return read_health(info, latency_ms, log_length, self._max_backlog, words)
 
     async def close(self) -> None:
         """See `FeatureStore`."""

@@ -65,7 +65,6 @@ def trainer_of(folder: Path, store: MemoryStore, dataset: str = "none") -> objec
         _doing="idle",
         _last=None,
         _is_served=False,
-        _is_reconciled=False,
     )
     return made
 

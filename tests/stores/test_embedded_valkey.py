@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import resource
@@ -21,6 +22,7 @@ from store_servers import click, is_alive, opened, raw, run, wait_until
 
 from recommender.errors import StoreError, StoreFullError, StoreLockedError
 from recommender.stores import EmbeddedValkey, embedded
+from recommender.stores.base import StoreHealth
 
 OWNER = """
 import sys
@@ -115,7 +117,7 @@ def test_the_server_evicts_nothing_writes_everything_down_and_has_no_port(start:
         "save": "",
     }
     assert {name: settings[name] for name in expected} == expected
-    assert settings["maxmemory"] == str(4 << 30)
+    assert settings["maxmemory"] == str(embedded.default_max_memory_bytes())
 
 
 def test_nobody_else_can_reach_the_socket(start: Start) -> None:
@@ -430,3 +432,118 @@ def test_two_folders_have_two_servers(tmp_path: Path) -> None:
     finally:
         first.stop()
         second.stop()
+
+
+def test_a_disk_that_does_not_take_what_was_written_is_said_until_it_does(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = start()
+    monkeypatch.setattr(embedded, "SYNC_EVERY_S", 0.0)
+    fsync, said = os.fsync, []
+
+    def failing(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    async def fault() -> str | None:
+        async with opened(store.url) as client:
+            return (await client.ping()).fault
+
+    for syncs in (fsync, failing, failing, fsync):
+        monkeypatch.setattr(os, "fsync", syncs)
+        assert store.ensure_running()
+        said.append(run(fault()))
+
+    assert said[0] is said[3] is None
+    assert said[1] == said[2]
+    assert "Input/output error" in (said[1] or "")
+    assert [record.levelname for record in caplog.records if "Input/output" in record.message] == ["ERROR"]
+
+
+def test_a_log_that_a_rewrite_took_away_is_no_fault(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = start()
+    monkeypatch.setattr(embedded, "SYNC_EVERY_S", 0.0)
+
+    def gone(_: int) -> None:
+        raise FileNotFoundError
+
+    async def fault() -> str | None:
+        async with opened(store.url) as client:
+            return (await client.ping()).fault
+
+    monkeypatch.setattr(os, "fsync", gone)
+
+    assert store.ensure_running()
+    assert run(fault()) is None
+
+
+def test_loading_may_take_longer_than_the_time_to_start_as_long_as_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = EmbeddedValkey(tmp_path / "store")
+    first.start()
+
+    async def fill() -> None:
+        async with opened(first.url) as store:
+            for start in range(0, 20_000, 5_000):
+                await store.append([click(f"u{i}", "i") for i in range(start, start + 5_000)])
+
+    run(fill())
+    first.stop()
+    slow = tmp_path / "slow"
+    options = "--key-load-delay 50 --loading-process-events-interval-bytes 1024 --aof-use-rdb-preamble no"
+    slow.write_text(f'#!/bin/sh\nexec {embedded.server_binary()} "$@" {options}\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("RECOMMENDER_VALKEY_SERVER", str(slow))
+    second = EmbeddedValkey(tmp_path / "store", start_timeout_s=0.1)
+    began = time.monotonic()
+    second.start()
+    took_s = time.monotonic() - began
+
+    async def length() -> int:
+        async with opened(second.url) as store:
+            return (await store.state()).length
+
+    try:
+        assert run(length()) == 20_000
+        assert took_s > 0.2
+    finally:
+        second.stop()
+
+
+def test_memory_that_it_may_use_is_a_share_of_the_machines_and_is_told(start: Start) -> None:
+    store = start()
+
+    async def health() -> StoreHealth:
+        async with opened(store.url) as client:
+            return await client.ping()
+
+    told = run(health())
+
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert told.limit_bytes == embedded.default_max_memory_bytes() <= machine / 4
+    assert 0 < (told.used_bytes or 0) < told.limit_bytes
+
+
+def test_a_store_that_fills_up_says_so_before_it_is_full(tmp_path: Path) -> None:
+    store = EmbeddedValkey(tmp_path / "store", max_memory_bytes=40 << 20)
+    store.start()
+
+    async def warnings() -> list[list[str]]:
+        async with opened(store.url, max_backlog=2_500) as client:
+            found = [(await client.ping()).warnings]
+            await client.append([click(f"u{i}", "i") for i in range(2_000)])
+            found.append((await client.ping()).warnings)
+            with raw(store.url) as server:
+                for n in range(30):
+                    if server.info("memory")["used_memory"] < 0.8 * (40 << 20):
+                        server.set(f"much{n}", b"x" * (1 << 20))
+            return [*found, (await client.ping()).warnings]
+
+    try:
+        empty, half, full = run(warnings())
+    finally:
+        store.stop()
+
+    assert empty == []
+    assert [each for each in half if "2000 of at most 2500" in each]
+    assert [each for each in full if "of its memory are used" in each]
