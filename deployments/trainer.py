@@ -78,7 +78,9 @@ class Trainer:
         self._last: dict[str, Any] | None = None
         self._running: asyncio.Task[None] | None = None
         self._watch = asyncio.create_task(self._watch_schedule())
-        self._freshness = asyncio.create_task(tell_freshness(self._models, measured(open_store(store_url))))
+        self._freshness = asyncio.create_task(
+            tell_freshness(self._models, measured(open_store(store_url, max_backlog=args.max_backlog)))
+        )
 
     @answering
     async def train(self, mode: Mode) -> bool:
