@@ -41,6 +41,7 @@ class Recommendations(msgspec.Struct, frozen=True):
     ignored_features: list[str] = []
     degraded: list[str] = []
     next_cursor: str | None = None
+    warnings: list[str] = []
 
 
 class RecommendationResults(msgspec.Struct, frozen=True):
@@ -84,6 +85,7 @@ class SimilarItems(msgspec.Struct, frozen=True):
     item_id: str
     items: list[NeighbourItem]
     model_version: str | None = None
+    warnings: list[str] = []
 
 
 class NeighbourUser(msgspec.Struct, frozen=True):
@@ -108,6 +110,7 @@ class Popular(msgspec.Struct, frozen=True):
     items: list[NeighbourItem]
     model_version: str | None = None
     degraded: list[str] = []
+    warnings: list[str] = []
 
 
 class FoundItem(msgspec.Struct, frozen=True):

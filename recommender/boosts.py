@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.errors import InvalidRequestError
+from recommender.features import clean_token
 
 MOST = 3.4e38
 """What the amounts of a request may come to together, whatever their signs: beyond it a float32 score is no number."""
@@ -50,7 +51,7 @@ def checked_boosts(amounts: Mapping[str, float]) -> Boosts:
         raise InvalidRequestError(
             f"the boost of {largest} is {amounts[largest]:g}; all of them together are at most {MOST:g}"
         )
-    return tuple(amounts.items())
+    return tuple((clean_token(token), amount) for token, amount in amounts.items())
 
 
 def added(boosts: Boosts, biases: NDArray[np.float32], having: Callable[[str], Collection[int]]) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from scipy import sparse
 
 from recommender.errors import InvalidDataError
 from recommender.ids import UNKNOWN, IdTable
+from recommender.nearest import did_you_mean
 from recommender.queries import FeatureValue
 from recommender.values import clean_feature, clean_text
 
@@ -27,6 +29,8 @@ Features = Mapping[str, FeatureValue]
 N_BUCKETS = 10
 RARE = 10_000
 """Columns for what a single record has, 2.5 MB of a model of 64 components."""
+_CATEGORY = re.compile(r"((?:[^\\=]|\\.)*)=")
+"""Label of a category up to the equals sign that is not escaped."""
 LABEL_BYTES = 8 * 2**20
 """Of labels whose columns a space remembers."""
 PLACE_BYTES = 256
@@ -158,6 +162,14 @@ class FeatureSpace:
         weights = np.repeat(shares.astype(np.float32), counts)
         return sparse.csr_matrix((weights, (places % width).astype(np.int32), indptr), (len(rows), len(self)))
 
+    def meant(self, ignored: str) -> str:
+        """What `encode` ignored, in words: a name that is not known with the nearest, or a value of one that is."""
+        name = _name_of(ignored)
+        names = {*self.edges, *(own for label in self.names if (own := _name_of(label)) != label)}
+        if name not in names:
+            return f"{name} (the model knows no such feature{did_you_mean(name, names)})"
+        return f"{ignored} (nothing was learned of this value)"
+
     def to_meta(self) -> dict[str, Any]:
         """What is not an array, for JSON; the names are arrays of their own."""
         return {"edges": self.edges, "normalise": self.normalise, "rare": self.rare}
@@ -221,6 +233,12 @@ def tokens(features: Features) -> list[str]:
     return [f"{name}:{text}" for name, value in _cleaned(features) for text in _texts(value)]
 
 
+def clean_token(token: str) -> str:
+    """``name:value`` as somebody wrote it, as `tokens` writes it."""
+    name, colon, value = token.partition(":")
+    return name + colon + clean_text(value)
+
+
 def _cleaned(features: Mapping[str, Any]) -> Iterator[tuple[str, FeatureValue]]:
     """Names and plain values, without what is missing."""
     for name, value in features.items():
@@ -263,6 +281,12 @@ def _categories(name: str, value: FeatureValue) -> list[str]:
 def _escaped(name: str) -> str:
     # an equals sign inside a name is escaped: {"a=b": "c"} and {"a": "b=c"} are not the same feature
     return name.replace("\\", "\\\\").replace("=", "\\=")
+
+
+def _name_of(label: str) -> str:
+    """Name in the label of a category; any other label as it is."""
+    found = _CATEGORY.match(label)
+    return found[1].replace("\\=", "=").replace("\\\\", "\\") if found else label
 
 
 def _is_number(value: FeatureValue) -> bool:

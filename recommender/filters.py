@@ -12,6 +12,7 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from recommender.errors import InvalidRequestError
+from recommender.features import clean_token
 from recommender.ids import UNKNOWN
 from recommender.snapshot import Snapshot
 
@@ -53,10 +54,11 @@ class Filter:
             name, colon, _ = clause.removeprefix("-").partition(":")
             if not colon or not name:
                 raise InvalidRequestError("a filter is name:value or -name:value, as in genres:Comedy")
+            token = clean_token(clause.removeprefix("-"))
             if clause.startswith("-"):
-                forbidden.append(clause[1:])
+                forbidden.append(token)
             else:
-                required.setdefault(name, []).append(clause)
+                required.setdefault(name, []).append(token)
         return cls(required, forbidden)
 
     def rows(self, snapshot: Snapshot) -> NDArray[np.bool_]:

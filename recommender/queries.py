@@ -98,6 +98,8 @@ class Recommendations(msgspec.Struct, frozen=True):
     degraded: list[str]
     next_cursor: str | None = None
     """For the page behind this one; None at the end, and where a cursor cannot hold what was shown."""
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """What of the filter or the boost no item has, with the nearest name that items do have."""
 
 
 class UnscoredItem(msgspec.Struct, frozen=True):
@@ -174,6 +176,8 @@ class SimilarItems(msgspec.Struct, frozen=True):
     item_id: str
     items: list[SimilarItem]
     model_version: str
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """What of the filter or the boost no item has, with the nearest name that items do have."""
 
 
 class SimilarUser(msgspec.Struct, frozen=True):
@@ -199,3 +203,5 @@ class Popular(msgspec.Struct, frozen=True):
     model_version: str
     degraded: list[str]
     """``interactions``, where those of the last moment may be missing."""
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """What of the filter or the boost no item has, with the nearest name that items do have."""

@@ -46,6 +46,7 @@ from recommender.queries import (
 from recommender.ranking import EVERYTHING, Users, best_rows
 from recommender.similar import LearnedUsers
 from recommender.snapshot import UserVector
+from recommender.vocabulary import Vocabulary
 
 WITHDRAWN = "the item is deleted or not available"
 NOBODY = UserVector(np.zeros(0, np.float32), 0.0, cases.NOTHING_KNOWN, "popular")
@@ -172,7 +173,7 @@ class Recommender:
     def popular(self, k: int, filters: Sequence[str] = ()) -> Popular:
         """What everyone gets, best first."""
         [chosen] = choose(self.catalogue, [Wish(NOBODY, k, filters=tuple(filters))])
-        return self._board(chosen)
+        return self._board(chosen, filters)
 
     def listed(
         self,
@@ -184,7 +185,7 @@ class Recommender:
     ) -> Popular:
         """Best by scores made elsewhere, one a row of the snapshot and one a fresh row; never one of -inf."""
         wish = Wish(NOBODY, k, filters=tuple(filters))
-        return self._board(choose_by(self.catalogue, wish, scores, fresh_scores), degraded)
+        return self._board(choose_by(self.catalogue, wish, scores, fresh_scores), filters, degraded)
 
     def prepare_finding(self) -> None:
         """Make what `find_items` looks through; unlike all else here it may run beside other calls."""
@@ -212,7 +213,7 @@ class Recommender:
         chosen = choose_by(self.catalogue, wish, *self.catalogue.cosines(vectors[0]))
         headings = zip(self.catalogue.headings(chosen.positions), short_all(chosen.scores), strict=True)
         found = [SimilarItem(other, score, title) for (other, title, _), score in headings]
-        return SimilarItems(item_id, found, self.version)
+        return SimilarItems(item_id, found, self.version, self._warnings(filters))
 
     def similar_users(self, user_id: str, state: UserState, k: int) -> SimilarUsers | None:
         """Users of the snapshot whose representations have the largest cosine with a user's, who is not among them.
@@ -240,14 +241,21 @@ class Recommender:
         found = [SimilarUser(*each) for each in zip(ids, short_all(best.scores), strict=True)]
         return SimilarUsers(user_id, found, self.version, [])
 
-    def _board(self, chosen: Chosen, degraded: Sequence[str] = ()) -> Popular:
+    def _warnings(self, tokens: Sequence[str]) -> list[str] | msgspec.UnsetType:
+        return (self._vocabulary.warnings(tokens) if tokens else []) or msgspec.UNSET
+
+    def _board(self, chosen: Chosen, filters: Sequence[str], degraded: Sequence[str] = ()) -> Popular:
         headings = zip(self.catalogue.headings(chosen.positions), short_all(chosen.scores), strict=True)
         items = [PopularItem(item_id, score, title) for (item_id, title, _), score in headings]
-        return Popular(items, self.version, list(degraded))
+        return Popular(items, self.version, list(degraded), self._warnings(filters))
 
     @cached_property
     def _finder(self) -> Finder:
         return Finder(self.catalogue)
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.catalogue)
 
     @cached_property
     def _learned_users(self) -> LearnedUsers:
@@ -317,6 +325,7 @@ class Recommender:
             _distinct(person.ignored),
             list(degraded),
             cursor_of([*query.shown, *(item.item_id for item in items)]) if len(items) == query.k else None,
+            self._warnings([*query.filter, *(token for token, _ in query.boost)]),
         )
 
     def _listed(self, query: Query, person: Person, chosen: Chosen) -> list[ScoredItem]:

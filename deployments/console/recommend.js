@@ -239,6 +239,7 @@ function draw(state, answer, clicked) {
 
 function notes(answer) {
   const lines = [];
+  lines.push(...(answer.warnings ?? []).map((each) => `Of the filter or the boost: ${each}`));
   if (answer.ignored_features.length) lines.push(`Not learned, so they count for nothing: ${answer.ignored_features.join(", ")}.`);
   if (answer.degraded.length) lines.push(`Answered without: ${answer.degraded.join(", ")}. See Health.`);
   return lines.map((line) => h("p", { class: "note" }, line));

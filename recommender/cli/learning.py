@@ -16,6 +16,7 @@ from recommender.catalogue import Catalogue
 from recommender.cli.group import as_json, listing, main, say, tell, training_data
 from recommender.cli.schema_options import schema_options, warn
 from recommender.errors import TrainingError
+from recommender.features import FeatureSpace
 from recommender.publishing import artifact_of, newest_timestamp
 from recommender.queries import Query, Recommendations, UserState
 from recommender.recommending import Recommender
@@ -143,7 +144,7 @@ def recommend(user: str, model: Path, k: int, features: str | None, explain: boo
     snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta.snapshot, "version": version})
     query = Query(user_id=user, k=k, features=_features(features), explain=explain)
     answer = Recommender(Catalogue(snapshot)).recommend(query, UserState())
-    say(json.loads(msgspec.json.encode(answer)), _listed(answer), as_json)
+    say(json.loads(msgspec.json.encode(answer)), _listed(answer, snapshot.user_space), as_json)
 
 
 def _features(given: str | None) -> dict[str, Any] | None:
@@ -155,8 +156,9 @@ def _features(given: str | None) -> dict[str, Any] | None:
         raise click.BadParameter(str(error), param_hint="--features") from error
 
 
-def _listed(answer: Recommendations) -> str:
+def _listed(answer: Recommendations, space: FeatureSpace) -> str:
     lines = [f"user {answer.user_id}: {answer.strategy}, case {answer.case}, model {answer.model_version}"]
+    lines += [f"ignored: {space.meant(each)}" for each in answer.ignored_features]
     for place, item in enumerate(answer.items, 1):
         title = item.title if isinstance(item.title, str) else ""
         lines.append(f"{place:>4}  {item.score:>10.4f}  {item.case:<5} {item.item_id:<8} {title}")

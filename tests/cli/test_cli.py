@@ -49,6 +49,13 @@ def test_a_known_user_and_a_stranger_are_answered(folder):
     assert (stranger["strategy"], stranger["case"]) == ("features", "II")
 
 
+def test_features_that_were_ignored_are_named_with_the_nearest(folder):
+    done = run("recommend", "x", "--model", folder, "--features", '{"Group": "g1", "country": "NL"}')
+
+    assert "ignored: Group (the model knows no such feature; did you mean 'group'?)" in done.output
+    assert "ignored: country (the model knows no such feature" in done.output
+
+
 def test_an_explanation_is_shown(folder):
     done = run("recommend", "u7", "--model", folder, "--explain")
 
