@@ -1,10 +1,10 @@
 """Build the image of the Dockerfile for real and run it: ``make image-check``, as root, on Debian or what is like it.
 
-Needs buildah and debootstrap (``apt-get install --no-install-recommends buildah debootstrap crun``). No image hub is
-asked: where there is no python:3.11-slim on this machine, one is made of Debian's packages and of the Python that runs
-this. What is run in the container is isolated by `chroot` alone, and so has this machine's network. What was done, and
-what was impossible and why, is said line by line; the exit status is 0 when all was done and good, 1 when something was
-wrong, 2 when something was impossible.
+Needs ``apt-get install --no-install-recommends buildah podman debootstrap runc crun``. No image hub is asked: where
+there is no python:3.11-slim on this machine, one is made of Debian's packages and of the Python that runs this. The
+container is one of podman's without a network, or, where podman can start none, one of buildah's that `chroot` alone
+isolates and that has this machine's network. What was done, and what was impossible and why, is said line by line; the
+exit status is 0 when all was done and good, 1 when something was wrong, 2 when nothing could be built or run.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -19,10 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +33,22 @@ PACKAGES = (
 """What a Python of /usr/local needs beside the smallest Debian."""
 NOT_COPIED = ("test", "site-packages", "__pycache__", "config-3*", "idlelib", "tkinter")
 URL = "http://127.0.0.1:8000"
+KEY = secrets.token_hex(16)
+VARIABLES = {"RECOMMENDER_API_KEYS": f"admin:{KEY}", "RECOMMENDER_DATASET": "synthetic", "RAY_ADDRESS": "local"}
+LIMITS = (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC))
+"""As this machine has them: more may not be asked for without rights."""
+ASK = """
+import sys, urllib.error, urllib.request
+request = urllib.request.Request(sys.argv[1])
+if sys.argv[2]:
+    request.add_header("Authorization", "Bearer " + sys.argv[2])
+try:
+    print(urllib.request.urlopen(request, timeout=10).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+except OSError:
+    pass
+"""
 READY_WITHIN_S, ENDS_WITHIN_S = 300.0, 60.0
 OPTIONAL_MOUNTS = ("/etc/ssl/certs", "/etc/xdg/pip", "/opt")
 """Of this machine, for apt and pip inside the build only; nothing of them stays in the image."""
@@ -58,12 +73,18 @@ def main() -> None:
         base(driver)
         build(driver)
         try:
-            with container(driver) as name:
-                commands(driver, name)
-                service(driver, name)
+            container = started(driver)
+            try:
+                commands(container)
+                service(container)
+            except WrongError as error:
+                raise WrongError(f"{error}\n{container.log()[-3_000:]}") from None
+            finally:
+                container.remove()
         finally:
             if not keep:
                 buildah(driver, "rmi", BUILT, check=False)
+        compose()
     except ImpossibleError as error:
         said("impossible", str(error))
         raise SystemExit(2) from None
@@ -99,7 +120,7 @@ def tail(done: subprocess.CompletedProcess[str]) -> str:
 
 def tools() -> None:
     """Fail where a tool or a right is missing."""
-    missing = [each for each in ("buildah", "debootstrap", "crun") if shutil.which(each) is None]
+    missing = [each for each in ("buildah", "podman", "debootstrap", "crun", "runc") if shutil.which(each) is None]
     if missing:
         raise ImpossibleError(
             f"{', '.join(missing)} is missing: apt-get install --no-install-recommends {' '.join(missing)}"
@@ -215,115 +236,219 @@ def pip_settings() -> str:
     return "[global]\n" + "".join(f"{name} = {value}\n" for name, value in names.items() if "." not in name)
 
 
-@contextmanager
-def container(driver: str) -> Iterator[str]:
-    """A container of the image."""
-    name = buildah(driver, "from", "--pull-never", BUILT)
-    try:
-        yield name
-    finally:
-        buildah(driver, "rm", name, check=False)
+class Podman:
+    """A container with namespaces of its own and no network, whose first process is what the image starts.
+
+    Parameters
+    ----------
+    command
+        ``podman`` and what this machine needs behind it.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = list(command)
+        self._name = ""
+
+    def start(self, **variables: str) -> None:
+        """Start what the image starts."""
+        given = [word for each in variables.items() for word in ("--env", "=".join(each))]
+        limits = [f"{name}={resource.getrlimit(kind)[1]}:{resource.getrlimit(kind)[1]}" for name, kind in LIMITS]
+        ulimits = [word for each in limits for word in ("--ulimit", each)]
+        done = self._ran("run", "--detach", "--network", "none", "--shm-size", "1g", *ulimits, *given, BUILT)
+        if done.returncode:
+            raise ImpossibleError(f"{' '.join(self._command)} run: {tail(done)}")
+        self._name = done.stdout.split()[-1]
+
+    def inside(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """What a command in the container says, run as the user of the image."""
+        given = [word for each in variables.items() for word in ("--env", "=".join(each))]
+        return self._ran("exec", *given, self._name, *command)
+
+    def is_well(self) -> bool:
+        """Whether the image's own health check finds it well."""
+        return self._ran("healthcheck", "run", self._name).returncode == 0
+
+    def stop(self) -> None:
+        """SIGTERM, as ``docker stop`` sends it."""
+        begin = time.monotonic()
+        self._ran("stop", "--time", f"{ENDS_WITHIN_S:.0f}", self._name)
+        if time.monotonic() - begin > ENDS_WITHIN_S:
+            raise WrongError(f"it did not end within {ENDS_WITHIN_S:.0f} s of SIGTERM")
+        state = self._ran("inspect", "--format", "{{.State.Status}} {{.State.OOMKilled}}", self._name).stdout.split()
+        if state != ["exited", "false"]:
+            raise WrongError(f"after SIGTERM it is {' '.join(state)}")
+
+    def log(self) -> str:
+        """What it wrote."""
+        done = self._ran("logs", self._name)
+        return done.stdout + done.stderr
+
+    def remove(self) -> None:
+        """End it, whatever it does."""
+        self._ran("rm", "--force", "--time", "0", self._name)
+
+    def _ran(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return ran([*self._command, *arguments])
 
 
-def inside(driver: str, name: str, *command: str, **variables: str) -> list[str]:
-    """How a command is run in the container, as the user of the image."""
-    given = [word for each in variables.items() for word in ("--env", "=".join(each))]
-    return ["buildah", "--storage-driver", driver, "run", "--isolation", "chroot", *given, name, "--", *command]
+class Chroot:
+    """A container of buildah's, isolated by ``chroot`` alone.
+
+    Parameters
+    ----------
+    driver
+        How layers are stored.
+    """
+
+    def __init__(self, driver: str) -> None:
+        self._driver = driver
+        self._name = buildah(driver, "from", "--pull-never", BUILT)
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (lives as long as the container)
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, **variables: str) -> None:
+        """Start what the image starts."""
+        command = json.loads(buildah(self._driver, "inspect", "--format", "{{json .OCIv1.Config.Cmd}}", self._name))
+        whole = self._command(command, variables)
+        self._process = subprocess.Popen(whole, stdout=self._log, stderr=self._log, text=True)
+
+    def inside(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """What a command in the container says, run as the user of the image."""
+        return ran(self._command(command, variables))
+
+    def is_well(self) -> bool:
+        """Whether what it started runs; buildah knows no health check."""
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """SIGTERM to what was started, as ``docker stop`` sends it; nothing may be left."""
+        assert self._process is not None  # noqa: S101 (started before)
+        doomed = descendants(self._process.pid)
+        os.kill(
+            next(pid for pid in doomed if b"serve\0run" in words(pid) and b"buildah" not in words(pid)), signal.SIGTERM
+        )
+        deadline = time.monotonic() + ENDS_WITHIN_S
+        while left := [pid for pid in doomed if words(pid)]:
+            if time.monotonic() > deadline:
+                raise WrongError(f"{len(left)} processes are left {ENDS_WITHIN_S:.0f} s after SIGTERM")
+            self._process.poll()
+            time.sleep(0.2)
+
+    def log(self) -> str:
+        """What it wrote."""
+        self._log.seek(0)
+        return self._log.read()
+
+    def remove(self) -> None:
+        """End it, whatever it does."""
+        for pid in descendants(self._process.pid) if self._process else []:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        buildah(self._driver, "rm", self._name, check=False)
+
+    def _command(self, command: Sequence[str], variables: Mapping[str, str]) -> list[str]:
+        given = [word for each in variables.items() for word in ("--env", "=".join(each))]
+        return [
+            "buildah",
+            "--storage-driver",
+            self._driver,
+            "run",
+            "--isolation",
+            "chroot",
+            *given,
+            self._name,
+            "--",
+            *command,
+        ]
 
 
-def commands(driver: str, name: str) -> None:
-    """Every command can be loaded, and the doctor finds nobody before the service starts."""
-    helped = ran(inside(driver, name, "recommender", "--help"))
-    if helped.returncode or "Not available" in helped.stdout.replace("tune", "", 1):
+Container = Podman | Chroot
+
+
+def started(driver: str) -> Container:
+    """The image's service in the best container that this machine allows."""
+    for runtime in ("crun", "runc"):
+        container = Podman(["podman", "--storage-driver", driver, "--cgroup-manager", "cgroupfs", "--runtime", runtime])
+        try:
+            container.start(**VARIABLES)
+        except ImpossibleError as error:
+            said("impossible", str(error))
+        else:
+            said("done", f"podman with {runtime} runs the image, in namespaces of its own and without a network")
+            return container
+    isolated = Chroot(driver)
+    isolated.start(**VARIABLES)
+    said("done", "buildah runs the image, isolated by chroot alone")
+    return isolated
+
+
+def commands(container: Container) -> None:
+    """Every command can be loaded, and the doctor says where nobody answers."""
+    helped = container.inside("recommender", "--help")
+    if helped.returncode or "batch" not in helped.stdout:
         raise WrongError(f"recommender --help: {tail(helped)}")
     for module in ("lightfm_serve", "s3fs", "ray.data", "deployments.batch_command"):
-        loaded = ran(inside(driver, name, "python", "-c", f"import {module}"))
+        loaded = container.inside("python", "-c", f"import {module}")
         if loaded.returncode:
             raise WrongError(f"import {module}: {tail(loaded)}")
-    who = ran(inside(driver, name, "id", "-u")).stdout.strip()
+    who = container.inside("id", "-u").stdout.strip()
     if who != "1000":
         raise WrongError(f"the user in the container is {who}")
-    looked = ran(inside(driver, name, "recommender", "doctor", "--url", "http://127.0.0.1:1", "--json"))
+    looked = container.inside("recommender", "doctor", "--url", "http://127.0.0.1:1", "--state-dir", "/state")
     if looked.returncode != 1 or "does not answer" not in looked.stdout:
         raise WrongError(f"recommender doctor: {tail(looked)}")
     said("done", "in the container every recommender command loads, and the doctor speaks")
 
 
-def service(driver: str, name: str) -> None:
-    """What the image starts: it becomes ready, answers who has a key, satisfies the doctor, and ends with SIGTERM."""
-    key = secrets.token_hex(16)
-    variables = {"RECOMMENDER_API_KEYS": f"admin:{key}", "RECOMMENDER_DATASET": "synthetic", "RAY_ADDRESS": "local"}
-    command = json.loads(buildah(driver, "inspect", "--format", "{{json .OCIv1.Config.Cmd}}", name))
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(inside(driver, name, *command, **variables), stdout=log, stderr=log)
-        try:
-            wait_until_ready(process)
-            ask(key)
-            examine(driver, name, key)
-            end(process)
-        except WrongError as error:
-            log.seek(0)
-            raise WrongError(f"{error}\n{log.read()[-3_000:]}") from None
-        finally:
-            process.kill()
-
-
-def examine(driver: str, name: str, key: str) -> None:
-    """What the doctor says of the running service, from inside the container."""
-    looked = ran(inside(driver, name, "recommender", "doctor", "--state-dir", "/state", RECOMMENDER_API_KEY=key))
+def service(container: Container) -> None:
+    """What the image starts becomes ready, answers who has a key, satisfies the doctor, and ends with SIGTERM."""
+    wait_until_ready(container)
+    path = "/v1/users/nobody/recommendations?k=3"
+    for key, expected in ((None, "401"), (KEY, "200")):
+        if (found := status(container, path, key)) != expected:
+            raise WrongError(f"{path} {'with' if key else 'without'} a key: {found}, not {expected}")
+    if not container.is_well():
+        raise WrongError("the image's health check says that it is not well")
+    looked = container.inside("recommender", "doctor", "--state-dir", "/state", RECOMMENDER_API_KEY=KEY)
     if looked.returncode:
         raise WrongError(f"the doctor of the running service: {looked.stdout}")
-    said("done", "the service answers, with a key only, and the doctor finds nothing that would hurt it")
+    said("done", "the service answers, with a key only, and its health check and the doctor find it well")
+    begin = time.monotonic()
+    container.stop()
+    said("done", f"SIGTERM ends it within {time.monotonic() - begin:.0f} s, and leaves nothing")
 
 
-def wait_until_ready(process: subprocess.Popen[bytes]) -> None:
+def wait_until_ready(container: Container) -> None:
     """Ask for readiness until it is there."""
     begin = time.monotonic()
     while time.monotonic() < begin + READY_WITHIN_S:
-        if process.poll() is not None:
-            raise WrongError(f"the service ended with {process.returncode}")
-        if status("/readyz") == 200:
+        if status(container, "/readyz") == "200":
             said("done", f"the service is ready after {time.monotonic() - begin:.0f} s")
             return
-        time.sleep(1)
+        time.sleep(2)
     raise WrongError(f"the service is not ready after {READY_WITHIN_S:.0f} s")
 
 
-def ask(key: str) -> None:
-    """One request with the key and one without."""
-    path = "/v1/users/nobody/recommendations?k=3"
-    if (found := status(path)) != 401:
-        raise WrongError(f"{path} without a key: {found}")
-    if (found := status(path, key)) != 200:
-        raise WrongError(f"{path} with a key: {found}")
+def status(container: Container, path: str, key: str | None = None) -> str:
+    """Status of an answer, asked for inside the container; empty where there is none."""
+    return container.inside("python", "-c", ASK, f"{URL}{path}", key or "").stdout.strip()
 
 
-def status(path: str, key: str | None = None) -> int | None:
-    """Status of an answer; None where there is none."""
-    request = urllib.request.Request(f"{URL}{path}", headers={"Authorization": f"Bearer {key}"} if key else {})  # noqa: S310 (ours)
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 (the same)
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return None
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to what the container runs, as ``docker stop`` sends it; nothing may be left."""
-    doomed = descendants(process.pid)
-    first = next(pid for pid in doomed if b"serve\0run" in words(pid) and b"buildah" not in words(pid))
-    os.kill(first, signal.SIGTERM)
-    deadline = time.monotonic() + ENDS_WITHIN_S
-    while left := [pid for pid in doomed if words(pid)]:
-        if time.monotonic() > deadline:
-            for pid in left:
-                os.kill(pid, signal.SIGKILL)
-            raise WrongError(f"{len(left)} processes are left {ENDS_WITHIN_S:.0f} s after SIGTERM")
-        process.poll()
-        time.sleep(0.2)
-    said("done", "SIGTERM ends the service and every process of it")
+def compose() -> None:
+    """What compose.yaml says is well-formed; the images beside ours come from a hub."""
+    if shutil.which("podman-compose") is None:
+        said("impossible", "compose.yaml is not run: podman-compose is missing")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("compose.yaml", "deploy"):
+            copied = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copied(ROOT / name, Path(folder) / name)
+        (Path(folder) / "keys").touch()
+        read = ran(["podman-compose", "-f", Path(folder) / "compose.yaml", "config"], cwd=folder)
+    if read.returncode:
+        raise WrongError(f"podman-compose config: {tail(read)}")
+    said("done", "podman-compose reads compose.yaml")
+    said("impossible", "compose.yaml is not run: Valkey's, Prometheus' and Grafana's images come from a hub")
 
 
 def descendants(pid: int) -> list[int]:

@@ -34,7 +34,7 @@ FILES = {
     "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": "server-state",
 }
 FOLDER_OF_STATE = "RAY_SERVE_HAPROXY_SERVER_STATE_BASE"
-PREFIX = "recommender-"
+PREFIX = "haproxy-"
 MOST_LETTERS = 16
 """Of the folder that ours is in: a socket's path has at most 107, and Ray puts 56 of a node's id and a name behind."""
 
