@@ -122,6 +122,14 @@ def learn_mixture(
     return Mixture(tuple(parts), weights, {**dict(zip(parts, reached.tolist(), strict=True)), "mixture": float(mixed)})
 
 
+def ndcg_of(
+    score: Score, train: sparse.csr_matrix, held_out: sparse.csr_matrix, *, k: int = 10, most: int = 2000
+) -> NDArray[np.float64]:
+    """ndcg@k of each judged user by one part, chosen as `learn_mixture` does."""
+    judge = _Judge.of({"part": score}, train, held_out, _judging(held_out, most), k)
+    return judge.ndcg(np.ones(1, np.float32))
+
+
 def bucket_of(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
     """Bucket of each length of a history."""
     return np.searchsorted(LENGTHS, lengths, side="right") - 1
@@ -210,7 +218,7 @@ class _Judge:
         for _ in range(2 * len(weights)):
             now = own.ndcg(weights)
             tried = [_changed(weights, part, share) for part in range(len(weights)) for share in SHARES]
-            gains = [_sure_gain(own.ndcg(other) - now) for other in tried]
+            gains = [sure_gain(own.ndcg(other) - now) for other in tried]
             if not gains or max(gains) <= 0:
                 break
             weights = tried[int(np.argmax(gains))]
@@ -238,7 +246,7 @@ def _changed(weights: NDArray[np.float32], part: int, share: float) -> NDArray[n
     return other
 
 
-def _sure_gain(differences: NDArray[np.float64]) -> float:
+def sure_gain(differences: NDArray[np.float64]) -> float:
     """Mean of the differences less their standard error."""
     n = len(differences)
     return float(differences.mean() - ERRORS * differences.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
