@@ -12,6 +12,9 @@ from operator import add
 
 import msgspec
 
+MOST_VERSIONS = 20
+"""A service that learns all day has thousands of versions; interactions are of the last few."""
+
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -61,9 +64,13 @@ class Tally:
         self._histograms: dict[tuple[str, Labels], tuple[Sequence[float], list[int], list[float]]] = {}
 
     def count(self, name: str, amount: float, labels: Mapping[str, str]) -> None:
-        """Add to a counter."""
+        """Add to a counter; of one by version only the versions that were counted last are kept."""
         key = (name, tuple(labels.items()))
-        self._counters[key] = self._counters.get(key, 0) + amount
+        self._counters[key] = self._counters.pop(key, 0) + amount
+        if "model_version" in labels:
+            own = [each for each in self._counters if each[0] == name]  # the one counted longest ago is first
+            if len(own) > MOST_VERSIONS:
+                del self._counters[own[0]]
 
     def observe(self, name: str, value: float, labels: Mapping[str, str], bounds: Sequence[float]) -> None:
         """Put a value into its bucket."""

@@ -51,15 +51,16 @@ def diversified(
     n = len(scores)
     relevance = (1 - diversity) * _from_zero_to_one(scores)
     directions = _directions(vectors)
-    alike = np.full(n, -np.inf, np.float32)
-    left = np.ones(n, np.bool_)
+    alike, worth = np.full(n, -np.inf, np.float32), np.empty(n, np.float32)
+    weight = np.float32(-diversity)
     chosen = np.zeros(min(k, n), np.int64)
     for place in range(len(chosen)):
         if place:
             np.maximum(alike, directions @ directions[chosen[place - 1]], out=alike)
-            worth = relevance - diversity * alike
-            chosen[place] = np.argmax(np.where(left, worth, -np.inf))
-        left[chosen[place]] = False
+            np.multiply(alike, weight, out=worth)
+            np.add(relevance, worth, out=worth)
+            chosen[place] = np.argmax(worth)
+        relevance[chosen[place]] = -np.inf
     return chosen
 
 

@@ -72,3 +72,15 @@ def test_a_client_that_does_not_wait_is_no_failure_of_ours():
 def unfinished() -> float:
     counters = TALLY.counted("Ingress", "a").counters
     return sum(each.value for each in counters if each.labels.get("status") == "499")
+
+
+def test_versions_that_nobody_is_counted_for_any_longer_are_forgotten():
+    made = Tally()
+    for version in range(3_000):
+        made.count("hits", 1, {"model_version": str(version)})
+        made.count("hits", 1, {"model_version": "pinned"})
+    kept = {each.labels["model_version"]: each.value for each in made.counted("Ingress", "a").counters}
+
+    assert len(kept) == 20
+    assert kept["pinned"] == 3_000
+    assert kept["2999"] == 1
