@@ -13,6 +13,8 @@ from fastapi import Request
 from deployments import body_faults
 from deployments.problems import Problem
 
+AT_ONCE_BYTES = 2**18
+"""Decoded on the event loop; a larger body is decoded beside it, so that the others go on."""
 MAX_BODY_BYTES = 16 * 1024 * 1024
 READ_WITHIN_S = 5.0
 """For a body to arrive as a whole; below Serve's own limit for a request, whose answer would be no problem+json."""
@@ -29,7 +31,10 @@ async def read(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
     _check_media_type(request.headers.get("content-type", ""))
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise Problem(415, "send the body as it is, without a content-encoding")
-    return decode(await _bytes(request), decoder)
+    body = await _bytes(request)
+    if len(body) <= AT_ONCE_BYTES:
+        return decode(body, decoder)
+    return await asyncio.to_thread(decode, body, decoder)  # a third of a second for the largest
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
