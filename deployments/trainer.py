@@ -57,14 +57,13 @@ class Trainer:
         self._learner = Learner(
             self._registry,
             Archive(within(args.state_dir, "archive")),
-            measured(open_store(store_url)),
+            measured(open_store(store_url, max_backlog=args.max_backlog)),
             args.settings(),
             increment=args.increment(),
             feedback=args.training.feedback(),
             holdout=args.training.holdout,
             margin=args.training.margin,
             keep_versions=args.training.keep_versions,
-            max_log=args.max_backlog // 2,
             approximate_above=args.training.approximate_above,
         )
         self._models = model_store(str(models))

@@ -31,7 +31,7 @@ from recommender.publishing import artifact_of, newest_timestamp
 from recommender.reconciliation import Reconciliation
 from recommender.registry import Registry, VersionInfo, VersionMeta
 from recommender.registry.version_meta import Mode
-from recommender.retention import MAX_LOG, Retention
+from recommender.retention import Retention
 from recommender.schedule import Schedule
 from recommender.segment import Segment
 from recommender.snapshot import Snapshot
@@ -132,8 +132,6 @@ class Learner:
         How much worse than the version that serves a new one may be, in ndcg@10.
     keep_versions
         How many to keep for a rollback.
-    max_log
-        Entries of the log to keep for a version far behind, as a pinned one is.
     approximate_above
         Items from which on a version has an index; None for never.
     """
@@ -150,7 +148,6 @@ class Learner:
         holdout: float = 0.1,
         margin: float = 0.01,
         keep_versions: int = 5,
-        max_log: int = MAX_LOG,
         approximate_above: int | None = APPROXIMATE_ABOVE,
     ) -> None:
         self._registry = registry
@@ -161,7 +158,7 @@ class Learner:
         self._feedback = feedback or Feedback()
         self._holdout = holdout
         self._margin = margin
-        self.retention = Retention(registry, archive, store, keep_versions, max_log)
+        self.retention = Retention(registry, archive, store, keep_versions)
         self._approximate_above = approximate_above
         self._catalogue = CatalogueCopy()
         self._reconciliation = Reconciliation(store, archive, self._catalogue)

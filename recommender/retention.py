@@ -13,8 +13,6 @@ from recommender.stores.base import InteractionLog
 
 logger = logging.getLogger("recommender.learner")
 
-MAX_LOG = 500_000
-
 
 class Retention:
     """Retention of what trainings leave behind.
@@ -25,9 +23,6 @@ class Retention:
         What is tidied up.
     keep_versions
         Ready versions to keep for a rollback, and as many rejected ones.
-    max_log
-        Entries of the log to keep for a version far behind the newest, as a pinned one is. What is beyond them
-        and in the archive goes.
 
     Attributes
     ----------
@@ -35,14 +30,11 @@ class Retention:
         Why it was not done when it was last tried; None when it was.
     """
 
-    def __init__(
-        self, registry: Registry, archive: Archive, log: InteractionLog, keep_versions: int, max_log: int
-    ) -> None:
+    def __init__(self, registry: Registry, archive: Archive, log: InteractionLog, keep_versions: int) -> None:
         self._registry = registry
         self._archive = archive
         self._log = log
         self._keep_versions = keep_versions
-        self._max_log = max_log
         self.failure: str | None = None
 
     async def tidy(self) -> None:
@@ -71,11 +63,11 @@ class Retention:
         if not any(version.status != "rejected" for version in versions):
             return
         await self._log.trim(min(version.meta.log_offset for version in versions if version.status != "rejected"))
-        state = await self._log.state()
-        if state.length > self._max_log:
-            # a version far behind learns from the archive what is not in the log; deletions are not in the archive
-            through = self._learned_through(versions, state.last_offset - self._max_log)
-            await self._log.trim(through, keep_deletions=True)
+        state, room = await self._log.state(), self._log.max_backlog // 2
+        if state.length > room:
+            # a version far behind, as a pinned one is, learns from the archive what is not in the log; deletions, which
+            # it must know of as long as it serves, are not in there
+            await self._log.trim(self._learned_through(versions, state.last_offset - room), keep_deletions=True)
 
     def _learned_through(self, versions: Sequence[VersionInfo], wanted: int) -> int:
         """Offset to trim through, `wanted` or more: one up to which newer versions have all in the archive."""

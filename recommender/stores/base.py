@@ -141,6 +141,11 @@ class InteractionLog(Protocol):
     what cannot be.
     """
 
+    @property
+    def max_backlog(self) -> int:
+        """Entries that it holds at most."""
+        ...
+
     async def append(self, interactions: Sequence[Interaction]) -> Appended:
         """Add interactions, all or none; they are in the store's log when this returns.
 

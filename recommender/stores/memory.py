@@ -40,7 +40,7 @@ class MemoryStore:
     """
 
     def __init__(self, *, max_backlog: int = 1_000_000) -> None:
-        self._max_backlog = max_backlog
+        self.max_backlog = max_backlog
         self._log: dict[int, bytes] = {}
         self._last_offset = 0
         self._event_ids: set[str] = set()
@@ -59,9 +59,9 @@ class MemoryStore:
         """See `InteractionLog`."""
         fresh = self._fresh(interactions)
         packed = [pack(interaction) for interaction in fresh]
-        if fresh and len(self._log) + len(fresh) > self._max_backlog:
+        if fresh and len(self._log) + len(fresh) > self.max_backlog:
             raise StoreFullError(
-                f"{len(self._log)} interactions are in the log, the limit is {self._max_backlog}: they wait to be"
+                f"{len(self._log)} interactions are in the log, the limit is {self.max_backlog}: they wait to be"
                 " learned, or were learned last; see last_training in /v1/status"
             )
         for interaction, payload in zip(fresh, packed, strict=True):

@@ -109,7 +109,7 @@ class RedisStore:
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._prefix = prefix
-        self._max_backlog = max_backlog
+        self.max_backlog = max_backlog
         self._event_id_window_s = event_id_window_s
         # connections of their own: reads on the hot path never queue behind a large write
         self._hot = Connection(url, fetch_timeout_s)
@@ -121,7 +121,7 @@ class RedisStore:
     async def append(self, interactions: Sequence[Interaction]) -> Appended:
         """See `InteractionLog`."""
         distinct = _without_repeats(interactions)
-        arguments = [self._max_backlog, self._event_id_window_s, RECENT_IDS, *_append_arguments(distinct)]
+        arguments = [self.max_backlog, self._event_id_window_s, RECENT_IDS, *_append_arguments(distinct)]
         accepted, _, last_offset = await self._run("append", arguments, len(distinct))
         return Appended(accepted, len(interactions) - accepted, last_offset)
 

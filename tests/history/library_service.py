@@ -7,6 +7,7 @@ same calls, the same faults between and inside the same steps, and a run of hour
 from __future__ import annotations
 
 import contextlib
+import inspect
 import itertools
 import json
 import random
@@ -81,6 +82,8 @@ class Interrupted:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
+        if not inspect.iscoroutinefunction(method):
+            return method
 
         async def call(*arguments: Any, **named: Any) -> Any:
             await self._happen()

@@ -39,10 +39,10 @@ def asynchronous(test):
 class House:
     """A state folder, a store, and learners over them."""
 
-    def __init__(self, folder: Path, **options) -> None:
+    def __init__(self, folder: Path, max_backlog: int = 1_000_000, **options) -> None:
         self.folder = folder
         self.options = {"keep_versions": 3, "holdout": 0.0, **options}
-        self.store = MemoryStore()
+        self.store = MemoryStore(max_backlog=max_backlog)
         self.posted = 0
         self.restart()
 
@@ -235,7 +235,7 @@ async def test_a_trainer_that_was_overtaken_publishes_nothing_and_leaves_nothing
 async def test_while_a_version_is_pinned_each_increment_learns_what_is_new_and_the_log_is_trimmed(
     tmp_path, monkeypatch
 ):
-    house = House(tmp_path, max_log=100)
+    house = House(tmp_path, max_backlog=200)
     read, consume = [], learner_module.consume
 
     async def counting(*arguments):
@@ -258,7 +258,7 @@ async def test_while_a_version_is_pinned_each_increment_learns_what_is_new_and_t
 @asynchronous
 @pytest.mark.parametrize("mode", ["incremental", "full"])
 async def test_what_a_version_far_behind_has_not_learned_comes_from_the_archive(tmp_path, mode):
-    house = House(tmp_path, max_log=20)
+    house = House(tmp_path, max_backlog=80)
     await house.post(user="gone")
     await house.post_and_learn("full")
     house.registry.activate("00000001", pinned=True)
@@ -287,7 +287,7 @@ async def test_what_a_version_far_behind_has_not_learned_comes_from_the_archive(
 async def test_while_trainings_are_rejected_the_log_is_trimmed_and_all_is_learned_when_one_is_not(
     tmp_path, monkeypatch
 ):
-    house = House(tmp_path, max_log=50)
+    house = House(tmp_path, max_backlog=100)
     await house.post_and_learn("full")
     monkeypatch.setattr("recommender.gate.LARGEST_NORM", 0.0)
     for _ in range(8):
