@@ -204,7 +204,7 @@ class MemoryStore:
     async def ping(self) -> StoreHealth:
         """See `FeatureStore`."""
         warnings = ["what is stored ends with this process"]
-        return StoreHealth("memory", "0", 0.0, warnings, None, None, len(self._log), self._max_backlog)
+        return StoreHealth("memory", "0", 0.0, warnings, None, None, len(self._log), self.max_backlog)
 
     async def close(self) -> None:
         """See `FeatureStore`."""

@@ -256,7 +256,7 @@ class RedisStore:
                 info = {}  # a managed server may keep that to itself; it answers, and that is what counts
             log_length, fault = await client.xlen(self._prefix + "log"), await client.get(self._prefix + "fault")
         words = fault and fault.decode(errors="replace")
-        return read_health(info, latency_ms, log_length, self._max_backlog, words)
+        return read_health(info, latency_ms, log_length, self.max_backlog, words)
 
     async def close(self) -> None:
         """See `FeatureStore`."""
