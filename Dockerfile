@@ -10,11 +10,12 @@ ENV LIGHTFM_NO_CFLAGS=1
 WORKDIR /build
 # First what others wrote, which seldom changes. What was built of the empty packages must go: setuptools would keep
 # it where it is younger than the files that are copied.
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt LICENSE ./
 RUN mkdir recommender deployments lightfm_serve \
-    && touch recommender/__init__.py deployments/__init__.py lightfm_serve/__init__.py \
+    && touch README.md recommender/__init__.py deployments/__init__.py lightfm_serve/__init__.py \
     && python -m pip install --no-cache-dir --prefix=/installed --constraint constraints.txt '.[batch,s3]' \
     && rm -rf recommender deployments lightfm_serve build *.egg-info
+COPY README.md ./
 COPY recommender recommender
 COPY deployments deployments
 COPY lightfm_serve lightfm_serve

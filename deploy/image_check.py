@@ -35,8 +35,8 @@ NOT_COPIED = ("test", "site-packages", "__pycache__", "config-3*", "idlelib", "t
 URL = "http://127.0.0.1:8000"
 KEY = secrets.token_hex(16)
 VARIABLES = {"RECOMMENDER_API_KEYS": f"admin:{KEY}", "RECOMMENDER_DATASET": "synthetic", "RAY_ADDRESS": "local"}
-LIMITS = (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC))
-"""As this machine has them: more may not be asked for without rights."""
+LIMITS = (("nofile", resource.RLIMIT_NOFILE, 65_536), ("nproc", resource.RLIMIT_NPROC, 16_384))
+"""At most what this machine has: podman's own wishes may be above that, and are then refused."""
 ASK = """
 import sys, urllib.error, urllib.request
 request = urllib.request.Request(sys.argv[1])
@@ -252,9 +252,12 @@ class Podman:
     def start(self, **variables: str) -> None:
         """Start what the image starts."""
         given = [word for each in variables.items() for word in ("--env", "=".join(each))]
-        limits = [f"{name}={resource.getrlimit(kind)[1]}:{resource.getrlimit(kind)[1]}" for name, kind in LIMITS]
-        ulimits = [word for each in limits for word in ("--ulimit", each)]
-        done = self._ran("run", "--detach", "--network", "none", "--shm-size", "1g", *ulimits, *given, BUILT)
+        hard = {name: resource.getrlimit(kind)[1] for name, kind, _ in LIMITS}
+        most = {name: most if hard[name] < 0 else min(most, hard[name]) for name, _, most in LIMITS}
+        limits = [word for name, limit in most.items() for word in ("--ulimit", f"{name}={limit}:{limit}")]
+        # its health check is run by hand: podman leaves that to systemd
+        options = ["--detach", "--no-healthcheck", "--network", "none", "--shm-size", "1g", *limits]
+        done = self._ran("run", *options, *given, BUILT)
         if done.returncode:
             raise ImpossibleError(f"{' '.join(self._command)} run: {tail(done)}")
         self._name = done.stdout.split()[-1]
@@ -266,7 +269,9 @@ class Podman:
 
     def is_well(self) -> bool:
         """Whether the image's own health check finds it well."""
-        return self._ran("healthcheck", "run", self._name).returncode == 0
+        shown = self._ran("image", "inspect", "--format", "{{json .HealthCheck}}", BUILT)
+        kind, *command = json.loads(shown.stdout)["Test"]
+        return kind == "CMD" and self.inside(*command).returncode == 0
 
     def stop(self) -> None:
         """SIGTERM, as ``docker stop`` sends it."""

@@ -14,7 +14,14 @@ from recommender.doctor import Finding, examine
 @main.command()
 @url_option
 @key_option
-@click.option("--state-dir", default=".recommender", show_default=True, help="A folder or an fsspec URL.")
+@click.option(
+    "--state-dir",
+    default=".recommender",
+    show_default=True,
+    envvar="RECOMMENDER_STATE_DIR",
+    show_envvar=True,
+    help="A folder or an fsspec URL, as the service has it.",
+)
 @as_json
 def doctor(url: str, key_file: Path | None, state_dir: str, as_json: bool) -> None:
     """Look at a running service and say what would hurt it; fails when something would."""
