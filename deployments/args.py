@@ -71,6 +71,8 @@ class TrainingArgs(_Strict):
     """Train from the beginning this often, when there is enough to learn; None: only when asked."""
     min_interactions: Positive = _SCHEDULE.min_interactions
     """How many interactions must be new for a scheduled training."""
+    changed_items: Positive = _SCHEDULE.changed_items
+    """How many items must have changed for an incremental training without them."""
     incremental_epochs: Positive = _INCREMENT.epochs
     """Passes over what is new."""
     replay: Annotated[float, Field(ge=0)] = _INCREMENT.replay
@@ -91,7 +93,7 @@ class TrainingArgs(_Strict):
 
     def schedule(self) -> Schedule:
         """The clocks, as the library takes them."""
-        return Schedule(self.incremental_every_s, self.full_every_s, self.min_interactions)
+        return Schedule(self.incremental_every_s, self.full_every_s, self.min_interactions, self.changed_items)
 
     def feedback(self) -> Feedback:
         """How interactions are read, as the library takes it."""

@@ -104,15 +104,17 @@ class Service:
         """JSON of each answer, in order; what is heavy is asked for in parts, few at a time."""
         if costs.is_light(queries):
             return await self._recommended(queries, call_idempotent)
-        parts = [asyncio.create_task(self._part(queries[each])) for each in costs.slices(queries, PART_MS)]
+        # its parts come for their turn one after another, so that calls alternate
+        own = asyncio.Semaphore(HEAVY_AT_ONCE)
+        parts = [asyncio.create_task(self._part(queries[each], own)) for each in costs.slices(queries, PART_MS)]
         try:
             return [answer for part in await asyncio.gather(*parts) for answer in part]
         finally:
             for part in parts:
                 part.cancel()
 
-    async def _part(self, queries: Sequence[Query]) -> list[bytes]:
-        async with self._heavy:
+    async def _part(self, queries: Sequence[Query], own: asyncio.Semaphore) -> list[bytes]:
+        async with own, self._heavy:
             # long is not silent: asking another replica as well would do the work twice
             return await self._recommended(queries, call_long)
 

@@ -90,6 +90,22 @@ def test_a_heavy_call_is_asked_for_in_parts_few_at_a_time_and_never_twice():
     assert max(predictor.asked) * costs.cost_ms(HEAVY[0]) <= service.PART_MS
 
 
+def test_a_second_heavy_call_does_not_wait_for_all_of_the_first():
+    async def ask(service: Service) -> list[str]:
+        ended: list[str] = []
+
+        async def one(name: str, queries: list[Query]) -> None:
+            await service.recommend_many(queries)
+            ended.append(name)
+
+        await asyncio.gather(one("long", HEAVY), one("short", HEAVY[:20]))
+        return ended
+
+    ended, _ = asked(ask, 0.005)
+
+    assert ended == ["short", "long"]
+
+
 def test_a_light_call_goes_to_another_replica_when_one_is_silent():
     _, predictor = asked(lambda service: service.recommend_many([Query(user_id="u")]))
 

@@ -427,6 +427,23 @@ async def test_what_is_due_follows_the_schedule(house):
 
 
 @asynchronous
+async def test_many_changes_of_items_are_taken_into_a_version_without_interactions(house):
+    schedule = Schedule(incremental_every_s=1e-9, full_every_s=None, min_interactions=2, changed_items=20)
+    await house.learner.bootstrap(open_dataset(WORLD))
+    await house.store.put_items([Item(f"n{number}", "New", {"group": "g0"}, True, 0.0) for number in range(19)])
+    assert await house.learner.due(schedule) is None
+    await house.store.put_items([Item("n19", "New", {"group": "g0"}, True, 0.0)])
+    assert await house.learner.due(schedule) == "incremental"
+    before = house.learner.newest().meta
+    learned = await house.learner.learn("incremental")
+    after = house.learner.newest().meta
+
+    assert learned.accepted
+    assert after.items_sequence == before.items_sequence + 20
+    assert await house.learner.due(schedule) is None
+
+
+@asynchronous
 async def test_learning_goes_on_after_the_clock_was_set_back_and_does_not_run_wild(house, monkeypatch):
     schedule = Schedule(incremental_every_s=30, full_every_s=1000, min_interactions=2)
     await house.learner.bootstrap(open_dataset(WORLD))
