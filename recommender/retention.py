@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from recommender.archive import Archive
 from recommender.errors import RecommenderError
@@ -42,24 +42,26 @@ class Retention:
 
         Nothing of what matters depends on it, so that a failure is told, and tried again with the next call.
         """
-        try:
-            named = await asyncio.to_thread(self._tidy_state)
-            await self._trim(named)
-            self.failure = None
-        except (RecommenderError, OSError) as error:
-            self.failure = f"what is not needed any more cannot be removed: {error}"
+        steps = (self._prune_versions, self._prune_archive, self._trim_log)
+        # each by itself: a bucket in which nothing may be removed is no reason for a log that grows
+        failures = [str(error) for step in steps if (error := await _failure_of(step)) is not None]
+        self.failure = f"what is not needed any more cannot be removed: {'; '.join(failures)}" if failures else None
+        if failures:
             logger.warning("%s; it is tried again", self.failure)
 
-    def _tidy_state(self) -> list[VersionInfo]:
-        self._registry.prune(self._keep_versions)
+    async def _prune_versions(self) -> None:
+        await asyncio.to_thread(self._registry.prune, self._keep_versions)
+
+    async def _prune_archive(self) -> None:
         # one that cannot be read names segments too, and ends this
-        versions = self._registry.complete_listing()
+        versions = await asyncio.to_thread(self._registry.complete_listing)
         # without any, what the archive holds may be all that is left of what was learned
         if versions:
-            self._archive.prune({segment.name for version in versions for segment in version.meta.segments})
-        return versions
+            named = {segment.name for version in versions for segment in version.meta.segments}
+            await asyncio.to_thread(self._archive.prune, named)
 
-    async def _trim(self, versions: Sequence[VersionInfo]) -> None:
+    async def _trim_log(self) -> None:
+        versions = await asyncio.to_thread(self._registry.versions)
         if not any(version.status != "rejected" for version in versions):
             return
         await self._log.trim(min(version.meta.log_offset for version in versions if version.status != "rejected"))
@@ -75,3 +77,11 @@ class Retention:
         # if the very newest turns out to be damaged, the one before it must do
         sure = newest[:-1] or newest
         return next((offset for offset in sure if offset >= wanted), sure[-1])
+
+
+async def _failure_of(step: Callable[[], Awaitable[None]]) -> RecommenderError | OSError | None:
+    try:
+        await step()
+    except (RecommenderError, OSError) as error:
+        return error
+    return None

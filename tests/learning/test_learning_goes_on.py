@@ -185,6 +185,20 @@ async def test_what_cannot_be_tidied_up_fails_no_training_and_is_tidied_up_later
 
 
 @asynchronous
+async def test_where_no_version_may_be_removed_the_log_is_trimmed_all_the_same(house, monkeypatch):
+    def denied(_):
+        raise PermissionError("DeleteObject is denied")
+
+    monkeypatch.setattr(house.registry, "prune", denied)
+    await house.post_and_learn(*["full"] * 3)
+    assert "DeleteObject is denied" in house.learner.retention.failure
+    house.registry.quarantine("00000001", "a test")
+    await house.post_and_learn("full")
+
+    assert (await house.store.state()).first_offset == 41
+
+
+@asynchronous
 async def test_segments_of_a_version_whose_manifest_cannot_be_read_stay(house):
     await house.post_and_learn("full", "full")
     manifest = house.folder / "models" / "00000001" / "manifest.json"
