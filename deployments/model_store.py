@@ -143,6 +143,7 @@ def _shown(info: VersionInfo) -> dict[str, Any]:
         "created_at": info.created_at.isoformat(),
         "trained_on": info.meta.trained_on,
         "metrics": info.meta.metrics,
+        "judged_on": info.meta.judged_on,
         "status": info.status,
     }
 

@@ -221,6 +221,15 @@ class InteractionPage(msgspec.Struct, frozen=True):
     next_cursor: str | None = None
 
 
+class JudgedOn(msgspec.Struct, frozen=True):
+    """What held-out metrics rest on: which interactions, what share of all, how many users and pairs."""
+
+    split: str
+    share: float
+    users: int
+    pairs: int
+
+
 class Model(msgspec.Struct, frozen=True):
     """A version of the model."""
 
@@ -229,6 +238,7 @@ class Model(msgspec.Struct, frozen=True):
     trained_on: dict[str, int]
     metrics: dict[str, float]
     status: str
+    judged_on: JudgedOn | None = None
 
 
 class Models(msgspec.Struct, frozen=True):

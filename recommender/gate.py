@@ -22,6 +22,10 @@ from recommender.snapshot import Snapshot
 JUDGED_BY = "ndcg@10"
 MOST_JUDGED = 2_000
 """Users that are judged; of more, the newest."""
+LEAST_JUDGED = 5
+"""Users below which there are no metrics: chance alone makes them."""
+FEW_JUDGED = 200
+"""Users below which it is said that they are few."""
 CONFIDENCE = 1.645
 """Standard errors by which a candidate must be worse, so that chance alone rejects one in twenty."""
 LARGEST_NORM = 1e3
@@ -36,6 +40,29 @@ class Contestant(NamedTuple):
     snapshot: Snapshot
     recent: pd.DataFrame = NO_ROWS
     """``user_id``, ``item_id``, oldest first; folded in, as when serving."""
+
+
+class JudgedOn(msgspec.Struct, frozen=True):
+    """What held-out metrics rest on; a manifest keeps it."""
+
+    split: str
+    """Which interactions were held out."""
+    share: float
+    """Of all."""
+    users: int
+    pairs: int
+    """Of a user and an item to find that they had not had before."""
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether metrics say anything."""
+        return self.users >= LEAST_JUDGED
+
+    def __str__(self) -> str:
+        told = f"{self.pairs} pairs of {self.users} users: the {self.split}, {self.share * 100:g} % of all"
+        if not self.is_enough:
+            return f"not judged: there are only {told}"
+        return f"judged on {told}" + ("; that is little to judge by" if self.users < FEW_JUDGED else "")
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -105,6 +132,12 @@ def evaluate_snapshot(contestant: Contestant, judging: pd.DataFrame, users: Mapp
         return recommender.score_many(queries, states)
 
     return evaluate(score, _seen(snapshot, user_ids, clicked), _pairs(judging, user_ids, snapshot))
+
+
+def figures(evaluation: Evaluation, share: float) -> tuple[dict[str, float], JudgedOn]:
+    """Metrics on the newest interactions, and what they rest on; no metrics where that is next to nothing."""
+    judged = JudgedOn("newest interactions", share, len(evaluation.users), evaluation.n_pairs)
+    return (evaluation.means if judged.is_enough else {}), judged
 
 
 def newest_users(judging: pd.DataFrame) -> pd.DataFrame:

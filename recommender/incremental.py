@@ -22,7 +22,7 @@ from recommender.errors import TrainingError
 from recommender.features import Features, FeatureSpace
 from recommender.feedback import disliked, joining, liking, loss_weights
 from recommender.frame import SparseFrame
-from recommender.gate import Contestant, Verdict, compare, evaluate_snapshot, fault, rejected
+from recommender.gate import Contestant, JudgedOn, Verdict, compare, evaluate_snapshot, fault, figures, rejected
 from recommender.histories import extended, histories, pairs_of, sampled
 from recommender.ids import UNKNOWN
 from recommender.indexing import APPROXIMATE_ABOVE, indexed
@@ -126,6 +126,7 @@ def train_increment(
     step = _Step(model, serving, news, settings)
     n_judging = _n_judging(len(news.interactions), holdout)
     metrics, verdict = dict[str, float](), Verdict(accepted=True, reason="there is too little to judge it by", users=0)
+    judged: JudgedOn | None = None
     n_older = len(news.interactions) - n_judging
     older, newer = news.interactions.iloc[:n_older], news.interactions.iloc[n_older:]
     if n_judging:
@@ -134,17 +135,18 @@ def train_increment(
         if snapshot is None:
             return Trained(model, None, rejected(fault(model)))
         judging, recent = liking(newer), liking(older)
-        metrics = evaluate_snapshot(Contestant(snapshot), judging, news.users).means
+        evaluation = evaluate_snapshot(Contestant(snapshot), judging, news.users)
+        metrics, judged = figures(evaluation, n_judging / len(news.interactions))
         verdict = compare(Contestant(snapshot), Contestant(serving, recent), judging, news.users, margin=margin)
         if not verdict.accepted:
-            return Trained(model, snapshot, verdict, metrics)
+            return Trained(model, snapshot, verdict, metrics, judged)
     progress("fitting")
     snapshot = step.learn(newer if n_judging else news.interactions, {**meta, "metrics": metrics})
     if snapshot:
         news_of_items = activity_of(model.items.ids, news.interactions, time.time())
         activity = together(serving.activity, news_of_items)
         snapshot = replace(indexed(model, snapshot, approximate_above, serving.index), activity=activity)
-    return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics)
+    return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics, judged)
 
 
 class _Step:

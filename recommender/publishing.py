@@ -19,6 +19,7 @@ def artifact_of(trained: Trained, meta: VersionMeta) -> Artifact:
     meta = msgspec.structs.replace(
         meta,
         metrics=dict(trained.metrics),
+        judged_on=None if trained.judged is None else msgspec.to_builtins(trained.judged),
         gate=msgspec.to_builtins(trained.verdict),
         model=model_to_meta(trained.model),
     )

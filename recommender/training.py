@@ -17,7 +17,17 @@ from recommender.evaluation import global_time_split
 from recommender.features import RARE, Features, FeatureSpace
 from recommender.feedback import disliked, joining, liking, loss_weights
 from recommender.frame import SparseFrame
-from recommender.gate import Contestant, Verdict, compare, evaluate_snapshot, fault, newest_users, rejected
+from recommender.gate import (
+    Contestant,
+    JudgedOn,
+    Verdict,
+    compare,
+    evaluate_snapshot,
+    fault,
+    figures,
+    newest_users,
+    rejected,
+)
 from recommender.histories import histories
 from recommender.indexing import APPROXIMATE_ABOVE, indexed
 from recommender.model import Indicators, LFMRecommender
@@ -128,6 +138,8 @@ class Trained:
     snapshot: Snapshot | None
     verdict: Verdict
     metrics: Mapping[str, float] = field(default_factory=dict)
+    judged: JudgedOn | None = None
+    """What the metrics rest on; None where nothing was held out."""
 
 
 def train_full(
@@ -175,17 +187,17 @@ def train_full(
     """
     if liking(data.interactions).empty:
         raise TrainingError("there are no interactions to learn from; post some to /v1/interactions")
-    metrics, verdict = dict[str, float](), Verdict(accepted=True, reason=None, users=0)
+    metrics, judged, verdict = dict[str, float](), None, Verdict(accepted=True, reason=None, users=0)
     if holdout > 0:
         progress("evaluating on held-out interactions")
-        metrics, verdict = _judged(data, settings, holdout, serving, margin)
+        metrics, judged, verdict = _judged(data, settings, holdout, serving, margin)
     progress("fitting")
     about = {**meta, "trained_on": data.trained_on(), "metrics": metrics}
     model, snapshot = fit(data, settings, about)
     if snapshot:
         activity = activity_of(model.items.ids, data.interactions, time.time())
         snapshot = replace(indexed(model, snapshot, approximate_above), activity=activity)
-    return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics)
+    return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics, judged)
 
 
 def judge(data: TrainingData, settings: ModelSettings, holdout: float) -> dict[str, float]:
@@ -227,22 +239,24 @@ def frame_of(interactions: pd.DataFrame) -> SparseFrame:
 
 def _judged(
     data: TrainingData, settings: ModelSettings, holdout: float, serving: Snapshot | None, margin: float
-) -> tuple[dict[str, float], Verdict]:
+) -> tuple[dict[str, float], JudgedOn, Verdict]:
     older, newer = global_time_split(data.interactions, holdout, seed=settings.seed)
+    nothing = JudgedOn("newest interactions", holdout, 0, 0)
     if liking(older).empty or liking(newer).empty:
-        return {}, Verdict(accepted=True, reason="there are too few interactions to judge by", users=0)
+        reason = "there are too few interactions to judge by"
+        return {}, nothing, Verdict(accepted=True, reason=reason, users=0)
     past = TrainingData(older, data.users, data.catalogue, data.deleted)
     model, snapshot = fit(past, settings, {"log_offset": 0, "items_sequence": 0, "version": "candidate"})
     if snapshot is None:
-        return {}, rejected(fault(model))
+        return {}, nothing, rejected(fault(model))
     newer = liking(newer)
-    metrics = evaluate_snapshot(Contestant(snapshot), newest_users(newer), data.users).means
+    metrics, judged = figures(evaluate_snapshot(Contestant(snapshot), newest_users(newer), data.users), holdout)
     if serving is None:
-        return metrics, Verdict(accepted=True, reason="nothing serves that it could be worse than", users=0)
+        return metrics, judged, Verdict(accepted=True, reason="nothing serves that it could be worse than", users=0)
     unlearned = newer["offset"] > serving.log_offset
     candidate = Contestant(snapshot, newer[~unlearned])
     before = Contestant(serving, liking(older[older["offset"] > serving.log_offset]))
-    return metrics, compare(candidate, before, newer[unlearned], data.users, margin=margin)
+    return metrics, judged, compare(candidate, before, newer[unlearned], data.users, margin=margin)
 
 
 def _encoded(

@@ -17,6 +17,15 @@ _train = msgspec.json.Decoder(TrainRequest)
 _active = msgspec.json.Decoder(ActiveModel)
 
 
+class JudgedOn(msgspec.Struct):
+    """What held-out metrics rest on: which interactions, what share of all, how many users and pairs."""
+
+    split: str
+    share: float
+    users: int
+    pairs: int
+
+
 class Model(msgspec.Struct):
     """A version of the model."""
 
@@ -25,6 +34,7 @@ class Model(msgspec.Struct):
     trained_on: dict[str, int]
     metrics: dict[str, float]
     status: str
+    judged_on: JudgedOn | None = None
 
 
 class Models(msgspec.Struct):

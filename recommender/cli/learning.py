@@ -93,8 +93,14 @@ def train(
         newest_timestamp=newest_timestamp(interactions.interactions),
     )
     version = _published(registry, trained, about)
-    shown = {"version": version, "folder": out, "trained_on": about.trained_on, "metrics": dict(trained.metrics)}
-    say(shown, f"version {version} in {out}\n{listing(trained.metrics)}", as_json)
+    shown: dict[str, Any] = {
+        "version": version,
+        "folder": out,
+        "trained_on": about.trained_on,
+        "metrics": dict(trained.metrics),
+    }
+    shown["judged_on"] = None if trained.judged is None else msgspec.to_builtins(trained.judged)
+    say(shown, f"version {version} in {out}\n{trained.judged}\n{listing(trained.metrics)}", as_json)
 
 
 def _following(registry: Registry) -> VersionMeta:

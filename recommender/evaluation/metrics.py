@@ -35,11 +35,14 @@ class Evaluation:
         By name of the metric, float64 of shape (n,).
     recommended
         int32 of shape (n, k): the best items of each, best first, filled up with -1.
+    n_pairs
+        How many items they had to find, all together.
     """
 
     users: NDArray[np.int32]
     per_user: Mapping[str, NDArray[np.float64]]
     recommended: NDArray[np.int32]
+    n_pairs: int = 0
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name} {value:.4f}" for name, value in self.means.items())
@@ -108,7 +111,7 @@ def evaluate(
         recommended[rows, : ranking.n_items] = np.where(best == NOBODY, NOBODY, asked[best])
         for name, values in ranking.metrics(k).items():
             metrics[name][rows] = values
-    return Evaluation(users, metrics, recommended)
+    return Evaluation(users, metrics, recommended, int(new.nnz))
 
 
 def ranking_metrics(

@@ -29,6 +29,8 @@ class VersionMeta(msgspec.Struct, frozen=True):
     """Of the archive, with all that was learned."""
     trained_on: dict[str, int] = {}
     metrics: dict[str, float] = {}
+    judged_on: dict[str, Any] | None = None
+    """What the metrics rest on: `JudgedOn`; None where nothing was held out, or an older release wrote it."""
     gate: dict[str, Any] = {}
     """Verdict of the gate."""
     newest_timestamp: float | None = None
