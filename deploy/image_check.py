@@ -247,7 +247,7 @@ class Podman:
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = list(command)
-        self._name = ""
+        self._name = f"image-check-{secrets.token_hex(4)}"
 
     def start(self, **variables: str) -> None:
         """Start what the image starts."""
@@ -256,11 +256,21 @@ class Podman:
         most = {name: most if hard[name] < 0 else min(most, hard[name]) for name, _, most in LIMITS}
         limits = [word for name, limit in most.items() for word in ("--ulimit", f"{name}={limit}:{limit}")]
         # its health check is run by hand: podman leaves that to systemd
-        options = ["--detach", "--no-healthcheck", "--network", "none", "--shm-size", "1g", *limits]
+        options = [
+            "--name",
+            self._name,
+            "--detach",
+            "--no-healthcheck",
+            "--network",
+            "none",
+            "--shm-size",
+            "1g",
+            *limits,
+        ]
         done = self._ran("run", *options, *given, BUILT)
         if done.returncode:
+            self.remove()
             raise ImpossibleError(f"{' '.join(self._command)} run: {tail(done)}")
-        self._name = done.stdout.split()[-1]
 
     def inside(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """What a command in the container says, run as the user of the image."""
@@ -445,14 +455,14 @@ def compose() -> None:
         said("impossible", "compose.yaml is not run: podman-compose is missing")
         return
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("compose.yaml", "deploy"):
+        for name in ("compose.yaml", "Dockerfile", "deploy"):
             copied = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copied(ROOT / name, Path(folder) / name)
         (Path(folder) / "keys").touch()
-        read = ran(["podman-compose", "-f", Path(folder) / "compose.yaml", "config"], cwd=folder)
+        read = ran(["podman-compose", "--dry-run", "-f", Path(folder) / "compose.yaml", "up", "--detach"], cwd=folder)
     if read.returncode:
-        raise WrongError(f"podman-compose config: {tail(read)}")
-    said("done", "podman-compose reads compose.yaml")
+        raise WrongError(f"podman-compose --dry-run up: {tail(read)}")
+    said("done", "podman-compose reads compose.yaml, and says what it would run")
     said("impossible", "compose.yaml is not run: Valkey's, Prometheus' and Grafana's images come from a hub")
 
 
