@@ -19,7 +19,13 @@ def schema_options(command: Command) -> Command:
     @click.option(
         "--map", "names", multiple=True, metavar="OWN=OURS", help="A column's own name, and ours; repeatable."
     )
-    @click.option("--ignore", "ignored", multiple=True, metavar="COLUMN", help="A column to leave out; repeatable.")
+    @click.option(
+        "--ignore",
+        "ignored",
+        multiple=True,
+        metavar="COLUMN",
+        help="A column to leave out, also like interactions.*; repeatable.",
+    )
     @wraps(command)
     def with_schema(*args: Any, names: tuple[str, ...], ignored: tuple[str, ...], **kwargs: Any) -> Any:
         schema = Schema(names=dict(map(_pair, names)), ignored=frozenset(ignored))

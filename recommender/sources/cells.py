@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recommender import values
 from recommender.dataset import AVAILABLE, TITLE
 from recommender.errors import InvalidDataError
-from recommender.sources.schema import unknown_column
+from recommender.sources.schema import listed, unknown_columns
 from recommender.sources.tables import Table
 
 INTERACTION_COLUMNS = ("user_id", "item_id", "weight", "timestamp", "event")
@@ -23,12 +23,11 @@ T = TypeVar("T")
 
 def check_interaction_columns(table: Table) -> None:
     """Refuse a column that is none of an interaction, so that a misspelt one does not go unseen."""
-    for name in table.columns:
-        if name not in INTERACTION_COLUMNS:
-            advice = unknown_column(name, list(table.columns))
-            raise InvalidDataError(
-                f"{table.header}: column {name!r} is none of {', '.join(INTERACTION_COLUMNS)}; {advice}"
-            )
+    unknown = [name for name in table.columns if name not in INTERACTION_COLUMNS]
+    if unknown:
+        which = f"column {unknown[0]!r} is" if len(unknown) == 1 else f"columns {listed(list(map(repr, unknown)))} are"
+        advice = unknown_columns(unknown, list(table.columns))
+        raise InvalidDataError(f"{table.header}: {which} none of {', '.join(INTERACTION_COLUMNS)}; {advice}")
 
 
 def is_feature(column: str, id_column: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -32,6 +32,8 @@ class Column:
         self._kind = kind
         self.n = self.n_missing = 0
         self.distinct: set[Any] = set()
+        self._words: set[str] = set()
+        """Those that stand for a missing value here, and may be words."""
 
     @property
     def kind(self) -> str:
@@ -47,6 +49,8 @@ class Column:
         for value, n in _counted(cells).items():
             if value is None or (not table.exact and values.is_missing(value, table.missing)):
                 self.n_missing += n
+                if isinstance(value, str) and value.strip().isalpha():
+                    self._words.add(value.strip())
             else:
                 self._see(value, n, table)
 
@@ -192,19 +196,24 @@ class FeatureColumn(Column):
         """See `Column`."""
         if self._declared or not self._n_present:
             return []
+        if self.kind == "text":
+            return [f"{self.name}: {hint}" for hint in self._hints_on_text()][:1]
         n = len(self.distinct)
-        repeat = n <= FEW and self._n_present >= 2 * n
-        if self.kind == "number" and repeat and self._are_whole() and not self.warnings():
-            return [f"{self.name}: {n} whole numbers repeat; if they are codes, say {self.name}:text"]
-        if self.kind == "text" and self._n_dates == self._n_present:
-            return [f"{self.name}: each day is a category of its own; for older and newer, say {self.name}:time"]
-        if self.kind == "text" and self._counts["joined"] > self._n_present / 2:
-            return [f"{self.name}: most cells have commas or semicolons; if they are lists, say {self.name}:list"]
-        if self.kind == "text" and n == self._n_present >= 20:
-            return [
-                f"{self.name}: no value occurs twice, so none tells of another row; leave it out: {self.name}:ignore"
-            ]
-        return []
+        repeat = self.kind == "number" and n <= FEW and self._n_present >= 2 * n
+        if not repeat or self.warnings() or not self._are_whole():
+            return []
+        return [f"{self.name}: {n} whole numbers repeat; if they are codes, say {self.name}:text"]
+
+    def _hints_on_text(self) -> Iterator[str]:
+        if self._words:
+            word = min(self._words)
+            yield f"{word!r} is read as missing; if it is a word here, say in schema.json what is missing"
+        if self._n_dates == self._n_present:
+            yield f"each day is a category of its own; for older and newer, say {self.name}:time"
+        if self._counts["joined"] > self._n_present / 2:
+            yield f"most cells have commas or semicolons; if they are lists, say {self.name}:list"
+        if len(self.distinct) == self._n_present >= 20:
+            yield f"no value occurs twice, so none tells of another row; leave it out: {self.name}:ignore"
 
     @property
     def _n_present(self) -> int:

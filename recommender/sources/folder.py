@@ -91,7 +91,7 @@ def check_schema(folder: Path, schema: Schema | None) -> Schema:
     said = Schema.of_folder(folder).and_then(schema or Schema())
     if said.names or said.ignored:
         paths = [path_of(folder, stem, required=False) for stem in ("interactions", "users", "items")]
-        said.check_used(header_of(path) for path in paths if path)
+        said.check_used({path.stem: header_of(path) for path in paths if path})
     return said
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ TYPES = ("text", "number", "boolean", "list", "time", "ignore")
 ALIASES = {"category": "text", "categorical": "text", "string": "text", "numeric": "number", "bool": "boolean"}
 STEMS = ("interactions", "users", "items")
 
+_MEANINGFUL: Mapping[str, Collection[str]] = {
+    "interactions": ("user_id", "item_id", "weight", "timestamp", "event"),
+    "users": ("user_id",),
+    "items": ("item_id", "title", "available"),
+}
 _USUAL: Mapping[str, Sequence[str]] = {
     "user_id": ("userid", "user", "uid", "customerid", "customer", "visitorid", "memberid", "reviewerid", "u"),
     "item_id": ("itemid", "item", "iid", "movieid", "movie", "productid", "product", "sku", "isbn", "asin", "bookid"),
@@ -39,7 +45,8 @@ class Schema:
     names
         Own name of a column, and what it is to be called here; in all files.
     ignored
-        Columns that are left out, in all files.
+        Columns that are left out: of all files, or of one as in ``interactions.genres``; ``*`` stands for any letters,
+        and for no column that has a meaning here.
     missing
         What stands for a missing value, in small letters.
     """
@@ -102,21 +109,30 @@ class Schema:
             missing=missing,
         )
 
+    def leaves_out(self, stem: str, own: str) -> bool:
+        """Whether a column of a file is left out, by its own name."""
+        names = (own, f"{stem}.{own}")
+        kept = self.names.get(own, own) in _MEANINGFUL.get(stem, ())
+        return any(
+            name == pattern or (not kept and fnmatchcase(name, pattern)) for name in names for pattern in self.ignored
+        )
+
     def own_columns(self, stem: str) -> set[str]:
         """Columns whose type is said for one file."""
         return set(self.types.get(stem, {}))
 
-    def check_used(self, headers: Iterable[Collection[str]]) -> None:
+    def check_used(self, headers: Mapping[str, Collection[str]]) -> None:
         """Refuse to rename or leave out what no file has.
 
         Parameters
         ----------
         headers
-            Names of the columns of each file, as they stand there.
+            Names of the columns of each file, as they stand there, by its stem.
         """
-        there = {name for header in headers for name in header}
+        there = {name for header in headers.values() for name in header}
+        both = there | {f"{stem}.{name}" for stem, header in headers.items() for name in header}
         for name in (*self.names, *self.ignored):
-            if name not in there:
+            if not any(fnmatchcase(each, name) for each in both):
                 raise InvalidDataError(f"no file has a column {name!r}{did_you_mean(name, there)}")
 
 
@@ -165,15 +181,23 @@ def usual_name(column: str) -> str | None:
     return own or (near[0] if near else None)
 
 
-def unknown_column(name: str, columns: Sequence[str]) -> str:
-    """What to do about a column that is not known."""
-    usual = usual_name(name)
+def unknown_columns(names: Sequence[str], columns: Sequence[str]) -> str:
+    """What to do about columns that are not known."""
+    usual = usual_name(names[0])
+    others = f"--ignore {names[0]!r}" if len(names) == 1 else "--ignore 'interactions.*'"
     if usual is None or usual in columns:
-        return f"leave it out with --ignore {name!r}"
-    return f"did you mean {usual!r}? Say so with --map {name}={usual}, or leave it out with --ignore {name}"
+        return f"leave out with {others}"
+    return f"did you mean {usual!r}? Say so with --map {names[0]}={usual}, or leave out with {others}"
 
 
 def missing_column(name: str, columns: Sequence[str]) -> str:
     """What to do about a column that is not there."""
     found = next((each for each in columns if usual_name(each) == name), None)
-    return f"; did you mean {found!r}? Say so with --map {found}={name}" if found else ""
+    if found is None:
+        return f"; if one of them is, say so with --map OWN={name}"
+    return f"; did you mean {found!r}? Say so with --map {found}={name}"
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names by commas; of many the first."""
+    return ", ".join(names) if len(names) <= most else f"{', '.join(names[:most])} and {len(names) - most} more"

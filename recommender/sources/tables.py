@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from recommender.errors import InvalidDataError
 from recommender.sources import json_lines
-from recommender.sources.schema import Schema, missing_column, split_type
+from recommender.sources.schema import Schema, listed, missing_column, split_type
 from recommender.values import MISSING, clean_text, parse_number
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
@@ -146,7 +146,7 @@ def separator_of(line: str) -> str:
 def _not_there(name: str, columns: Sequence[str]) -> str:
     if all(parse_number(each) is not None for each in columns):
         return f"the first line has numbers ({', '.join(columns[:4])}); put a line above it that names the columns"
-    return f"there is no column {name!r}, only {', '.join(columns)}{missing_column(name, columns)}"
+    return f"there is no column {name!r}, only {listed(columns)}{missing_column(name, columns)}"
 
 
 class _Header(NamedTuple):
@@ -171,7 +171,7 @@ def _header(where: str, stem: str, given: Sequence[str], schema: Schema) -> _Hea
     for own, suffix in (split_type(clean_text(each)) for each in given):
         name = schema.names.get(own, own)
         found = said.pop(name, said.pop(own, suffix))
-        left_out = own in schema.ignored or found == "ignore" or _PANDAS_INDEX.fullmatch(own)
+        left_out = schema.leaves_out(stem, own) or found == "ignore" or _PANDAS_INDEX.fullmatch(own)
         names.append(None if left_out else name)
         if found and not left_out:
             types[name] = found
@@ -324,12 +324,14 @@ def _json_blocks(path: Path, rows: int, schema: Schema) -> Iterator[Table]:
     records = json_lines.records(path)
     id_columns = json_lines.id_columns(path.stem)
     types = {name: found for name, found in schema.types.get(path.stem, {}).items() if found != "ignore"}
-    left_out = {*schema.ignored, *(schema.own_columns(path.stem) - set(types))}
+    left_out = schema.own_columns(path.stem) - set(types)
     block = list(islice(records, rows))
     while True:
         names = dict.fromkeys([*id_columns, *(name for _, row in block for name in row)])
         columns: dict[str, Sequence[Any]] = {
-            schema.names.get(name, name): [row.get(name) for _, row in block] for name in names if name not in left_out
+            schema.names.get(name, name): [row.get(name) for _, row in block]
+            for name in names
+            if name not in left_out and not schema.leaves_out(path.stem, name)
         }
         yield Table(path.name, "line", array("q", [line for line, _ in block]), columns, exact=True, types=types)
         block = list(islice(records, rows))

@@ -493,3 +493,31 @@ def test_ids_of_python_are_taken_as_text(tmp_path):
     frame.to_parquet(tmp_path / "interactions.parquet")
 
     assert both_doors(tmp_path).interactions["user_id"].tolist()[0] == "00000000-0000-0000-0000-000000000001"
+
+
+def test_columns_of_one_file_are_left_out_by_a_pattern(tmp_path):
+    rows = "".join(f"{n % 5},{n % 7},4.0,T{n % 7},A\n" for n in range(70))
+    items = "".join(f"{n},T{n},{n},B\n" for n in range(7))
+    put(
+        tmp_path,
+        interactions=f"user_id,movieId,rating,title,genres\n{rows}",
+        items=f"movieId,title,row,genres\n{items}",
+    )
+    words = ["--map", "movieId=item_id", "--map", "rating=weight", "--ignore", "interactions.*", "--ignore", "row"]
+    content = inspected(tmp_path, *words)
+
+    assert kinds(content, "interactions") == {"user_id": "id", "item_id": "id", "weight": "number"}
+    assert kinds(content, "items") == {"item_id": "id", "title": "title", "genres": "text"}
+
+
+def test_all_columns_that_mean_nothing_are_named_at_once(tmp_path):
+    put(tmp_path, interactions="user_id,item_id,a,b,c\nx,y,1,2,3\n")
+
+    with pytest.raises(InvalidDataError, match=r"columns 'a', 'b', 'c' are none of .*--ignore 'interactions.\*'"):
+        folder.load(tmp_path)
+
+
+def test_a_word_that_is_read_as_missing_is_pointed_out(tmp_path):
+    put(tmp_path, interactions=PAIRS, users="user_id,sex\nu0,none\nu1,male\nu2,none\n")
+
+    assert any("sex: 'none' is read as missing" in hint for hint in inspected(tmp_path)["hints"])
