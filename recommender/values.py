@@ -379,11 +379,10 @@ def _member(value: Any) -> str:
 
 def _bracketed(text: str) -> Sequence[Any]:
     inner = text[1:-1].strip()
-    if "," not in _QUOTED.sub("", inner):  # numpy writes ['a' 'b'], which Python would join
-        quoted = [first or second for first, second in _QUOTED.findall(inner)]
-        if quoted and not _QUOTED.sub("", inner).strip():
-            return quoted
-        inner = ",".join(inner.split()) if not quoted and "{" not in inner else inner
+    bare = _QUOTED.sub("", inner)
+    if "," not in bare and "{" not in bare:  # numpy writes ['a' 'b'], which Python would join, and [1 2]
+        quoted = [found[0] for found in _QUOTED.finditer(inner)]
+        inner = ",".join(quoted if quoted and not bare.strip() else inner.split() if not quoted else [inner])
     for read in (json.loads, ast.literal_eval):
         try:
             found = read(f"[{inner}]")

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from recommender.dataset import feature_records
@@ -171,7 +171,8 @@ def understood(path):
 
 
 @given(data=st.data(), world=worlds())
-@settings(max_examples=60, deadline=None)
+# each example writes files, so that shrinking one would outlast the test's time
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_all_doors_understand_the_same(data, world):
     hands = Hands(data.draw)
     pairs = [(f"u{row % 3}", an_id) for row, an_id in enumerate(ids_of(world))]

@@ -195,6 +195,8 @@ def test_members_of_a_list_may_hold_what_separates_them_elsewhere():
     assert values.parse_list("[\"it's\", 'x|y', 'p, q']") == ["it's", "x|y", "p, q"]
     assert values.parse_list("[1, 2]") == values.parse_list("[1 2]") == ["1", "2"]
     assert values.parse_list("[]") == []
+    assert values.parse_list('["\\u00e9t\\u00e9"]') == ["\u00e9t\u00e9"]
+    assert values.parse_list("['it\\'s']") == ["it's"]
 
 
 @pytest.mark.parametrize("text", ["a||b", "['a', '']", "[0.1, 0.2]", "[{'id': 1}]", "['a', None]", "['a', 'b"])
