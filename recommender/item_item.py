@@ -49,6 +49,9 @@ class ItemItemSettings:
     ----------
     neighbours
         Items that a column may weigh, K: its cost grows with K³, the matrix with K.
+    kept
+        Weights of a column that are kept, the largest; None for all. Rows are read for each item of a history, so
+        their length is what serving costs.
     penalty
         Ridge penalty λ of an item of mean frequency.
     penalty_exponent
@@ -63,6 +66,7 @@ class ItemItemSettings:
     """
 
     neighbours: int = 100
+    kept: int | None = None
     penalty: float = 100.0
     penalty_exponent: float = 0.5
     length_exponent: float = 0.5
@@ -73,6 +77,8 @@ class ItemItemSettings:
         for name, least in (("neighbours", 1), ("longest", 1), ("budget_bytes", 1)):
             if getattr(self, name) < least:
                 raise InvalidDataError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        if self.kept is not None and self.kept < 1:
+            raise InvalidDataError(f"kept is {self.kept}; it must be at least 1, or None for all")
         if not self.penalty > 0:
             raise InvalidDataError(f"penalty is {self.penalty}; it must be above 0")
 
@@ -194,8 +200,10 @@ class ItemItemProblem:
             *(buffers, columns.astype(np.int32, copy=False), found, weights, lengths),
         )
         idle.append(buffers)
-        kept = np.arange(shape[1]) < lengths[:, None]
-        return lengths, found[kept], weights[kept]
+        there = np.arange(shape[1]) < lengths[:, None]
+        if self.settings.kept is not None and self.settings.kept < shape[1]:
+            there &= _is_large(np.where(there, np.abs(weights), 0), self.settings.kept)
+        return there.sum(axis=1), found[there], weights[there]
 
 
 def item_item_matrix(
@@ -252,6 +260,13 @@ def _canonical(interactions: sparse.csr_matrix) -> sparse.csr_matrix:
 
 def _arrays(matrix: sparse.csr_matrix) -> Arrays:
     return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
+
+
+def _is_large(sizes: NDArray[np.float32], most: int) -> NDArray[np.bool_]:
+    """Whether each is among the largest of its row; of equals the first are."""
+    large = np.zeros(sizes.shape, np.bool_)
+    np.put_along_axis(large, np.argsort(-sizes, axis=1, kind="stable")[:, :most], True, axis=1)
+    return large
 
 
 def _mean_above_0(values: NDArray[Any]) -> float:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,7 +65,9 @@ def test_the_matrix_is_that_of_a_plain_solve_for_each_item(seed: int, budget_byt
 def test_a_budget_between_them_holds_the_gram_matrix_of_some_items() -> None:
     matrix = interactions()
     none = next(
-        budget for budget in range(0, 1 << 20, 64) if n_dense(25, ItemItemSettings(7, budget_bytes=budget + 1), 1)
+        budget
+        for budget in range(0, 1 << 20, 64)
+        if n_dense(25, ItemItemSettings(neighbours=7, budget_bytes=budget + 1), 1)
     )
     how = ItemItemSettings(neighbours=7, penalty=3.0, budget_bytes=none + 4 * 12 * 12)
 
@@ -194,6 +197,16 @@ def test_the_strongest_interactions_of_a_long_history_are_kept() -> None:
     assert (kept[2] != strongest(matrix[2], 2)).nnz == 0
 
 
+def test_the_largest_weights_of_each_column_are_kept() -> None:
+    matrix = interactions()
+    whole, cut = (item_item_matrix(matrix, replace(SMALL, kept=kept)).toarray() for kept in (None, 3))
+
+    assert ((cut == whole) | (cut == 0)).all()
+    assert ((cut != 0).sum(axis=0) == np.minimum(3, (whole != 0).sum(axis=0))).all()
+    for column, kept in zip(np.abs(whole).T, np.abs(cut).T, strict=True):
+        assert kept.sum() == pytest.approx(np.sort(column)[-3:].sum())
+
+
 def test_the_interactions_given_are_not_changed() -> None:
     matrix = interactions()
     before = matrix.copy()
@@ -205,7 +218,12 @@ def test_the_interactions_given_are_not_changed() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"neighbours": 0}, "neighbours is 0"), ({"penalty": 0.0}, "penalty is 0.0"), ({"longest": 0}, "longest is 0")],
+    [
+        ({"neighbours": 0}, "neighbours is 0"),
+        ({"penalty": 0.0}, "penalty is 0.0"),
+        ({"kept": 0}, "kept is 0"),
+        ({"longest": 0}, "longest is 0"),
+    ],
 )
 def test_settings_that_cannot_be_are_named(wrong: dict[str, float], said: str) -> None:
     with pytest.raises(InvalidDataError, match=said):
