@@ -57,7 +57,13 @@ Timestamp = (
         float,
         Meta(ge=0, description="seconds since the epoch", extra_json_schema={"maximum": LATEST_SHOWN}),
     ]
-    | Annotated[str, Meta(description="RFC 3339; a bare date is its first moment in UTC", extra_json_schema={"pattern": patterns.TIMESTAMP})]
+    | Annotated[
+        str,
+        Meta(
+            description="RFC 3339; a bare date is its first moment in UTC",
+            extra_json_schema={"pattern": patterns.TIMESTAMP},
+        ),
+    ]
 )
 Diversity = Annotated[float, Meta(ge=0, le=1, description="maximal marginal relevance; items come in order of choice")]
 Boost = Annotated[

@@ -242,7 +242,12 @@ def clean_token(token: str) -> str:
 def _cleaned(features: Mapping[str, Any]) -> Iterator[tuple[str, FeatureValue]]:
     """Names and plain values, without what is missing."""
     for name, value in features.items():
-        plain = value if type(value) in (bool, int) else _plain(name, value)
+        plain = value
+        # every request comes by here: what is plain already is asked for nothing but its type
+        if type(value) is str and value.isascii():
+            plain = value.strip()
+        elif type(value) not in (bool, int):
+            plain = _plain(name, value)
         if plain is not None and plain != "":
             yield name, plain
 
@@ -250,8 +255,8 @@ def _cleaned(features: Mapping[str, Any]) -> Iterator[tuple[str, FeatureValue]]:
 def _plain(name: str, value: Any) -> FeatureValue | None:
     if isinstance(value, str):
         return clean_text(value)
-    if isinstance(value, list) and all(type(each) is str for each in value):
-        return [text for each in value if (text := clean_text(each))]
+    if type(value) is list and set(map(type, value)) == {str}:
+        return [text for text in map(clean_text, value) if text]
     try:
         return clean_feature(value, markers=())
     except ValueError as error:
