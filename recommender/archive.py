@@ -27,6 +27,9 @@ from recommender.segment import Segment
 ROW_GROUP = 65_536
 """Rows that must be decoded to find one user's."""
 
+MOST_SEGMENTS = 16
+"""A user's history is read from each of them."""
+
 # large strings, because the 32-bit offsets of plain ones end at 2 GiB of ids
 COLUMNS = pa.schema(
     [
@@ -161,6 +164,24 @@ class Archive:
         rows = _numbered(_in_order(self._verified(segment) for segment in segments))
         first = min(segment.first_offset for segment in segments)
         return [self._write(rows, first, max(segment.last_offset for segment in segments))]
+
+    def compact_newest(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Segments with the newest of them as one, where there are more than `MOST_SEGMENTS`.
+
+        Those that are larger than all that came after them stay as they are, so that few are left, and a row is
+        written again only when there are twice as many as before.
+
+        Raises
+        ------
+        CorruptArtifactError
+            A segment is missing or not what was written.
+        """
+        if len(segments) <= MOST_SEGMENTS:
+            return list(segments)
+        behind = np.cumsum([segment.rows for segment in reversed(segments)])[::-1]
+        small = (each for each in range(len(segments) - 1) if segments[each].rows <= behind[each + 1])
+        start = next(small, len(segments))
+        return [*segments[:start], *self.compact(segments[start:])]
 
     def settle(self, named: Collection[str]) -> None:
         """Remove what was written since the last call and nobody names: the work of a training that came to nothing.

@@ -400,7 +400,7 @@ class Learner:
             segments = [*segments, added]
         if consumed.deleted:
             segments = await asyncio.to_thread(self._archive.erase, segments, consumed.deleted)
-        return segments
+        return await asyncio.to_thread(self._archive.compact_newest, segments)
 
     def _meta(self, consumed: Consumed) -> dict[str, Any]:
         """What a snapshot says of itself."""

@@ -193,3 +193,29 @@ archive.Archive(pathlib.Path(sys.argv[1])).append(frame, first_offset=1, last_of
     [leftover] = folder.iterdir()
     os.utime(leftover, (0, 0))
     assert archive.prune(()) == [leftover.name]
+
+
+def test_many_increments_leave_few_segments_and_write_no_row_often(archive, monkeypatch):
+    written, write = [], Archive._write
+    monkeypatch.setattr(
+        Archive, "_write", lambda self, rows, *place: written.append(len(rows)) or write(self, rows, *place)
+    )
+    sizes = [1000, *[2] * 500]
+    starts = np.cumsum([0, *sizes])
+    frames = [
+        interactions([(start + place + 1, f"u{place % 5}", "i1") for place in range(size)])
+        for start, size in zip(starts, sizes, strict=False)
+    ]
+    segments, most = [], 0
+    for frame in frames:
+        first, last = int(frame["offset"].iloc[0]), int(frame["offset"].iloc[-1])
+        segments = archive.compact_newest([*segments, archive.append(frame, first_offset=first, last_offset=last)])
+        most = max(most, len(segments))
+
+    assert most <= 16
+    assert segments[0].rows >= 1000
+    assert [(each.first_offset, each.last_offset) for each in segments[1:]] == sorted(
+        (each.first_offset, each.last_offset) for each in segments[1:]
+    )
+    assert archive.read(segments)["offset"].tolist() == list(range(1, 2001))
+    assert sum(written) < 2000 * 8
