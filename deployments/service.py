@@ -130,10 +130,10 @@ class Service:
         appended: Appended = await self.store.append(interactions)
         metrics.count(metrics.EVENTS, appended.accepted, outcome="accepted")
         metrics.count(metrics.EVENTS, appended.duplicates, outcome="duplicate")
-        # each counts once: where some were there before, and which is not known, none of them is counted again
+        # each counts once: where some were there before, it is not known which of those with an event id
         fresh = {each.event_id or number: each for number, each in reversed(list(enumerate(interactions)))}
-        if len(fresh) == appended.accepted:
-            self._count_taken(fresh.values())
+        all_new = len(fresh) == appended.accepted
+        self._count_taken(each for each in fresh.values() if all_new or each.event_id is None)
         return appended
 
     async def delete_user(self, user_id: str) -> bool:

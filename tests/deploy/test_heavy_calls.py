@@ -59,7 +59,7 @@ class Log:
         self._ids: set[str] = set()
 
     async def append(self, interactions: list[Interaction]) -> Appended:
-        new = {each.event_id for each in interactions} - self._ids
+        new = {each.event_id or object() for each in interactions} - self._ids
         self._ids |= new
         return Appended(len(new), len(interactions) - len(new), 0)
 
@@ -140,8 +140,8 @@ def test_what_is_sent_again_is_no_second_hit(monkeypatch):
         whole = Service(None, None, None, None, Log())
         whole._shown.remember("u", ANSWER)
         await whole.append(batch)
-        await whole.append(batch)
+        await whole.append([*batch, Interaction("u", "a", 1.0, 0.0)])
 
     asyncio.run(run())
 
-    assert sum(amount for name, amount in counted if name == metrics.ONLINE_HITS.name) == 2
+    assert sum(amount for name, amount in counted if name == metrics.ONLINE_HITS.name) == 2 + 1
