@@ -151,17 +151,22 @@ class Archive:
         remaining = (self._without(segment, users) for segment in segments)
         return [segment for segment in remaining if segment is not None]
 
-    def compact(self, segments: Sequence[Segment]) -> list[Segment]:
-        """One segment with the rows of all; the old files stay until `prune`.
+    def compact(self, segments: Sequence[Segment], without_items: Collection[str] = ()) -> list[Segment]:
+        """One segment with the rows of all, but for some items; the old files stay until `prune`.
 
         Raises
         ------
         CorruptArtifactError
             A segment is missing or not what was written.
         """
-        if len(segments) < 2:
+        if len(segments) < 2 and not without_items:
             return list(segments)
-        rows = _numbered(_in_order(self._verified(segment) for segment in segments))
+        there = _in_order(self._verified(segment) for segment in segments)
+        items = pa.array(list(without_items), pa.large_string())
+        kept = there.filter(pc.invert(pc.is_in(there["item_id"], value_set=items)))
+        if not len(kept) or (len(segments) < 2 and len(kept) == len(there)):
+            return list(segments) if len(kept) else []
+        rows = _numbered(kept)
         first = min(segment.first_offset for segment in segments)
         return [self._write(rows, first, max(segment.last_offset for segment in segments))]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from recommender.snapshot_builder import CatalogueEntry
 from recommender.stores.base import FeatureStore, Item
 
@@ -16,14 +18,14 @@ class CatalogueCopy:
     entries
         By id, those that are there.
     deleted
-        Ids of those that were.
+        Those that were, each with the sequence of its deletion, until they are forgotten.
     sequence
         Up to which changes are in it.
     """
 
     def __init__(self) -> None:
         self.entries: dict[str, CatalogueEntry] = {}
-        self.deleted: set[str] = set()
+        self.deleted: dict[str, int] = {}
         self.sequence = 0
 
     async def follow(self, store: FeatureStore) -> None:
@@ -31,14 +33,23 @@ class CatalogueCopy:
         more = True
         while more:
             page = await store.item_changes(self.sequence, PAGE)
-            for _, item_id, item in page.changes:
+            for sequence, item_id, item in page.changes:
                 if item is None:
                     self.entries.pop(item_id, None)
-                    self.deleted.add(item_id)
+                    self.deleted[item_id] = sequence
                 else:
                     self.entries[item_id] = _entry(item)
-                    self.deleted.discard(item_id)
+                    self.deleted.pop(item_id, None)
             self.sequence, more = page.last_sequence, page.more
+
+    def deleted_through(self, sequence: int) -> list[str]:
+        """Items whose deletion is not newer than a change."""
+        return [item_id for item_id, at in self.deleted.items() if at <= sequence]
+
+    def forget(self, item_ids: Collection[str]) -> None:
+        """Know no more that items were deleted."""
+        for item_id in item_ids:
+            self.deleted.pop(item_id, None)
 
     def has(self, item_id: str, item: Item | None) -> bool:
         """Whether an item is in it as given; None for one that is deleted."""

@@ -35,6 +35,7 @@ from recommender.retention import Retention
 from recommender.schedule import Schedule
 from recommender.segment import Segment
 from recommender.snapshot import Snapshot
+from recommender.snapshot_builder import still_withdrawn
 from recommender.stores.base import (
     FeatureMap,
     FeatureStore,
@@ -413,12 +414,16 @@ class Learner:
     async def _learn_full(
         self, segments: Sequence[Segment], consumed: Consumed, begun: Begun, progress: Progress
     ) -> Learned:
-        segments = await asyncio.to_thread(self._archive.compact, segments)
-        interactions = await asyncio.to_thread(self._archive.read, segments)
-        users = {user.user_id: user.features or {} async for user in _all_users(self._store)}
         await self._catalogue.follow(self._store)
+        # a whole full training later: nobody is left who clicks on what was on a page when they were deleted
+        purged = self._catalogue.deleted_through(begun.base.meta.items_purged if begun.base else 0)
+        segments = await asyncio.to_thread(self._archive.compact, segments, purged)
+        interactions = await asyncio.to_thread(self._archive.read, segments)
+        interactions = interactions[~interactions["item_id"].isin(self._catalogue.deleted.keys())]
+        users = {user.user_id: user.features or {} async for user in _all_users(self._store)}
         said = self._feedback.weighed(interactions)
-        data = TrainingData(said, users, list(self._catalogue.entries.values()), self._catalogue.deleted)
+        entries = self._catalogue.entries
+        data = TrainingData(said, users, list(entries.values()), self._deleted(begun.snapshot))
         trained = await asyncio.to_thread(
             train_full,
             data,
@@ -433,12 +438,29 @@ class Learner:
         about = VersionMeta(
             consumed.last_offset,
             self._catalogue.sequence,
+            items_purged=self._catalogue.sequence,
             mode="full",
             full_at=time.time(),
             trained_on=data.trained_on(),
             newest_timestamp=newest_timestamp(interactions),
         )
-        return await self._publish(trained, segments, consumed, about, begun, progress)
+        learned = await self._publish(trained, segments, consumed, about, begun, progress)
+        if learned.accepted:
+            await self._forget_items(purged)
+        return learned
+
+    def _deleted(self, before: Snapshot | None) -> list[str]:
+        """Items that are not to be returned, as far as the catalogue has no word of them."""
+        return [*self._catalogue.deleted, *still_withdrawn(before, self._catalogue.entries)]
+
+    async def _forget_items(self, item_ids: Sequence[str]) -> None:
+        """Drop the notes of deleted items that are in neither archive nor model, once every kept version has them."""
+        versions = await asyncio.to_thread(self._registry.versions)
+        known = min(version.meta.items_sequence for version in versions if version.status != "rejected")
+        told = set(self._catalogue.deleted_through(known)).intersection(item_ids)
+        for page in _pages(told):
+            await self._store.forget_items(page)
+        self._catalogue.forget(told)
 
     async def _learn_increment(
         self, segments: Sequence[Segment], consumed: Consumed, begun: Begun, progress: Progress
@@ -448,10 +470,12 @@ class Learner:
         rows = consumed.remaining()
         users = await self._features_of(rows["user_id"].drop_duplicates().tolist())
         forgotten = list(consumed.deleted)
-        news = News(self._feedback.weighed(rows), users, self._catalogue.entries, self._catalogue.deleted, forgotten)
+        deleted = self._deleted(parent.snapshot)
+        news = News(self._feedback.weighed(rows), users, self._catalogue.entries, deleted, forgotten)
         about = VersionMeta(
             consumed.last_offset,
             self._catalogue.sequence,
+            items_purged=base.meta.items_purged,
             mode="incremental",
             full_at=last_full_at(await asyncio.to_thread(self._registry.versions)),
             interactions_since_full=base.meta.interactions_since_full + len(rows),

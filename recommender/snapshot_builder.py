@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,17 @@ class CatalogueEntry(NamedTuple):
     features: Features
     title: str | None = None
     available: bool = True
+
+
+def still_withdrawn(before: Snapshot | None, entries: Container[str]) -> list[str]:
+    """Items that a snapshot has as deleted or not available, and of which a catalogue knows nothing.
+
+    A store that was lost knows neither the one nor the other; its silence puts nothing back on sale.
+    """
+    if before is None:
+        return []
+    withdrawn = before.item_ids.ids_of(np.flatnonzero(~before.available).tolist())
+    return [item_id for item_id in withdrawn if item_id not in entries]
 
 
 def build_snapshot(
@@ -58,7 +69,7 @@ def build_snapshot(
     fold_in_weights
         Map that was learned before; without one it is learned, towards the users as the model has them.
     deleted
-        Trained items that are no longer in the catalogue: they stay as rows and are never returned.
+        Trained items that are no longer in the catalogue: their rows, where they have one, are never returned.
     meta
         ``log_offset``, ``items_sequence`` and whatever else the snapshot is to say of itself.
     """

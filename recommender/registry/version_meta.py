@@ -21,6 +21,8 @@ class VersionMeta(msgspec.Struct, frozen=True):
     """Of the newest interaction learned."""
     items_sequence: int = 0
     """Of the newest change of the catalogue learned."""
+    items_purged: int = 0
+    """Change of the catalogue up to which deleted items left the model with the last full training."""
     mode: Mode = "full"
     full_at: float | None = None
     """When the last full training ended, whatever came of it, in seconds since the epoch; None: not known."""

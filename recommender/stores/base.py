@@ -252,12 +252,16 @@ class FeatureStore(Protocol):
         """Items that changed behind a sequence, each once, as they are now."""
         ...
 
+    async def forget_items(self, item_ids: Sequence[str]) -> None:
+        """Drop the notes that items were deleted, which all who follow the changes have seen; others stay."""
+        ...
+
     async def renew_items(self, item_ids: Sequence[str]) -> None:
         """Have items, or the notes of their deletion, among the changes again, as if they had changed just now."""
         ...
 
     async def newest_items(self, before: int | None, limit: int) -> list[tuple[int, str, Item | None]]:
-        """Items that changed last, by falling sequence, those before a sequence; None for one that was deleted."""
+        """Items that changed last, by falling sequence, those before a sequence; None for one that is gone."""
         ...
 
     async def waiting(self, user_id: str, before: tuple[float, int] | None, limit: int) -> list[LogEntry]:

@@ -180,11 +180,17 @@ class MemoryStore:
 
     async def list_items(self, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:
         """See `FeatureStore`."""
-        return await list_live(self._changed_items, cursor, limit)
+        return await list_live(self._stored_items, cursor, limit)
 
     async def item_changes(self, after: int, limit: int) -> ItemChanges:
         """See `FeatureStore`."""
         return ItemChanges.of(await self._changed_items(after, limit + 1), after, limit)
+
+    async def forget_items(self, item_ids: Sequence[str]) -> None:
+        """See `FeatureStore`."""
+        for item_id in item_ids:
+            if item_id not in self._items:
+                self._item_sequences.pop(item_id, None)
 
     async def renew_items(self, item_ids: Sequence[str]) -> None:
         """See `FeatureStore`."""
@@ -194,7 +200,7 @@ class MemoryStore:
 
     async def newest_items(self, before: int | None, limit: int) -> list[tuple[int, str, Item | None]]:
         """See `FeatureStore`."""
-        found = await self._changed_items(0, len(self._item_sequences))
+        found = await self._stored_items(0, len(self._items))
         return [each for each in reversed(found) if before is None or each[0] < before][:limit]
 
     async def waiting(self, user_id: str, before: tuple[float, int] | None, limit: int) -> list[LogEntry]:
@@ -258,6 +264,10 @@ class MemoryStore:
     async def _changed_users(self, after: int, limit: int) -> list[tuple[int, str, User | None]]:
         found = _behind(self._user_sequences, after, limit)
         return [(sequence, user_id, unpack_user(self._users.get(user_id))) for sequence, user_id in found]
+
+    async def _stored_items(self, after: int, limit: int) -> list[tuple[int, str, Item | None]]:
+        there = {item_id: self._item_sequences[item_id] for item_id in self._items}
+        return [(each, item_id, unpack_item(self._items[item_id])) for each, item_id in _behind(there, after, limit)]
 
     async def _changed_items(self, after: int, limit: int) -> list[tuple[int, str, Item | None]]:
         found = _behind(self._item_sequences, after, limit)

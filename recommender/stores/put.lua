@@ -23,6 +23,7 @@ for i = 3, #ARGV, 2 do
     values[#values + 1] = payload
     members[#members + 1] = sequence
     members[#members + 1] = id
+  ids[#ids + 1] = id
   end
 end
 

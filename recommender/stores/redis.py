@@ -7,8 +7,10 @@ Keys, all under one hash tag so that the scripts work on a cluster too:
 ``u:ID``, ``i:ID``
     Records of users and items.
 ``users``, ``items``, ``users:seq``, ``items:seq``
-    Sorted sets of ids by the sequence of their last change, and the last sequence. A deleted item stays in
-    its set without a record, so that who follows the changes hears of it.
+    Sorted sets of ids by the sequence of their last change, and the last sequence.
+``gone``
+    Deleted items by the sequence of their deletion, for who follows the changes, until all have heard of it. An
+    earlier release left them in ``items``, without a record.
 ``r:ID``
     Recent items of a user by the offset of the newest interaction, the newest `RECENT_IDS` of them.
 ``h:ID``
@@ -214,11 +216,15 @@ class RedisStore:
 
     async def list_items(self, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:
         """See `FeatureStore`."""
-        return await list_live(self._changed_items, cursor, limit)
+        return await list_live(self._stored_items, cursor, limit)
 
     async def item_changes(self, after: int, limit: int) -> ItemChanges:
         """See `FeatureStore`."""
         return ItemChanges.of(await self._changed_items(after, limit + 1), after, limit)
+
+    async def forget_items(self, item_ids: Sequence[str]) -> None:
+        """See `FeatureStore`."""
+        await self._run("forget_items", item_ids, len(item_ids))
 
     async def renew_items(self, item_ids: Sequence[str]) -> None:
         """See `FeatureStore`."""
@@ -281,14 +287,22 @@ class RedisStore:
         found = await self._changed("u", "users", after, limit)
         return [(sequence, user_id, unpack_user(record)) for sequence, user_id, record in found]
 
-    async def _changed_items(self, after: int, limit: int) -> list[tuple[int, str, Item | None]]:
+    async def _stored_items(self, after: int, limit: int) -> list[tuple[int, str, Item | None]]:
         found = await self._changed("i", "items", after, limit)
         return [(sequence, item_id, unpack_item(record)) for sequence, item_id, record in found]
 
+    async def _changed_items(self, after: int, limit: int) -> list[tuple[int, str, Item | None]]:
+        found = _records_of(*await self._run("changes", [after, limit], limit))
+        return [(sequence, item_id, unpack_item(record)) for sequence, item_id, record in found]
+
     async def _changed(self, letter: str, name: str, after: int, limit: int) -> list[tuple[int, str, bytes | None]]:
-        page, records = await self._run("page", [letter, name, after, limit], limit)
-        ids = zip(page[::2], page[1::2], records, strict=True)
-        return [(int(sequence), an_id.decode(), record) for an_id, sequence, record in ids]
+        return _records_of(*await self._run("page", [letter, name, after, limit], limit))
+
+
+def _records_of(page: Sequence[bytes], records: Sequence[bytes | None]) -> list[tuple[int, str, bytes | None]]:
+    """Sequence, id and record of each, from ids and sequences in turn."""
+    ids = zip(page[::2], page[1::2], records, strict=True)
+    return [(int(sequence), an_id.decode(), record) for an_id, sequence, record in ids]
 
 
 def _within_s(records: int) -> float:

@@ -411,3 +411,33 @@ def test_a_server_that_still_loads_is_unavailable(own_redis: Server) -> None:
 
 def start_redis_without_waiting(server: Server, *options: str) -> Any:
     return start_redis(server.folder, server.port, *options, wait=False).process
+
+
+def test_listing_walks_over_no_deleted_items_and_takes_what_an_earlier_release_left(server_url: str) -> None:
+    async def work() -> tuple[list[str], int, list[str], int]:
+        async with opened(server_url) as store:
+            await store.put_items([item(f"old{i}") for i in range(3_000)])
+            with raw(server_url) as client:
+                for i in range(3_000):
+                    if i < 2_990:
+                        await store.delete_item(f"old{i}")
+                    else:  # as an earlier release did
+                        client.delete(f"{{rec}}:i:old{i}")
+                await store.put_items([item("live")])
+                client.config_resetstat()
+                listed, _ = await store.list_items(None, 1)
+                read = client.info("commandstats")["cmdstat_mget"]["calls"]
+                await store.forget_items([f"old{i}" for i in range(3_000)])
+                keys = client.zcard("{rec}:gone") + client.zcard("{rec}:items")
+            return (
+                [each.item_id for each in listed],
+                read,
+                [each[1] for each in (await store.item_changes(0, 9)).changes],
+                keys,
+            )
+
+    listed, read, changed, keys = run(work())
+
+    assert listed == changed == ["live"]
+    assert read <= 6  # the ten of before are walked over, a page of two at a time; the others are not
+    assert keys == 1

@@ -599,3 +599,35 @@ def test_deletions_outlive_the_log_where_a_version_that_serves_has_not_learned_t
             return [state.deleted_at for state in (await store.fetch(["a", "b"])).users]
 
     assert run(work()) == [2, 0]
+
+
+def test_a_deleted_item_is_a_change_until_it_is_forgotten_and_one_that_is_there_is_never_forgotten(url: str) -> None:
+    async def work() -> list[list[tuple[int, str, Item | None]]]:
+        async with opened(url) as store:
+            await store.put_items([item("a"), item("b"), item("c")])
+            await store.delete_item("a")
+            await store.delete_item("b")
+            await store.put_items([item("b")])
+            before = (await store.item_changes(0, 9)).changes
+            await store.forget_items(["a", "b", "c", "never there"])
+            return [before, (await store.item_changes(0, 9)).changes]
+
+    before, after = run(work())
+
+    assert before == [(3, "c", item("c")), (4, "a", None), (6, "b", item("b"))]
+    assert after == [(3, "c", item("c")), (6, "b", item("b"))]
+
+
+def test_changes_of_items_there_and_gone_are_read_page_by_page(url: str) -> None:
+    async def work() -> list[list[str]]:
+        async with opened(url) as store:
+            await store.put_items([item(str(i)) for i in range(6)])
+            for item_id in "024":
+                await store.delete_item(item_id)
+            pages, after, more = [], 0, True
+            while more:
+                changes, after, more = await store.item_changes(after, 2)
+                pages.append([item_id for _, item_id, _ in changes])
+            return pages
+
+    assert run(work()) == [["1", "3"], ["5", "0"], ["2", "4"]]
