@@ -13,6 +13,9 @@ from recommender.ids import UNKNOWN, IdTable
 RESOLUTION = 128
 """A time is known to one part in so many of its age, and never better than to a second."""
 
+END_OF_TIME_S = 2.0**32
+"""In the year 2106."""
+
 
 class Activity(NamedTuple):
     """Counts of interactions by time and item."""
@@ -45,14 +48,15 @@ def activity_of(items: IdTable, interactions: pd.DataFrame, now: float) -> Activ
     items
         Those that count, by the index that they have in the answer.
     interactions
-        ``item_id``, ``timestamp`` and ``weight``. Those without a time or that do not speak for an item are left out;
-        those of the future count as of now.
+        ``item_id``, ``timestamp`` and ``weight``. Those without a time, or with one that no count will reach, and
+        those that do not speak for an item are left out. Those of the future stand there until their time has come.
     now
         Seconds since the epoch.
     """
     places, times = items.indices_of(interactions["item_id"]), interactions["timestamp"].to_numpy(np.float64)
-    kept = (places != UNKNOWN) & np.isfinite(times) & (interactions["weight"].to_numpy() > 0)
-    seconds = rounded(np.clip(times[kept], 0, now).astype(np.int64), now)
+    reached = np.isfinite(times) & (times < END_OF_TIME_S)
+    kept = (places != UNKNOWN) & reached & (interactions["weight"].to_numpy() > 0)
+    seconds = rounded(np.maximum(times[kept], 0).astype(np.int64), now)
     # time in the upper half of a number, item in the lower: one sort for both
     keys, counts = np.unique(seconds << 32 | places[kept], return_counts=True)
     return Activity((keys >> 32).astype(np.uint32), keys.astype(np.uint32).view(np.int32), counts.astype(np.uint32))

@@ -26,9 +26,10 @@ LONG_RUN = 28
 
 
 class _Learned(NamedTuple):
-    """Learned interactions with each item from one entry of the activity on."""
+    """Learned interactions with each item from one entry of the activity on and before another."""
 
     first: int
+    last: int
     counts: NDArray[np.float64]
 
 
@@ -111,26 +112,30 @@ class Leaderboards:
 
     def _counts(self, now: int, window_s: float) -> NDArray[np.float64]:
         """Interactions with each item in a window, by place in catalogue order."""
-        catalogue, start_s = self.recommender.catalogue, now - window_s
+        # up to the end of this second: what is of the future does not count before its time
+        catalogue, start_s, end_s = self.recommender.catalogue, now - window_s, now + 1.0
         n_items = self.recommender.snapshot.n_items
         counts = np.zeros(n_items + catalogue.fresh.n)
-        counts[:n_items] = self._learned_since(start_s, window_s)
+        counts[:n_items] = self._learned_between(start_s, end_s, window_s)
         places = self._places_of_trail()
         there = places != UNKNOWN
-        np.add.at(counts, places[there], self.trail.counted(start_s)[there])
+        np.add.at(counts, places[there], self.trail.counted(start_s, end_s)[there])
         return counts
 
-    def _learned_since(self, start_s: float, window_s: float) -> NDArray[np.float64]:
-        activity, n_items = self._activity, self.recommender.snapshot.n_items
-        first, known = activity.since(start_s), self._learned.get(window_s)
-        if known is None:
-            known = _Learned(first, activity.counted(slice(first, None), n_items))
-        elif known.first < first:
-            known = _Learned(first, known.counts - activity.counted(slice(known.first, first), n_items))
-        elif known.first > first:  # the clock was set back
-            known = _Learned(first, known.counts + activity.counted(slice(first, known.first), n_items))
-        self._learned[window_s] = known
-        return known.counts
+    def _learned_between(self, start_s: float, end_s: float, window_s: float) -> NDArray[np.float64]:
+        first, last = self._activity.since(start_s), self._activity.since(end_s)
+        known = self._learned.get(window_s) or _Learned(first, first, np.zeros(self.recommender.snapshot.n_items))
+        counts = self._with_entries(known.counts, first, known.first)
+        counts = self._with_entries(counts, known.last, last)
+        self._learned[window_s] = _Learned(first, last, counts)
+        return counts
+
+    def _with_entries(self, counts: NDArray[np.float64], start: int, stop: int) -> NDArray[np.float64]:
+        """Counts with entries of the activity; without them where they are given backwards."""
+        if start == stop:
+            return counts
+        entries = self._activity.counted(slice(min(start, stop), max(start, stop)), len(counts))
+        return counts + entries if start < stop else counts - entries
 
     def _places_of_trail(self) -> NDArray[np.int64]:
         """Place in catalogue order of each of the trail's items; -1 for one that is in no catalogue."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +25,6 @@ class Trail:
         Offset that it begins behind.
     feedback
         How interactions are read; all are likings when absent.
-    clock
-        Seconds since the epoch; what is of the future counts as of now.
 
     Attributes
     ----------
@@ -37,23 +34,21 @@ class Trail:
         Distinct items, in the order in which they came.
     """
 
-    def __init__(self, after: int, feedback: Feedback | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, after: int, feedback: Feedback | None = None) -> None:
         self.after = self.offset = after
         self.item_ids: list[str] = []
         self._codes: dict[str, int] = {}
         self._feedback = feedback or Feedback()
-        self._clock = clock
         self._rows, self._n = np.zeros(64, ENTRY), 0
 
     def add(self, entries: Sequence[LogEntry]) -> None:
         """Take over entries of the log, in their order."""
-        now = self._clock()
         fresh: list[tuple[int, float, int, int]] = []
         for offset, event in entries:
             if isinstance(event, Interaction):
                 if self._feedback.speaks_for(event.weight, event.event):
                     # the user only to find them again when they are deleted
-                    fresh.append((offset, min(event.timestamp, now), hash(event.user_id), self._code(event.item_id)))
+                    fresh.append((offset, event.timestamp, hash(event.user_id), self._code(event.item_id)))
             elif isinstance(event, UserDeleted):
                 self._append(fresh)
                 self._keep(self.rows["user"] != hash(event.user_id))
@@ -68,17 +63,17 @@ class Trail:
 
     def behind(self, offset: int) -> Trail:
         """Trail behind another offset, with what of that is in this one: nothing, where it is an earlier one."""
-        other = Trail(offset, self._feedback, self._clock)
+        other = Trail(offset, self._feedback)
         if self.after <= offset <= self.offset:
             other.offset, other.item_ids, other._codes = self.offset, self.item_ids.copy(), self._codes.copy()
             other._rows, other._n = self.rows, self._n
             other._keep(self.rows["offset"] > offset)
         return other
 
-    def counted(self, start_s: float) -> NDArray[np.int64]:
-        """Interactions with each of `item_ids` since a time."""
-        rows = self.rows
-        return np.bincount(rows["item"][rows["time"] >= start_s], minlength=len(self.item_ids))
+    def counted(self, start_s: float, end_s: float) -> NDArray[np.int64]:
+        """Interactions with each of `item_ids` since a time and before another."""
+        times = self.rows["time"]
+        return np.bincount(self.rows["item"][(times >= start_s) & (times < end_s)], minlength=len(self.item_ids))
 
     def _code(self, item_id: str) -> int:
         code = self._codes.get(item_id)

@@ -4,13 +4,14 @@
 local records, set = KEYS[1] .. ARGV[1] .. ':', KEYS[1] .. ARGV[2]
 local sequence = tonumber(redis.call('GET', set .. ':seq') or '0')
 redis.call('ZCARD', set) -- of a wrong type: fail before anything is written
+redis.call('ZCARD', KEYS[1] .. 'gone')
 
 -- a payload ends with the time of the change, a msgpack float64: what it says is all before
 local function says(payload)
   return string.byte(payload, -9) == 0xcb and string.sub(payload, 1, -9) or payload
 end
 
-local created, now, values, members = {}, {}, {}, {}
+local created, now, values, members, ids = {}, {}, {}, {}, {}
 for i = 3, #ARGV, 2 do
   local id, payload = ARGV[i], ARGV[i + 1]
   local key = records .. id
@@ -23,7 +24,7 @@ for i = 3, #ARGV, 2 do
     values[#values + 1] = payload
     members[#members + 1] = sequence
     members[#members + 1] = id
-  ids[#ids + 1] = id
+    ids[#ids + 1] = id
   end
 end
 
@@ -31,6 +32,11 @@ for from = 1, #values, 1000 do
   local to = math.min(from + 999, #values)
   redis.call('MSET', unpack(values, from, to))
   redis.call('ZADD', set, unpack(members, from, to))
+end
+if ARGV[2] == 'items' then
+  for from = 1, #ids, 1000 do
+    redis.call('ZREM', KEYS[1] .. 'gone', unpack(ids, from, math.min(from + 999, #ids)))
+  end
 end
 if #values > 0 then redis.call('SET', set .. ':seq', sequence) end
 return created

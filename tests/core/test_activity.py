@@ -41,10 +41,12 @@ def test_interactions_count_from_their_time_on():
     ]
 
 
-def test_what_is_of_the_future_counts_as_of_now():
-    activity = activity_of(ITEMS, table(("a", NOW + 1e9)), NOW)
+def test_what_is_of_the_future_stands_there_until_its_time_has_come():
+    activity = activity_of(ITEMS, table(("a", NOW + 1e6), ("b", NOW + 1e10), ("c", np.inf)), NOW)
 
-    assert (total(activity, NOW), total(activity, NOW + 1)) == ([1, 0, 0], [0, 0, 0])
+    assert (total(activity, NOW + 1e6), total(activity, NOW + 1e6 + 1)) == ([1, 0, 0], [0, 0, 0])
+    assert activity.since(NOW + 1) == 0
+    assert len(activity.times) == 1
 
 
 def test_unknown_items_missing_times_and_dislikes_do_not_count():

@@ -36,7 +36,7 @@ class House:
         activity = activity_of(shared_world().model.items.ids, table, NOW)
         asyncio.run(self.store.advance(LOG_OFFSET, 0))
         self.catalogue = Catalogue(replace(shared_snapshot(), activity=activity))
-        self.trail = Trail(LOG_OFFSET, feedback, lambda: self.now)
+        self.trail = Trail(LOG_OFFSET, feedback)
         self.leaderboards = Leaderboards(Recommender(self.catalogue), self.trail, lambda: self.now)
 
     def happens(self, *item_ids: str, ago_s: float = 0, user_id: str = "u1", **more: object) -> None:
@@ -79,6 +79,18 @@ def test_a_window_moves_with_the_clock():
         seen.append(sorted(house.top()))
 
     assert seen == [["i1", "i2", "i3"], ["i1", "i2", "i3"], ["i2", "i3"], ["i2"], ["i2"], [], ["i1", "i2", "i3"]]
+
+
+@pytest.mark.parametrize("name", ["popular", "trending"])
+def test_what_is_of_the_future_counts_when_its_time_has_come_learned_or_not(name):
+    house = House([("i1", NOW + 100), ("i2", NOW)])
+    house.happens("i3", ago_s=-100)
+    seen = []
+    for ahead_s in (0, 30, 100, 159, 161, 0):
+        house.now = NOW + ahead_s
+        seen.append(sorted(house.top(name)))
+
+    assert seen == [["i2"], ["i2"], ["i1", "i3"], ["i1", "i3"], [], ["i2"]]
 
 
 def test_an_interaction_counts_as_soon_as_it_is_read_within_the_same_second():
