@@ -78,6 +78,7 @@ def check(history: History, promises: Promises) -> Verdict:
         checker.check_pinned_versions,
         checker.check_dislikes,
         checker.check_trainings,
+        checker.check_trainings_have_news,
     ):
         each()
     return Verdict(checker.violations, checker.excused)
@@ -188,6 +189,20 @@ class Checker:
             if not was_set and later.at_s - earlier.at_s < self._promises.full_every_s:
                 apart = f"{earlier.version} and {later.version} are {later.at_s - earlier.at_s:.0f} s apart"
                 self._broken("full trainings keep to the schedule", apart)
+
+    def check_trainings_have_news(self) -> None:
+        """No increment is trained when nothing has happened; a full training goes over all again."""
+        kinds = (Appended, ItemChanged, UserDeleted, StoreLost, Activated)
+        news = sorted(each.ended for each in self._history.records if isinstance(each, kinds))
+        published = {each.version: each for each in self._history.of(Published)}
+        for version in published.values():
+            parent = published.get(version.parent or "")
+            if (
+                parent
+                and version.mode == "incremental"
+                and not any(parent.began < each for each in news if each < version.ended)
+            ):
+                self._broken("trainings have news", f"{version.version} of {parent.version}, {version.began}")
 
     def _whole_answers(self) -> Iterator[Recommended]:
         answers = self._history.of(Recommended)

@@ -178,7 +178,8 @@ class LibraryService:
     async def delete_item(self, item_id: str) -> None:
         """See `clients.Service`."""
         with answering():
-            await self._store.delete_item(item_id)
+            if not await self._store.delete_item(item_id):
+                raise Refused
 
     async def delete_user(self, user_id: str) -> None:
         """See `clients.Service`."""
@@ -206,6 +207,9 @@ class LibraryService:
         """One look of the trainer."""
         began = self.now()
         try:
+            if not self._served:
+                await self._refresh()
+                self._served = True
             if not self._reconciled:
                 await self._learner.reconcile()
                 self._reconciled = True
@@ -241,7 +245,7 @@ class LibraryService:
         self._recommender = recommender
 
     def _start_trainer(self) -> None:
-        self._reconciled = False
+        self._reconciled = self._served = False
         self._learner = self._new_learner()
 
     def _new_learner(self, *, interrupted: bool = True) -> Learner:

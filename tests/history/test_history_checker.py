@@ -109,6 +109,7 @@ BAD = {
     "a chosen version serves": ([Activated(**at(1), version="1"), answered(2, version="2")], ()),
     "what is hidden draws in nothing": ([answered(1, "i3"), sent(2, HIDDEN), answered(3, "i4")], (HIDDEN,)),
     "full trainings keep to the schedule": ([published(0, "1", mode="full"), published(99, "2", mode="full")], ()),
+    "trainings have news": ([published(1, "1"), published(2, "2", parent="1")], ()),
 }
 
 
