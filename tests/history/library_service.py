@@ -319,7 +319,9 @@ class LibraryService:
         if self._chance.random() < 0.3:
             began = self.now()
             with contextlib.suppress(RecommenderError):
-                await self._second.learn("incremental")
+                mode = await self._second.due(SCHEDULE)
+                if mode is not None:
+                    await self._second.learn(mode)
             self._record_versions(began)
 
     def _disturb(self, what: str, began: float) -> None:
