@@ -13,6 +13,7 @@ from recorded import (
     Activated,
     Appended,
     ClockSet,
+    Disturbed,
     History,
     ItemChanged,
     Published,
@@ -200,8 +201,12 @@ class Checker:
         kinds = (Appended, ItemChanged, UserDeleted, StoreLost, Activated)
         news = sorted(each.ended for each in self._history.records if isinstance(each, kinds))
         published = {each.version: each for each in self._history.of(Published)}
+        # a second trainer may take the news from one that has looked already
+        disturbed = [each for each in self._history.of(Disturbed) if each.what == "two trainers"]
         for version in published.values():
             parent = published.get(version.parent or "")
+            if any(each.began < version.ended and version.began < each.ended for each in disturbed):
+                continue
             if (
                 parent
                 and version.mode == "incremental"
