@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from clients import N_GROUPS, N_ITEMS, N_USERS, Client, group_of
-from history_checker import Promises, check, is_known
+from history_checker import Promises, check, unknown
 from http_service import PARTS, HttpService
 from recorded import History
 from rows import FACTOR, Row
@@ -94,7 +94,7 @@ def test_promises_hold_over_http_whatever_breaks(tmp_path, store):
     verdict = check(history, Promises(group_of, FULL_EVERY_S - 1, SETTLES_WITHIN_S))
     told = tmp_path / "history.txt"
     told.write_text(history.told())
-    violations = [found for found in verdict.violations if not is_known(found)]
+    violations = unknown(verdict.violations)
     lost = [found for found in violations if found.promise in ("nothing is lost", "learned once")]
     note = f"seed {SEED}; {len(violations)} violations, {len(verdict.excused)} losses with the store excused"
     Row(
