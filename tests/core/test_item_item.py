@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import tracemalloc
 from dataclasses import replace
 
@@ -233,3 +234,12 @@ def test_settings_that_cannot_be_are_named(wrong: dict[str, float], said: str) -
 def test_interactions_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(InvalidDataError, match="NaN or infinity"):
         item_item_matrix(sparse.csr_matrix(np.array([[1.0, np.nan]], np.float32)))
+
+
+def test_a_problem_that_travelled_to_another_process_fits_the_same_columns() -> None:
+    problem = ItemItemProblem.of(interactions(), SMALL)
+    wanted = np.array([3, 1], np.int32)
+
+    there = pickle.loads(pickle.dumps(problem))  # noqa: S301 - ours
+
+    assert (there.fit_columns(wanted) != problem.fit_columns(wanted)).nnz == 0
