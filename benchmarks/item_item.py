@@ -11,7 +11,6 @@ import argparse
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -90,7 +89,7 @@ def on_split(args: argparse.Namespace) -> list[Row]:
     found = {"penalty": tuned.settings.penalty, "length_exponent": tuned.settings.length_exponent}
     rows: list[Row] = [{"part": "tuning", **cost, "tried": tuned.n_tried, **found}]
     rows[0]["neighbours"] = tuned.settings.neighbours
-    for name, how in (("defaults", start), ("tuned", replace(tuned.settings))):
+    for how, name in {start: "defaults", tuned.settings: "tuned" if tuned.settings != start else "defaults"}.items():
         held = {part: score for part, (score, _) in parts_of(kept, how, args).items()}
         mixture, cost = timed(lambda held=held: learn_mixture(held, kept, held_out, k=args.k))  # type: ignore[misc]
         parts = parts_of(train, how, args)
