@@ -415,11 +415,11 @@ class Learner:
         self, segments: Sequence[Segment], consumed: Consumed, begun: Begun, progress: Progress
     ) -> Learned:
         await self._catalogue.follow(self._store)
-        # a whole full training later: nobody is left who clicks on what was on a page when they were deleted
+        # one full training later: until then their rows say that they are deleted, whatever becomes of the store, and
+        # nobody is left who clicks on what was on a page when that was done
         purged = self._catalogue.deleted_through(begun.base.meta.items_purged if begun.base else 0)
         segments = await asyncio.to_thread(self._archive.compact, segments, purged)
         interactions = await asyncio.to_thread(self._archive.read, segments)
-        interactions = interactions[~interactions["item_id"].isin(self._catalogue.deleted.keys())]
         users = {user.user_id: user.features or {} async for user in _all_users(self._store)}
         said = self._feedback.weighed(interactions)
         entries = self._catalogue.entries

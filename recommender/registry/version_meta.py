@@ -22,7 +22,7 @@ class VersionMeta(msgspec.Struct, frozen=True):
     items_sequence: int = 0
     """Of the newest change of the catalogue learned."""
     items_purged: int = 0
-    """Change of the catalogue up to which deleted items left the model with the last full training."""
+    """Change of the catalogue that the last full training knew: items deleted up to there leave with the next one."""
     mode: Mode = "full"
     full_at: float | None = None
     """When the last full training ended, whatever came of it, in seconds since the epoch; None: not known."""
