@@ -175,7 +175,8 @@ class Learner:
         return not await asyncio.to_thread(self._has_had_versions) and not (await self._store.state()).trimmed_through
 
     def _has_had_versions(self) -> bool:
-        return self.base() is not None or self._registry.has_unreadable()
+        registry = self._registry
+        return self.base() is not None or registry.has_unreadable() or registry.newest_quarantined() is not None
 
     async def reconcile(self) -> None:
         """Make sure that a store which was replaced does not give out offsets that were learned already.
@@ -221,6 +222,8 @@ class Learner:
         await self.reconcile()
         base = await self._base()
         if base is None:
+            if await asyncio.to_thread(self._has_had_versions):
+                return "full"
             return "full" if (await self._store.state()).last_offset >= schedule.min_interactions else None
         versions = await asyncio.to_thread(self._registry.versions)
         # the newest by number: the one with the latest time may be from before the machine's clock was set back
@@ -350,8 +353,7 @@ class Learner:
                 if not await asyncio.to_thread(self._set_aside, base.version, str(error)):
                     # the only one: what it serves is left alone, and all it learned is in the archive
                     return Begun("full", base, None, pinned)
-        await asyncio.to_thread(self._require_readable)
-        return Begun("full", None, None)
+        return Begun("full", await asyncio.to_thread(self._lost), None)
 
     def _set_aside(self, version: str, reason: str) -> bool:
         """Quarantine a damaged version, unless it is the last that may serve."""
@@ -362,12 +364,14 @@ class Learner:
         self._registry.quarantine(version, reason)
         return True
 
-    def _require_readable(self) -> None:
-        if not self._registry.versions() and self._registry.has_unreadable():
-            raise CorruptArtifactError(
-                "there were versions of the model and none can be read; to learn from the beginning would forget what"
-                " they learned: restore `models` of state_dir from a backup, or go back to the release that wrote it"
-            )
+    def _lost(self) -> VersionInfo | None:
+        """Version in quarantine of which only what it learned can be used; None where nothing was learned yet."""
+        if not self._registry.has_unreadable():
+            return None if self._registry.versions() else self._registry.newest_quarantined()
+        raise CorruptArtifactError(
+            "there are versions of the model, and none can be read; to learn from the beginning would forget what they"
+            " learned: restore `models` of state_dir from a backup, or go back to the release that wrote them"
+        )
 
     async def _consumed(self, begun: Begun) -> tuple[list[Segment], Consumed]:
         """Segments with all that happened, and what of it the base has not learned."""
@@ -388,7 +392,7 @@ class Learner:
         trimmed = (await self._store.state()).trimmed_through
         if base is None or base.meta.log_offset >= trimmed:
             return base
-        versions = await asyncio.to_thread(self._registry.versions)
+        versions = [base, *await asyncio.to_thread(self._registry.versions)]
         return max(versions, key=lambda each: each.meta.log_offset)
 
     async def _archived(self, base: VersionInfo | None, consumed: Consumed) -> list[Segment]:

@@ -198,6 +198,10 @@ class BucketShelf:
         names = (name for folder, name in map(_parted, self._listing()) if folder == QUARANTINE)
         return newest_first([name.removesuffix(".json") for name in names])
 
+    def quarantined_manifest(self, version: str) -> Manifest:
+        """Manifest of a version that was set aside."""
+        return parsed_manifest(lambda: self._bucket.read(f"{version}/{NAME}"), version)
+
     def set_aside(self, version: str, reason: bytes) -> None:
         """Hide a version; its objects stay."""
         self._bucket.create(f"{QUARANTINE}/{version}.json", reason)

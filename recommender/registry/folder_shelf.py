@@ -128,6 +128,10 @@ class FolderShelf:
         """Versions that were set aside."""
         return _versions_in(self.place / QUARANTINE)
 
+    def quarantined_manifest(self, version: str) -> Manifest:
+        """Manifest of a version that was set aside."""
+        return read_manifest(self.place / QUARANTINE / version)
+
     def set_aside(self, version: str, reason: bytes) -> None:
         """Move a version into the quarantine, together with the reason."""
         aside = self.place / QUARANTINE

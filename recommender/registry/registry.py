@@ -206,8 +206,22 @@ class Registry:
         return listed
 
     def has_unreadable(self) -> bool:
-        """Whether there are versions that were set aside or have no readable manifest."""
-        return bool(self._shelf.quarantined()) or len(self._manifests()) < len(self._shelf.versions())
+        """Whether there are versions without a readable manifest."""
+        return len(self._manifests()) < len(self._shelf.versions())
+
+    def newest_quarantined(self) -> VersionInfo | None:
+        """Newest version that was set aside and whose manifest can be read."""
+        for version in self._shelf.quarantined():
+            try:
+                manifest = self._shelf.quarantined_manifest(version)
+            except StateUnavailableError:
+                raise
+            except (ArtifactError, OSError) as error:
+                self._report(f"version {version} in quarantine has no manifest: {error}")
+                continue
+            if manifest.status == "ready":
+                return _info(manifest, None)
+        return None
 
     def versions(self, *, anew: bool = False) -> list[VersionInfo]:
         """Every version with a readable manifest, newest first. Reads no array.

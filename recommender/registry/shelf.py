@@ -74,7 +74,10 @@ class Shelf(Protocol):
         """
 
     def quarantined(self) -> list[str]:
-        """Versions that were set aside."""
+        """Versions that were set aside, newest first."""
+
+    def quarantined_manifest(self, version: str) -> Manifest:
+        """Manifest of a version that was set aside, verified."""
 
     def set_aside(self, version: str, reason: bytes) -> None:
         """Move a version out of sight, together with the reason."""

@@ -23,6 +23,7 @@ from recommender.incremental import IncrementSettings
 from recommender.learner import Learner
 from recommender.registry import Registry, folder_shelf
 from recommender.registry.version_meta import Mode
+from recommender.schedule import Schedule
 from recommender.stores import MemoryStore
 from recommender.stores.base import Interaction
 from recommender.training import ModelSettings
@@ -149,6 +150,20 @@ async def test_where_the_only_version_is_damaged_the_next_training_is_a_full_one
 
     assert learned.mode == "full"
     assert house.rows() == list(range(1, 41))
+
+
+@asynchronous
+async def test_where_the_only_version_is_in_quarantine_all_that_it_learned_is_learned_again(house):
+    await house.post_and_learn("full")
+    house.damage("00000001", "snapshot")
+    assert house.registry.load_current() is None
+    house.restart()
+    await house.post(1)
+
+    assert not await house.learner.is_new()
+    assert await house.learner.due(Schedule(30.0, 86_400.0, 100)) == "full"
+    await house.learn("full")
+    assert house.rows() == list(range(1, 22))
 
 
 @asynchronous
