@@ -6,12 +6,14 @@ from pathlib import Path
 import click
 
 from recommender.cli.group import as_json, say, tell
+from recommender.cli.schema_options import schema_options, warn
 from recommender.comparison.extra import check_installed
 from recommender.comparison.folds import fold_of
 from recommender.comparison.search import Notebook, model_block
 from recommender.errors import TrainingError
 from recommender.evaluation import SPLITS
 from recommender.sources import open_dataset
+from recommender.sources.schema import Schema
 
 
 @click.command()
@@ -23,9 +25,19 @@ from recommender.sources import open_dataset
 @click.option("--holdout", type=click.FloatRange(0, 0.9, min_open=True), default=0.2, show_default=True)
 @click.option("--k", "-k", type=click.IntRange(1, 1000), default=10, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
+@schema_options
 @as_json
 def tune(
-    dataset: str, out: Path, minutes: float, trials: int, split: str, holdout: float, k: int, seed: int, as_json: bool
+    dataset: str,
+    out: Path,
+    minutes: float,
+    trials: int,
+    split: str,
+    holdout: float,
+    k: int,
+    seed: int,
+    schema: Schema,
+    as_json: bool,
 ) -> None:
     """Search the settings that do best on held-out interactions of DATASET.
 
@@ -34,7 +46,9 @@ def tune(
     """
     for library in ("tensorboardX", "fsspec"):  # what ray[tune] brings beyond ray[serve]
         check_installed(library, extra="tune")
-    fold = fold_of(open_dataset(dataset), split, holdout, seed)
+    read = open_dataset(dataset, schema)
+    warn(read.notes)
+    fold = fold_of(read, split, holdout, seed)
     about = {"dataset": dataset, "split": split, "holdout": holdout, "k": k, "seed": seed}
     notebook = Notebook(out, about)
     tell(f"{len(notebook.trials)} trials are known from before" if notebook.trials else "starting Ray")

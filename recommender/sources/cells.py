@@ -57,7 +57,8 @@ def weights(table: Table) -> NDArray[np.float32]:
     """Weights; 1 where there is no such column."""
     if "weight" not in table.columns:
         return np.ones(table.n_rows, np.float32)
-    numbers = np.array(converted(table, "weight", _weight), np.float64)
+    plain = _digits(table.columns["weight"])
+    numbers = plain if plain is not None and plain.all() else np.array(converted(table, "weight", _weight), np.float64)
     with np.errstate(over="ignore"):
         found = numbers.astype(np.float32)
     wrong = ~(np.isfinite(found) & (found > 0))
@@ -80,6 +81,9 @@ def timestamps(table: Table, first_row: int = 0) -> NDArray[np.float64]:
     if cells is None or (table.exact and all(value is None for value in cells)):
         return np.arange(first_row, first_row + table.n_rows, dtype=np.float64)
     now = time.time()
+    plain = _digits(cells)
+    if plain is not None and (plain <= now).all():
+        return plain
     return np.array(converted(table, "timestamp", lambda value: values.parse_timestamp(value, now)), np.float64)
 
 
@@ -124,6 +128,17 @@ def _first_refused(convert: Callable[[Any], object], cells: Sequence[Any]) -> in
         except ValueError:
             return row
     return len(cells)
+
+
+def _digits(cells: Sequence[Any]) -> NDArray[np.float64] | None:
+    """Numbers of cells that are texts of digits, as most files have; None for any others."""
+    try:
+        text = "".join(cells)
+    except TypeError:
+        return None
+    # an empty cell would be lost in the joined text
+    plain = text.isascii() and text.isdecimal() and "" not in cells
+    return np.array(list(map(int, cells)), np.float64) if plain else None
 
 
 def _weight(value: Any) -> float:

@@ -47,12 +47,18 @@ class Column:
             return
         self.n += len(cells)
         for value, n in _counted(cells).items():
+            if self._knows(value, n):
+                continue
             if value is None or (not table.exact and values.is_missing(value, table.missing)):
                 self.n_missing += n
                 if isinstance(value, str) and value.strip().isalpha():
                     self._words.add(value.strip())
             else:
                 self._see(value, n, table)
+
+    def _knows(self, value: Any, n: int) -> bool:  # noqa: ARG002 (others count)
+        """Whether seeing a value again tells nothing new."""
+        return value in self.distinct
 
     def _see(self, value: Any, n: int, table: Table) -> None:  # noqa: ARG002 (others ask how often, and where)
         if len(self.distinct) < MAX_DISTINCT:
@@ -90,6 +96,9 @@ class IdColumn(Column):
     def __init__(self, name: str) -> None:
         super().__init__(name, "id")
         self._n_floats = self._n_others = self.n_trimmed = 0
+        self._odd: set[str] = set()
+        """Those with something around them."""
+        self._ids: dict[Any, str] = {}
         self._markers = values.MISSING
 
     @property
@@ -98,11 +107,14 @@ class IdColumn(Column):
         return self._n_floats > 0 and not self._n_others
 
     def convert(self, value: Any) -> str:
-        """Id of a cell; a `ValueError` says why it has none."""
-        found = values.clean_id(value, self._markers)
-        if not (self.are_floats and values.whole_float(found)):
-            return found
-        return values.clean_id(float(found), self._markers)
+        """Id of a cell, when all have been looked at; a `ValueError` says why it has none."""
+        found = None if isinstance(value, list | dict) else self._ids.get(value)
+        if found is None:
+            found = values.clean_id(value, self._markers)
+            if self.are_floats and values.whole_float(found):
+                found = values.clean_id(float(found), self._markers)
+            self._ids[value] = found  # a list or an object is no id, and was refused
+        return found
 
     def ids(self) -> set[str]:
         """All of them."""
@@ -119,13 +131,19 @@ class IdColumn(Column):
         """See `Column`."""
         return [f"{self.name}: ids like 5863.0 are read as 5863"] if self.are_floats else []
 
+    def _knows(self, value: Any, n: int) -> bool:
+        self.n_trimmed += n if value in self._odd else 0
+        return value in self.distinct
+
     def _see(self, value: Any, n: int, table: Table) -> None:
         self._markers = table.missing
         self.distinct.add(value)
         if not isinstance(value, str):
             return
         text = values.clean_text(value)
-        self.n_trimmed += n if text != value else 0
+        if text != value:
+            self.n_trimmed += n
+            self._odd.add(value)
         if values.whole_float(text):
             self._n_floats += n
         elif not values.whole(text):
@@ -218,6 +236,9 @@ class FeatureColumn(Column):
     @property
     def _n_present(self) -> int:
         return self.n - self.n_missing
+
+    def _knows(self, value: Any, n: int) -> bool:  # noqa: ARG002 (each counts)
+        return False
 
     def _see(self, value: Any, n: int, table: Table) -> None:
         super()._see(value, n, table)

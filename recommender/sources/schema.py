@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import msgspec
@@ -184,10 +185,10 @@ def usual_name(column: str) -> str | None:
 def unknown_columns(names: Sequence[str], columns: Sequence[str]) -> str:
     """What to do about columns that are not known."""
     usual = usual_name(names[0])
-    others = f"--ignore {names[0]!r}" if len(names) == 1 else "--ignore 'interactions.*'"
+    others = f"it out with --ignore {quote(names[0])}" if len(names) == 1 else "them out with --ignore 'interactions.*'"
     if usual is None or usual in columns:
-        return f"leave out with {others}"
-    return f"did you mean {usual!r}? Say so with --map {names[0]}={usual}, or leave out with {others}"
+        return f"leave {others}"
+    return f"did you mean {usual!r}? Say so with --map {quote(names[0])}={usual}, or leave {others}"
 
 
 def missing_column(name: str, columns: Sequence[str]) -> str:
@@ -195,7 +196,7 @@ def missing_column(name: str, columns: Sequence[str]) -> str:
     found = next((each for each in columns if usual_name(each) == name), None)
     if found is None:
         return f"; if one of them is, say so with --map OWN={name}"
-    return f"; did you mean {found!r}? Say so with --map {found}={name}"
+    return f"; did you mean {found!r}? Say so with --map {quote(found)}={name}"
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:

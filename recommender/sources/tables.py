@@ -84,7 +84,8 @@ def path_of(folder: Path, stem: str, *, required: bool = True) -> Path | None:
     if len(found) > 1:
         raise InvalidDataError(f"{folder} has both {found[0].name} and {found[1].name}; keep one")
     if required and not found:
-        raise InvalidDataError(f"{folder} has no {stem}.csv, {stem}.parquet or {stem}.jsonl")
+        near = next((f"; {path.name} is there" for path in sorted(folder.glob(f"{stem}*"))), "")
+        raise InvalidDataError(f"{folder} has no {stem}.csv, {stem}.parquet or {stem}.jsonl{near}")
     return found[0] if found else None
 
 
@@ -313,8 +314,15 @@ def _parquet_blocks(path: Path, rows: int, schema: Schema) -> Iterator[Table]:
 
 
 def _block_of(name: str, header: _Header, start: int, n: int, columns: Sequence[list[Any]]) -> Table:
-    kept: dict[str, Sequence[Any]] = {each: cells for each, cells in zip(header.names, columns, strict=True) if each}
+    kept: dict[str, Sequence[Any]] = {
+        each: cells for each, cells in zip(header.names, columns, strict=True) if each and not _is_index(each, cells)
+    }
     return Table(name, "row", range(start + 1, start + n + 1), kept, types=header.types)
+
+
+def _is_index(name: str, cells: Sequence[Any]) -> bool:
+    """Whether a column is the index of pandas, written to CSV and read back."""
+    return _PANDAS_NAMELESS.fullmatch(name) is not None and all(type(cell) is int for cell in cells)
 
 
 # JSON lines.

@@ -521,3 +521,18 @@ def test_a_word_that_is_read_as_missing_is_pointed_out(tmp_path):
     put(tmp_path, interactions=PAIRS, users="user_id,sex\nu0,none\nu1,male\nu2,none\n")
 
     assert any("sex: 'none' is read as missing" in hint for hint in inspected(tmp_path)["hints"])
+
+
+def test_a_list_is_no_id(tmp_path):
+    put(tmp_path, interactions={"user_id": ["a"], "item_id": [["b"]]})
+
+    for door in (folder.load, open_folder):
+        with pytest.raises(InvalidDataError, match=r"row 1, column 'item_id': an id is text or a whole number"):
+            door(tmp_path)
+
+
+def test_a_file_of_another_ending_is_pointed_out(tmp_path):
+    (tmp_path / "interactions.csv.gz").write_bytes(b"")
+
+    with pytest.raises(InvalidDataError, match=r"has no interactions.csv, .*; interactions.csv.gz is there"):
+        folder.load(tmp_path)
