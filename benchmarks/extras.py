@@ -29,8 +29,8 @@ from recommender.catalogue import Catalogue, ItemChange
 from recommender.filters import FilterCache
 from recommender.ids import IdTable
 from recommender.leaderboards import Leaderboards
-from recommender.queries import Query, UserState
 from recommender.recommending import Recommender
+from recommender.schema import Query, UserState
 from recommender.snapshot import Rows, Snapshot
 from recommender.trail import Trail
 

@@ -18,7 +18,7 @@ from scipy import sparse
 from benchmarks import report
 from recommender.dataset import feature_records
 from recommender.evaluation import evaluate
-from recommender.features import Features
+from recommender.feature_space import Features
 from recommender.gate import Contestant, evaluate_snapshot
 from recommender.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry

@@ -16,7 +16,7 @@ import pandas as pd
 
 from benchmarks.report import write
 from recommender.dataset import feature_records
-from recommender.features import Features
+from recommender.feature_space import Features
 from recommender.gate import Contestant, Verdict, evaluate_snapshot
 from recommender.incremental import IncrementSettings, News, train_increment
 from recommender.model_state import model_from_arrays, model_to_arrays, model_to_meta

@@ -17,11 +17,11 @@ from scipy import sparse
 from benchmarks import report
 from recommender.catalogue import Catalogue
 from recommender.codes import encode
-from recommender.features import FeatureSpace
+from recommender.feature_space import FeatureSpace
 from recommender.ids import IdTable, TextTable
-from recommender.queries import Query, UserState
 from recommender.ranking import Best, Users, best_rows
 from recommender.recommending import Recommender
+from recommender.schema import Query, UserState
 from recommender.snapshot import Rows, Snapshot, Table
 
 SEED = 0

@@ -26,16 +26,16 @@ from benchmarks.report import RESULTS, write
 from recommender import incremental, learner, training
 from recommender.archive import Archive
 from recommender.catalogue import Catalogue
-from recommender.features import FeatureSpace
-from recommender.frame import SparseFrame
+from recommender.feature_space import FeatureSpace
 from recommender.incremental import IncrementSettings
 from recommender.learner import Learner
 from recommender.model import LFMRecommender
-from recommender.queries import Query, UserState
 from recommender.recommending import Recommender
 from recommender.registry import Registry
+from recommender.schema import Query, UserState
 from recommender.snapshot import Snapshot
 from recommender.sources import synthetic
+from recommender.sparse_frame import SparseFrame
 from recommender.stores.base import Interaction
 from recommender.stores.memory import MemoryStore
 from recommender.training import ModelSettings

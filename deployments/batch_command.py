@@ -13,8 +13,8 @@ import click
 
 from recommender import files
 from recommender.cli.group import as_json, progress_bar, say, tell
-from recommender.comparison.extra import check_installed
 from recommender.errors import InvalidDataError, InvalidRequestError
+from recommender.extras import check_installed
 from recommender.filters import Filter
 from recommender.ids import UNKNOWN, IdTable, without_prefix
 from recommender.registry import Artifact, Registry

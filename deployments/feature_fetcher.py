@@ -13,7 +13,7 @@ from deployments.measured_store import measured
 from deployments.messages import Fetched, pack
 from deployments.tallies import Counted
 from recommender.errors import StoreError
-from recommender.queries import UserState
+from recommender.schema import UserState
 from recommender.stores import open_store
 
 logger = logging.getLogger("recommender.feature_fetcher")

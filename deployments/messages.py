@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from recommender.queries import Query, RankQuery, UserState
+from recommender.schema import Query, RankQuery, UserState
 
 
 class Fetched(msgspec.Struct, frozen=True, array_like=True):

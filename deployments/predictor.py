@@ -27,9 +27,9 @@ from recommender.errors import NotFittedError, StoreError
 from recommender.feedback import Feedback
 from recommender.leaderboards import Leaderboards, Name
 from recommender.neighbours import items_like, users_like
-from recommender.queries import Query, RankQuery, UserState
 from recommender.ranking import warm_up
 from recommender.recommending import Recommender
+from recommender.schema import Query, RankQuery, UserState
 from recommender.snapshot import Snapshot
 from recommender.stores import open_store
 from recommender.trail import Trail, follow

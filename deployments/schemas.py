@@ -15,7 +15,7 @@ from deployments import patterns
 from recommender.boosts import checked_boosts
 from recommender.filters import Filter
 from recommender.paging import shown_before
-from recommender.queries import Query, RankQuery
+from recommender.schema import Query, RankQuery
 from recommender.stores.base import Interaction, Item, User
 from recommender.values import parse_timestamp
 

@@ -23,7 +23,7 @@ from deployments.problems import Problem, unavailable
 from deployments.tallies import Counted, together
 from recommender import costs
 from recommender.errors import StoreError
-from recommender.queries import Query, RankQuery
+from recommender.schema import Query, RankQuery
 from recommender.shown import Shown
 from recommender.stores.base import Appended, Interaction, StoreHealth
 

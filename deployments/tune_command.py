@@ -7,11 +7,11 @@ import click
 
 from recommender.cli.group import as_json, say, tell
 from recommender.cli.schema_options import schema_options, warn
-from recommender.comparison.extra import check_installed
 from recommender.comparison.folds import fold_of
 from recommender.comparison.search import Notebook, model_block
 from recommender.errors import TrainingError
 from recommender.evaluation import SPLITS
+from recommender.extras import check_installed
 from recommender.sources import open_dataset
 from recommender.sources.schema import Schema
 

@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recommender.features import FeatureSpace
-    from recommender.frame import SparseFrame
+    from recommender.feature_space import FeatureSpace
     from recommender.model import LFMRecommender
+    from recommender.sparse_frame import SparseFrame
 
 __all__ = ["FeatureSpace", "LFMRecommender", "SparseFrame"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recommender.catalogue import Catalogue, ItemChange, PreparedChange
 from recommender.ids import UNKNOWN
-from recommender.queries import FeatureMap
+from recommender.schema import FeatureMap
 from recommender.snapshot import UserVector
 
 Asked = Sequence[tuple[str, FeatureMap | None]]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.errors import InvalidRequestError
-from recommender.features import clean_token
+from recommender.feature_space import clean_token
 
 MOST = 3.4e38
 """What the amounts of a request may come to together, whatever their signs: beyond it a float32 score is no number."""

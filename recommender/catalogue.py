@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
-from recommender.features import Encoded, Features, tokens
+from recommender.feature_space import Encoded, Features, tokens
 from recommender.filters import FilterCache
 from recommender.ids import UNKNOWN
 from recommender.popularity import promised_popularities

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from recommender.diversity import pool_size
-from recommender.queries import FeatureMap, Query, RankQuery
+from recommender.schema import FeatureMap, Query, RankQuery
 
 LIGHT_MS = 20.0
 """Up to here a call is answered at once; what costs more is answered in slices, beside the others."""

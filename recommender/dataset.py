@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from recommender.errors import InvalidDataError
-from recommender.queries import FeatureValue
+from recommender.schema import FeatureValue
 from recommender.values import MAX_ID_BYTES, id_fault
 
 COLUMNS = ("user_id", "item_id", "weight", "timestamp")

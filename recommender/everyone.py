@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from recommender.catalogue import Catalogue
 from recommender.choosing import Wish, choose
-from recommender.features import Encoded
+from recommender.feature_space import Encoded
 from recommender.ids import UNKNOWN
-from recommender.queries import Query, UserState
 from recommender.ranking import EVERYTHING
 from recommender.recommending import Recommender
+from recommender.schema import Query, UserState
 from recommender.snapshot import Snapshot
 
 TOGETHER = 256

@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.frame import SparseFrame
 from recommender.ids import IdTable
+from recommender.sparse_frame import SparseFrame
 
 RATING = "rating"
 """The event whose weight is a rating; so is that of an interaction without an event."""

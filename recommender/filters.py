@@ -12,7 +12,7 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from recommender.errors import InvalidRequestError
-from recommender.features import clean_token
+from recommender.feature_space import clean_token
 from recommender.ids import UNKNOWN
 from recommender.snapshot import Snapshot
 

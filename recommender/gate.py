@@ -13,10 +13,10 @@ from scipy import sparse
 
 from recommender.catalogue import Catalogue
 from recommender.evaluation import Evaluation, evaluate
-from recommender.features import Features
+from recommender.feature_space import Features
 from recommender.model import LFMRecommender
-from recommender.queries import Query, UserState
 from recommender.recommending import Recommender
+from recommender.schema import Query, UserState
 from recommender.snapshot import Snapshot
 
 JUDGED_BY = "ndcg@10"

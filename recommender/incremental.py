@@ -19,9 +19,8 @@ from scipy import sparse
 
 from recommender.activity import activity_of, together
 from recommender.errors import TrainingError
-from recommender.features import Features, FeatureSpace
+from recommender.feature_space import Features, FeatureSpace
 from recommender.feedback import disliked, joining, liking, loss_weights
-from recommender.frame import SparseFrame
 from recommender.gate import Contestant, JudgedOn, Verdict, compare, evaluate_snapshot, fault, figures, rejected
 from recommender.histories import extended, histories, pairs_of, sampled
 from recommender.ids import UNKNOWN
@@ -30,6 +29,7 @@ from recommender.model import LFMRecommender
 from recommender.settling import Settling, settled
 from recommender.snapshot import Snapshot, without
 from recommender.snapshot_builder import CatalogueEntry, build_snapshot
+from recommender.sparse_frame import SparseFrame
 from recommender.training import Progress, Trained, frame_of
 
 FEWEST_JUDGING = 50

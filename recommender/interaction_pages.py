@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from recommender.archive import Archive
-from recommender.digits import shortest
 from recommender.errors import InvalidRequestError
+from recommender.rounding import shortest
 from recommender.segment import Segment
 from recommender.stores.base import Interaction, Store
 

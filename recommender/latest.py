@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recommender.features import tokens
+from recommender.feature_space import tokens
 from recommender.filters import Filter
-from recommender.queries import Latest, LatestItem
+from recommender.schema import Latest, LatestItem
 from recommender.stores.base import FeatureStore, Item
 
 LOOKED_AT = 10_000

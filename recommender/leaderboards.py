@@ -12,8 +12,8 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from recommender.ids import UNKNOWN
-from recommender.queries import Popular
 from recommender.recommending import Recommender
+from recommender.schema import Popular
 from recommender.trail import Trail
 from recommender.trending import rising
 

@@ -19,10 +19,10 @@ from recommender.errors import (
     TrainingError,
     UnknownUserError,
 )
-from recommender.frame import SparseFrame
 from recommender.ids import UNKNOWN, id_text, id_texts
 from recommender.popularity import fit_popularity, predict_popularity
 from recommender.sides import Side
+from recommender.sparse_frame import SparseFrame
 
 Indicators = Literal["users", "items", "both", False]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from recommender.errors import StoreError
-from recommender.queries import SimilarItems, SimilarUser, SimilarUsers, UserState
 from recommender.recommending import Recommender
+from recommender.schema import SimilarItems, SimilarUser, SimilarUsers, UserState
 from recommender.stores.base import FeatureStore
 
 FETCHED_AT_ONCE = 32

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import lsqr
 
-from recommender.features import Encoded, matrix_of
+from recommender.feature_space import Encoded, matrix_of
 
 DAMPING = 1.0
 

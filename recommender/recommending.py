@@ -18,14 +18,15 @@ from recommender.asked_items import scored
 from recommender.boosts import checked_boosts
 from recommender.catalogue import Catalogue
 from recommender.choosing import Chosen, Wish, choose, choose_by
-from recommender.digits import short, short_all
 from recommender.diversity import diversified, pool_size
 from recommender.explaining import Asking, explained
 from recommender.exploring import explore
 from recommender.feedback import Feedback
 from recommender.finding import Finder
 from recommender.paging import cursor_of
-from recommender.queries import (
+from recommender.ranking import EVERYTHING, Users, best_rows
+from recommender.rounding import short, short_all
+from recommender.schema import (
     Contribution,
     FoundItem,
     FoundItems,
@@ -43,7 +44,6 @@ from recommender.queries import (
     UnscoredItem,
     UserState,
 )
-from recommender.ranking import EVERYTHING, Users, best_rows
 from recommender.similar import LearnedUsers
 from recommender.snapshot import UserVector
 from recommender.vocabulary import Vocabulary

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.frame import SparseFrame
 from recommender.ids import UNKNOWN, IdTable
+from recommender.sparse_frame import SparseFrame
 
 
 @dataclass(frozen=True)

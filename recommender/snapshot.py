@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recommender import cases
 from recommender.activity import NO_ACTIVITY, Activity
 from recommender.codes import Codes
-from recommender.features import Encoded, FeatureSpace, matrix_of
+from recommender.feature_space import Encoded, FeatureSpace, matrix_of
 from recommender.foldin import fold_in, recent_share
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
 from recommender.index import Index

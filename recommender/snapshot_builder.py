@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.errors import InvalidDataError
-from recommender.features import Features, FeatureSpace, tokens
+from recommender.feature_space import Features, FeatureSpace, tokens
 from recommender.foldin import learn_fold_in
 from recommender.ids import UNKNOWN, IdTable, TextTable
 from recommender.model import LFMRecommender

@@ -14,9 +14,8 @@ import pandas as pd
 from recommender.activity import activity_of
 from recommender.errors import TrainingError
 from recommender.evaluation import global_time_split
-from recommender.features import RARE, Features, FeatureSpace
+from recommender.feature_space import RARE, Features, FeatureSpace
 from recommender.feedback import disliked, joining, liking, loss_weights
-from recommender.frame import SparseFrame
 from recommender.gate import (
     Contestant,
     JudgedOn,
@@ -34,6 +33,7 @@ from recommender.model import Indicators, LFMRecommender
 from recommender.settling import Settling, settled
 from recommender.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry, build_snapshot
+from recommender.sparse_frame import SparseFrame
 
 _LIGHTFM = (
     "no_components",

@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from recommender.digits import shortest
 from recommender.errors import InvalidRequestError
+from recommender.rounding import shortest
 from recommender.stores.base import FeatureStore, Interaction
 
 CURSOR = r"[0-9]{1,15}\.[0-9]{1,9}\.[0-9a-f]{16}"

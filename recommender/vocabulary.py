@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from recommender.catalogue import Catalogue
-from recommender.features import clean_token
+from recommender.feature_space import clean_token
 from recommender.ids import UNKNOWN
 from recommender.nearest import LONGEST_SHOWN, nearest
 

@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from deployments.routes.parameters import id_of
 from deployments.routes.recommending import PATH, answered
-from recommender.queries import Query
+from recommender.schema import Query
 
 _QUERY = re.compile(rb"(?:k=([1-9][0-9]{0,2}))?")
 

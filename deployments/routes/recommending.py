@@ -22,7 +22,7 @@ from deployments.routes.parameters import (
 )
 from deployments.schemas import RankRequest, RecommendationRequests
 from deployments.service import current
-from recommender import queries
+from recommender import schema
 from recommender.boosts import parse_boosts
 from recommender.filters import Filter
 from recommender.latest import latest
@@ -40,10 +40,10 @@ NOBODY = b'"strategy":"none"'
 class RecommendationResults(msgspec.Struct):
     """Answer of ``POST /v1/recommendations``, in the order of the requests."""
 
-    results: list[queries.Recommendations]
+    results: list[schema.Recommendations]
 
 
-async def answered(query: queries.Query) -> Response:
+async def answered(query: schema.Query) -> Response:
     """Answer to a query for one user."""
     body = await current().recommend(query)
     if query.fallback == "none" and NOBODY in body:
@@ -51,7 +51,7 @@ async def answered(query: queries.Query) -> Response:
     return raw_answer(body)
 
 
-@router.get(PATH, **documented(queries.Recommendations, 404))
+@router.get(PATH, **documented(schema.Recommendations, 404))
 async def recommend(
     user_id: UserId,
     filters: Filters = [],  # noqa: B006 (FastAPI copies it)
@@ -71,7 +71,7 @@ async def recommend(
     the best of what no page before has shown.
     """
     Filter.parse(filters)
-    query = queries.Query(
+    query = schema.Query(
         user_id=user_id,
         k=k,
         filter=tuple(filters),
@@ -96,13 +96,13 @@ async def recommend_many(request: Request) -> Response:
     return raw_answer(b'{"results":[' + b",".join(answers) + b"]}")
 
 
-@router.post("/v1/rank", **documented(queries.Ranking, body=RankRequest))
+@router.post("/v1/rank", **documented(schema.Ranking, body=RankRequest))
 async def rank(request: Request) -> Response:
     """Score exactly these items for one user: all sixteen cases in one place."""
     return raw_answer(await current().rank((await read(request, _rank)).query()))
 
 
-@router.get("/v1/items/{item_id}/similar", **documented(queries.SimilarItems, 404))
+@router.get("/v1/items/{item_id}/similar", **documented(schema.SimilarItems, 404))
 async def similar_items(item_id: ItemId, filters: Filters = [], k: K = 10) -> Response:  # noqa: B006 (FastAPI copies it)
     """Items like this one, by the cosine of their representations; the item itself is not among them."""
     Filter.parse(filters)
@@ -112,7 +112,7 @@ async def similar_items(item_id: ItemId, filters: Filters = [], k: K = 10) -> Re
     return raw_answer(body)
 
 
-@router.get("/v1/users/{user_id}/similar", **documented(queries.SimilarUsers, 404))
+@router.get("/v1/users/{user_id}/similar", **documented(schema.SimilarUsers, 404))
 async def similar_users(user_id: UserId, k: K = 10) -> Response:
     """Users of the active model like this one, by the cosine of their representations.
 
@@ -124,14 +124,14 @@ async def similar_users(user_id: UserId, k: K = 10) -> Response:
     return raw_answer(body)
 
 
-@router.get("/v1/latest", **documented(queries.Latest))
+@router.get("/v1/latest", **documented(schema.Latest))
 async def latest_items(filters: Filters = [], k: K = 10) -> Response:  # noqa: B006 (FastAPI copies it)
     """Available items by the time of their last change, newest first; filters look at the newest 10,000."""
     Filter.parse(filters)
     return answer(await latest(current().store, k, filters))
 
 
-@router.get("/v1/search", **documented(queries.FoundItems))
+@router.get("/v1/search", **documented(schema.FoundItems))
 async def search_items(q: Typed, k: K = 10) -> Response:
     """Items that can be recommended by what someone has typed of a title or an id, the most fitting first.
 
@@ -141,7 +141,7 @@ async def search_items(q: Typed, k: K = 10) -> Response:
     return raw_answer(await current().find_items(q, k))
 
 
-@router.get("/v1/popular", **documented(queries.Popular))
+@router.get("/v1/popular", **documented(schema.Popular))
 async def popular(filters: Filters = [], k: K = 10, window_s: WindowS | None = None) -> Response:  # noqa: B006 (FastAPI copies it)
     """What everyone gets, best first; with `window_s` by the number of interactions in so many seconds up to now.
 
@@ -155,7 +155,7 @@ async def popular(filters: Filters = [], k: K = 10, window_s: WindowS | None = N
     return raw_answer(await current().leaders("popular", window_s, k, filters))
 
 
-@router.get("/v1/trending", **documented(queries.Popular))
+@router.get("/v1/trending", **documented(schema.Popular))
 async def trending(filters: Filters = [], k: K = 10, window_s: WindowS = 86_400) -> Response:  # noqa: B006
     """Items whose part in the interactions of the last `window_s` seconds is larger than before, the surest first.
 

@@ -14,11 +14,11 @@ from recommender.cli.group import as_json, main, progress_bar, say
 from recommender.cli.schema_options import schema_options, warn
 from recommender.comparison.contenders import OURS, Contender, Ours
 from recommender.comparison.contest import Contest, Plan, compare, steps_of
-from recommender.comparison.extra import check_installed
 from recommender.comparison.judging import ALL
 from recommender.comparison.peers import PEERS
 from recommender.comparison.table import judged_by, table
 from recommender.evaluation import SPLITS
+from recommender.extras import check_installed
 from recommender.sources import open_dataset
 from recommender.sources.schema import Schema
 from recommender.training import ModelSettings

@@ -16,12 +16,12 @@ from recommender.catalogue import Catalogue
 from recommender.cli.group import as_json, listing, main, say, tell, training_data
 from recommender.cli.schema_options import schema_options, warn
 from recommender.errors import TrainingError
-from recommender.features import FeatureSpace
+from recommender.feature_space import FeatureSpace
 from recommender.publishing import artifact_of, newest_timestamp
-from recommender.queries import Query, Recommendations, UserState
 from recommender.recommending import Recommender
 from recommender.registry import Registry, VersionMeta
 from recommender.registry.manifest import Status
+from recommender.schema import Query, Recommendations, UserState
 from recommender.snapshot import Snapshot
 from recommender.sources import movielens, open_dataset
 from recommender.sources.schema import Schema

@@ -13,8 +13,8 @@ from recommender.catalogue import Catalogue
 from recommender.comparison.folds import Fold
 from recommender.errors import TrainingError
 from recommender.evaluation.metrics import Score
-from recommender.queries import Query, UserState
 from recommender.recommending import Recommender
+from recommender.schema import Query, UserState
 from recommender.training import ModelSettings, TrainingData, train_full
 
 Settings = Mapping[str, Any]

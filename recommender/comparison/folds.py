@@ -14,7 +14,7 @@ from scipy import sparse
 from recommender.dataset import Dataset, feature_records
 from recommender.errors import InvalidRequestError
 from recommender.evaluation import split_pairs
-from recommender.features import Features
+from recommender.feature_space import Features
 from recommender.snapshot_builder import CatalogueEntry
 
 

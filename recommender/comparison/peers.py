@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.comparison.contenders import Settings
-from recommender.comparison.extra import needed
 from recommender.comparison.folds import Fold
 from recommender.errors import InvalidRequestError, TrainingError
 from recommender.evaluation.metrics import Score
+from recommender.extras import needed
 
 MOST_ITEMS = 20_000
 """Items for which EASE's dense matrix, of their square, still fits: 3.2 GB."""

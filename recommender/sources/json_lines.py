@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from recommender.errors import InvalidDataError
-from recommender.queries import FeatureMap
+from recommender.schema import FeatureMap
 
 
 class UserLine(msgspec.Struct, forbid_unknown_fields=True):

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from lightfm_serve.event_ids import digest_of, event_id_of
 from recommender.dataset import AVAILABLE, TITLE
-from recommender.digits import shortest
 from recommender.errors import InvalidDataError
+from recommender.rounding import shortest
 from recommender.sources import cells
 from recommender.sources.profile import FileProfile, FolderProfile
 from recommender.sources.schema import Schema

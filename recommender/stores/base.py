@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from recommender.queries import FeatureValue, UserState
+from recommender.schema import FeatureValue, UserState
 
 FeatureMap = dict[str, FeatureValue]
 

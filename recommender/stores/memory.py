@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from recommender.errors import StoreFullError
-from recommender.queries import RecentItem, UserState
+from recommender.schema import RecentItem, UserState
 from recommender.stores.base import (
     RECENT,
     RECENT_IDS,

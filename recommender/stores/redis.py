@@ -38,7 +38,7 @@ import msgspec
 from redis.exceptions import NoPermissionError
 
 from recommender.errors import StoreError
-from recommender.queries import RecentItem, UserState
+from recommender.schema import RecentItem, UserState
 from recommender.stores.base import (
     RECENT,
     RECENT_IDS,

@@ -12,13 +12,13 @@ import pandas as pd
 
 from recommender.cases import NUMERALS
 from recommender.catalogue import Catalogue
-from recommender.features import Features, FeatureSpace
-from recommender.frame import SparseFrame
+from recommender.feature_space import Features, FeatureSpace
 from recommender.histories import histories
 from recommender.model import LFMRecommender
 from recommender.recommending import Recommender
 from recommender.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry, build_snapshot
+from recommender.sparse_frame import SparseFrame
 
 USERS = [f"u{n}" for n in range(12)]
 ITEMS = [f"i{n}" for n in range(10)]

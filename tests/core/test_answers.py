@@ -26,11 +26,11 @@ from msgspec.structs import replace
 from recommender.cases import UNSCORED
 from recommender.catalogue import Catalogue, ItemChange
 from recommender.errors import InvalidRequestError
-from recommender.features import Features, tokens
+from recommender.feature_space import Features, tokens
 from recommender.feedback import Feedback
-from recommender.frame import SparseFrame
-from recommender.queries import Query, RankQuery, RecentItem, Recommendations, UserState
 from recommender.recommending import WITHDRAWN, Recommender
+from recommender.schema import Query, RankQuery, RecentItem, Recommendations, UserState
+from recommender.sparse_frame import SparseFrame
 
 OLD, NEW = LOG_OFFSET, LOG_OFFSET + 1
 """Offsets of an interaction that the snapshot has learned, and of one that it has not."""

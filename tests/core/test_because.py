@@ -11,12 +11,12 @@ from known_worlds import COLD, ITEMS, LOG_OFFSET, USERS, entry, item_features, l
 
 from recommender.because import history_parts, in_words, sentence
 from recommender.catalogue import Catalogue, ItemChange
-from recommender.features import FeatureSpace
+from recommender.feature_space import FeatureSpace
 from recommender.feedback import Feedback
 from recommender.foldin import LONGEST, fold_in, fold_in_parts, history_share, mapped_width
 from recommender.histories import histories
-from recommender.queries import Query, RecentItem, UserState
 from recommender.recommending import Recommender
+from recommender.schema import Query, RecentItem, UserState
 from recommender.settling import Settling, settled
 from recommender.snapshot import Snapshot
 

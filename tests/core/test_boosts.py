@@ -11,9 +11,9 @@ from known_worlds import COLD, INDICATORS, ITEMS, item_features, shared_snapshot
 from recommender.boosts import checked_boosts, parse_boosts
 from recommender.catalogue import Catalogue, ItemChange
 from recommender.errors import InvalidRequestError
-from recommender.features import tokens
-from recommender.queries import Query, UserState
+from recommender.feature_space import tokens
 from recommender.recommending import Recommender
+from recommender.schema import Query, UserState
 
 CHANGES = [ItemChange("fresh", item_features("i4")), ItemChange("i6", {**item_features("i7"), "tags": ["t0", "t0"]})]
 FEATURES = {

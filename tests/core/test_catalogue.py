@@ -8,8 +8,8 @@ from known_worlds import COLD, INDICATORS, ITEMS, entry, item_features, shared_s
 
 from recommender import cases
 from recommender.catalogue import Catalogue, ItemChange
-from recommender.queries import Query, UserState
 from recommender.recommending import Recommender
+from recommender.schema import Query, UserState
 from recommender.snapshot_builder import CatalogueEntry
 
 NEW = ["n0", "n1", "n2"]

@@ -14,10 +14,10 @@ from known_worlds import shared_snapshot
 from recommender import kernel
 from recommender.catalogue import Catalogue
 from recommender.codes import CODED_ABOVE, Codes, encode
-from recommender.queries import Query
 from recommender.ranking import EVERYTHING, Best, Users, best_rows
 from recommender.recommending import Recommender
 from recommender.registry import Artifact, Registry, VersionMeta
+from recommender.schema import Query
 from recommender.snapshot import Snapshot, Table
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender import costs
-from recommender.queries import Query, RankQuery
+from recommender.schema import Query, RankQuery
 
 queries = st.builds(
     Query,

@@ -10,7 +10,7 @@ from known_worlds import COLD, ITEMS, item_features, learned_world, parity, user
 
 from recommender.catalogue import ItemChange
 from recommender.diversity import diversified, pool_size
-from recommender.queries import Query, UserState
+from recommender.schema import Query, UserState
 
 
 def cosine(one, other) -> float:

@@ -12,8 +12,8 @@ from recommender import exploring
 from recommender.catalogue import Catalogue, ItemChange
 from recommender.choosing import Wish, choose
 from recommender.exploring import explore
-from recommender.queries import Query
 from recommender.recommending import Recommender
+from recommender.schema import Query
 from recommender.settling import Settling, settled
 from recommender.snapshot_builder import CatalogueEntry
 

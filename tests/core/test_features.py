@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender import features
+from recommender import feature_space
 from recommender.errors import InvalidDataError
-from recommender.features import FeatureSpace, tokens
+from recommender.feature_space import FeatureSpace, tokens
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 names = st.text("ab=\\[,) 0", min_size=1, max_size=4)
@@ -24,8 +24,8 @@ def space_of(*known, normalise: bool = False) -> FeatureSpace:
     return FeatureSpace.empty(normalise=normalise).extended(known)
 
 
-def labels(space: FeatureSpace, features) -> list[str]:
-    return space.names.ids_of(space.encode(features).columns)
+def labels(space: FeatureSpace, feature_space) -> list[str]:
+    return space.names.ids_of(space.encode(feature_space).columns)
 
 
 def test_every_value_falls_into_its_column():
@@ -213,7 +213,7 @@ def test_a_space_comes_back_from_its_names_and_meta(known, normalise):
 def test_tokens_write_values_as_a_filter_does():
     features = {"genres": ["Sci-Fi", "War"], "year": 1995, "rating": 4.0, "price": 4.5, "vip": True}
 
-    assert tokens(features) == ["genres:Sci-Fi", "genres:War", "year:1995", "rating:4", "price:4.5", "vip:true"]
+    assert tokens(feature_space) == ["genres:Sci-Fi", "genres:War", "year:1995", "rating:4", "price:4.5", "vip:true"]
 
 
 def test_long_labels_that_somebody_makes_up_are_not_kept():
@@ -224,7 +224,7 @@ def test_long_labels_that_somebody_makes_up_are_not_kept():
         space.encode({"x": str(number)})
 
     kept = sum(sys.getsizeof(label) for label in space._columns)
-    assert kept < features.LABEL_BYTES
+    assert kept < feature_space.LABEL_BYTES
     assert space.encode({"genres": "b"}).columns.tolist() == [1]
 
 

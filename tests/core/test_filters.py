@@ -9,7 +9,7 @@ from known_worlds import ITEMS, entry, lets_through, shared_snapshot, shared_wor
 from recommender import filters
 from recommender.catalogue import Catalogue, ItemChange
 from recommender.errors import InvalidRequestError
-from recommender.features import tokens
+from recommender.feature_space import tokens
 from recommender.filters import Filter, FilterCache
 from recommender.snapshot_builder import CatalogueEntry
 

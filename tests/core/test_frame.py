@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from recommender.errors import InvalidDataError
-from recommender.frame import SparseFrame
 from recommender.ids import IdTable
+from recommender.sparse_frame import SparseFrame
 
 pairs = st.lists(st.tuples(st.sampled_from("uvw"), st.sampled_from("ijkl"), st.integers(1, 5)), max_size=15)
 

@@ -13,7 +13,7 @@ from known_worlds import COLD, ITEMS, LOG_OFFSET, item_features, lets_through, s
 
 from recommender.activity import activity_of
 from recommender.catalogue import Catalogue, ItemChange
-from recommender.features import tokens
+from recommender.feature_space import tokens
 from recommender.feedback import Feedback
 from recommender.leaderboards import Leaderboards
 from recommender.recommending import Recommender

@@ -8,8 +8,8 @@ from known_worlds import LOG_OFFSET, USERS, item_features, shared_snapshot, user
 from recommender.catalogue import Catalogue, ItemChange
 from recommender.catalogue_feed import catch_up
 from recommender.neighbours import items_like, users_like
-from recommender.queries import UserState
 from recommender.recommending import Recommender
+from recommender.schema import UserState
 from recommender.stores import open_store
 from recommender.stores.base import Item
 

@@ -10,9 +10,9 @@ from scipy import sparse
 
 from recommender import newcomers
 from recommender.catalogue import Catalogue, ItemChange
-from recommender.features import FeatureSpace
-from recommender.queries import Query, UserState
+from recommender.feature_space import FeatureSpace
 from recommender.recommending import Recommender
+from recommender.schema import Query, UserState
 from recommender.settling import Settling, settled
 from recommender.snapshot_builder import CatalogueEntry
 from recommender.training import ModelSettings, TrainingData, fit

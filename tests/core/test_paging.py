@@ -8,8 +8,8 @@ from known_worlds import COLD, ITEMS, item_features, shared_snapshot, user_featu
 from recommender.catalogue import Catalogue, ItemChange
 from recommender.errors import InvalidRequestError
 from recommender.paging import LONGEST_CURSOR, cursor_of, shown_before
-from recommender.queries import Query, UserState
 from recommender.recommending import Recommender
+from recommender.schema import Query, UserState
 
 ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 

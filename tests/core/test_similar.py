@@ -21,8 +21,8 @@ from known_worlds import (
 
 from recommender import similar
 from recommender.catalogue import Catalogue, ItemChange
-from recommender.queries import RecentItem, UserState
 from recommender.recommending import Recommender
+from recommender.schema import RecentItem, UserState
 from recommender.similar import cosines, lengths_of
 from recommender.snapshot import NOBODYS, Snapshot
 

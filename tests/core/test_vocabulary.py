@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from recommender.catalogue import Catalogue, ItemChange
-from recommender.features import FeatureSpace
-from recommender.queries import Query
+from recommender.feature_space import FeatureSpace
 from recommender.recommending import Recommender
+from recommender.schema import Query
 
 
 def asked(recommender: Recommender, *filters: str, boost: tuple = ()) -> dict:

@@ -22,8 +22,8 @@ from deployments.bodies import decode
 from deployments.routes.parameters import id_of
 from lightfm_serve import calls
 from lightfm_serve.frames import calls_of
-from recommender.features import FeatureSpace, tokens
-from recommender.frame import SparseFrame
+from recommender.feature_space import FeatureSpace, tokens
+from recommender.sparse_frame import SparseFrame
 
 words = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=6)
 spelt = (

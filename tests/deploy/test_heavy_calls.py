@@ -8,7 +8,7 @@ from deployments import calls, metrics, service
 from deployments.messages import unpack_queries
 from deployments.service import Service
 from recommender import costs
-from recommender.queries import Query, RankQuery
+from recommender.schema import Query, RankQuery
 from recommender.stores.base import Appended, Interaction
 
 ANSWER = b'{"model_version": "1", "items": [{"item_id": "a"}]}'

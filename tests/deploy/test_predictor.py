@@ -13,8 +13,8 @@ from deployments.predictor import Predictor
 from deployments.serial_executor import SerialExecutor
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import CatalogueFollower
-from recommender.queries import Query, RankQuery, UserState
 from recommender.recommending import Recommender
+from recommender.schema import Query, RankQuery, UserState
 from recommender.stores import MemoryStore
 from recommender.stores.base import Item
 

@@ -8,8 +8,8 @@ import pytest
 from recommender.catalogue import Catalogue
 from recommender.cli.group import training_data
 from recommender.everyone import TOGETHER, Everyone
-from recommender.queries import Query, UserState
 from recommender.recommending import Recommender
+from recommender.schema import Query, UserState
 from recommender.snapshot import Rows
 from recommender.sources import open_dataset
 from recommender.training import ModelSettings, train_full

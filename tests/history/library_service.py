@@ -34,12 +34,12 @@ from recommender.errors import ArtifactError, CorruptArtifactError, RecommenderE
 from recommender.feedback import Feedback
 from recommender.incremental import IncrementSettings
 from recommender.learner import Learner
-from recommender.queries import Query
 from recommender.recommending import Recommender
 from recommender.registry import Registry, VersionMeta
 from recommender.registry import registry as registry_module
 from recommender.registry.version_meta import Mode
 from recommender.schedule import Schedule
+from recommender.schema import Query
 from recommender.snapshot import Snapshot
 from recommender.sources.synthetic import make
 from recommender.stores import open_store

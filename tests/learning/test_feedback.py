@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from recommender.catalogue import Catalogue
 from recommender.errors import TrainingError
 from recommender.feedback import Feedback, disliked, joining, liking, loss_weights
-from recommender.frame import SparseFrame
 from recommender.gate import Verdict
 from recommender.ids import IdTable
 from recommender.incremental import IncrementSettings, News, train_increment
 from recommender.model import LFMRecommender
-from recommender.queries import Query
 from recommender.recommending import Recommender
+from recommender.schema import Query
 from recommender.snapshot import Rows, Snapshot, without
 from recommender.snapshot_builder import CatalogueEntry
+from recommender.sparse_frame import SparseFrame
 from recommender.training import ModelSettings, Trained, TrainingData, fit, train_full
 
 META = {"version": "1", "log_offset": 0, "items_sequence": 0}

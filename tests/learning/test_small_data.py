@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from recommender.catalogue import Catalogue
-from recommender.queries import Query, UserState
 from recommender.recommending import Recommender
+from recommender.schema import Query, UserState
 from recommender.snapshot_builder import CatalogueEntry
 from recommender.training import ModelSettings, TrainingData, fit
 

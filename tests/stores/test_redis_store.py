@@ -14,7 +14,7 @@ import redis.exceptions
 from store_servers import Proxy, Server, accepts, click, item, opened, raw, run, start_redis, user, wait_until
 
 from recommender.errors import InvalidDataError, StoreError, StoreFullError, StoreUnavailableError
-from recommender.queries import RecentItem, UserState
+from recommender.schema import RecentItem, UserState
 from recommender.stores import MemoryStore, RedisStore, open_store
 from recommender.stores.base import Appended, LogEntry, Poison
 from recommender.stores.connection import Connection

@@ -7,7 +7,7 @@ from msgspec import structs
 from store_servers import click, item, opened, run, user
 
 from recommender.errors import InvalidDataError, InvalidRequestError, StoreFullError
-from recommender.queries import RecentItem, UserState
+from recommender.schema import RecentItem, UserState
 from recommender.stores import Store
 from recommender.stores.base import (
     RECENT,

@@ -21,7 +21,7 @@ from scipy import sparse
 from recommender.errors import InvalidDataError
 from recommender.ids import UNKNOWN, IdTable
 from recommender.nearest import did_you_mean
-from recommender.queries import FeatureValue
+from recommender.schema import FeatureValue
 from recommender.values import clean_feature, clean_text
 
 Features = Mapping[str, FeatureValue]
