@@ -29,7 +29,7 @@ from recommender.catalogue import Catalogue
 from recommender.feature_space import FeatureSpace
 from recommender.incremental import IncrementSettings
 from recommender.learner import Learner
-from recommender.model import LFMRecommender
+from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.recommending import Recommender
 from recommender.registry import Registry
 from recommender.schema import Query, UserState

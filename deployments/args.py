@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.secrets import secret
-from recommender.feedback import Feedback
 from recommender.incremental import IncrementSettings
 from recommender.indexing import APPROXIMATE_ABOVE
+from recommender.models.feedback import Feedback
 from recommender.schedule import Schedule
 from recommender.stores.embedded import START_TIMEOUT_S
 from recommender.stores.redis import MAX_BACKLOG

@@ -24,8 +24,8 @@ from recommender import costs
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import CatalogueFollower, catch_up
 from recommender.errors import NotFittedError, StoreError
-from recommender.feedback import Feedback
 from recommender.leaderboards import Leaderboards, Name
+from recommender.models.feedback import Feedback
 from recommender.neighbours import items_like, users_like
 from recommender.ranking import warm_up
 from recommender.recommending import Recommender

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recommender.feature_space import FeatureSpace
-    from recommender.model import LFMRecommender
+    from recommender.models.lightfm_recommender import LFMRecommender
     from recommender.sparse_frame import SparseFrame
 
 __all__ = ["FeatureSpace", "LFMRecommender", "SparseFrame"]

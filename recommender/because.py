@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
-from recommender.foldin import LONGEST, fold_in_parts, history_share, mapped_width, recent_share
 from recommender.history_components import share_of_each
+from recommender.models.fold_in import LONGEST, fold_in_parts, history_share, mapped_width, recent_share
 from recommender.snapshot import Snapshot, UserVector
 
 NAMED_FROM = 0.1

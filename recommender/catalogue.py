@@ -13,7 +13,7 @@ from recommender import cases
 from recommender.feature_space import Encoded, Features, tokens
 from recommender.filters import FilterCache
 from recommender.ids import UNKNOWN
-from recommender.popularity import promised_popularities
+from recommender.models.popularity import promised_popularities
 from recommender.similar import cosines, lengths_of
 from recommender.snapshot import Snapshot, Table
 

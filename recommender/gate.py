@@ -14,7 +14,7 @@ from scipy import sparse
 from recommender.catalogue import Catalogue
 from recommender.evaluation import Evaluation, evaluate
 from recommender.feature_space import Features
-from recommender.model import LFMRecommender
+from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
 from recommender.snapshot import Snapshot

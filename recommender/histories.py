@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recommender.ids import UNKNOWN
-from recommender.model import LFMRecommender
+from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.snapshot import Rows
 
 NO_HISTORIES = Rows(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))

@@ -20,12 +20,12 @@ from scipy import sparse
 from recommender.activity import activity_of, together
 from recommender.errors import TrainingError
 from recommender.feature_space import Features, FeatureSpace
-from recommender.feedback import disliked, joining, liking, loss_weights
 from recommender.gate import Contestant, JudgedOn, Verdict, compare, evaluate_snapshot, fault, figures, rejected
 from recommender.histories import extended, histories, pairs_of, sampled
 from recommender.ids import UNKNOWN
 from recommender.indexing import APPROXIMATE_ABOVE, indexed
-from recommender.model import LFMRecommender
+from recommender.models.feedback import disliked, joining, liking, loss_weights
+from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.settling import Settling, settled
 from recommender.snapshot import Snapshot, without
 from recommender.snapshot_builder import CatalogueEntry, build_snapshot

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.codes import encode
-from recommender.foldin import fold_in_rows
 from recommender.index import DEPTH, Index
-from recommender.model import LFMRecommender
+from recommender.models.fold_in import fold_in_rows
+from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.ranking import Users, best_rows
 from recommender.snapshot import Snapshot, Table
 

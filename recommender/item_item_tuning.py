@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.item_item import ItemItemSettings, item_item_matrix
-from recommender.mixture import ndcg_of, sure_gain
+from recommender.models.item_item import ItemItemSettings, item_item_matrix
+from recommender.models.mixture import ndcg_of, sure_gain
 
 STEPS = (4.0, 0.25, 2.0, 0.5)
 """Factors by which the penalty moves: far before near, or it stays in a hollow that is only noise."""

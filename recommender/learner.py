@@ -19,14 +19,14 @@ from recommender.catalogue_copy import CatalogueCopy
 from recommender.consuming import NOTHING, Consumed, consume
 from recommender.dataset import Dataset, feature_records, withdrawn
 from recommender.errors import CorruptArtifactError, NewerSchemaError, RecommenderError, TrainingError
-from recommender.feedback import Feedback
 from recommender.gate import Verdict
 from recommender.ids import UNKNOWN
 from recommender.incremental import IncrementSettings, News, train_increment
 from recommender.indexing import APPROXIMATE_ABOVE
 from recommender.interaction_pages import InteractionPage
-from recommender.model import LFMRecommender
-from recommender.model_state import model_from_arrays
+from recommender.models.checkpoint import model_from_arrays
+from recommender.models.feedback import Feedback
+from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.publishing import artifact_of, newest_timestamp
 from recommender.reconciliation import Reconciliation
 from recommender.registry import Registry, VersionInfo, VersionMeta

@@ -8,7 +8,7 @@ import time
 import msgspec
 import pandas as pd
 
-from recommender.model_state import model_to_arrays, model_to_meta
+from recommender.models.checkpoint import model_to_arrays, model_to_meta
 from recommender.registry import Artifact, VersionMeta
 from recommender.training import Trained
 

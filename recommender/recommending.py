@@ -21,8 +21,8 @@ from recommender.choosing import Chosen, Wish, choose, choose_by
 from recommender.diversity import diversified, pool_size
 from recommender.explaining import Asking, explained
 from recommender.exploring import explore
-from recommender.feedback import Feedback
 from recommender.finding import Finder
+from recommender.models.feedback import Feedback
 from recommender.paging import cursor_of
 from recommender.ranking import EVERYTHING, Users, best_rows
 from recommender.rounding import short, short_all

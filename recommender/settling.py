@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.foldin import fold_in_rows, history_share, with_history_components
 from recommender.history_components import of_histories, scaled_components
-from recommender.model import LFMRecommender
+from recommender.models.fold_in import fold_in_rows, history_share, with_history_components
+from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.newcomers import with_newcomers
 from recommender.snapshot import Rows, Snapshot, Table
 

@@ -14,9 +14,9 @@ from recommender import cases
 from recommender.activity import NO_ACTIVITY, Activity
 from recommender.codes import Codes
 from recommender.feature_space import Encoded, FeatureSpace, matrix_of
-from recommender.foldin import fold_in, recent_share
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
 from recommender.index import Index
+from recommender.models.fold_in import fold_in, recent_share
 
 
 class Table(NamedTuple):

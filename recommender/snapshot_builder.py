@@ -11,11 +11,11 @@ from scipy import sparse
 
 from recommender.errors import InvalidDataError
 from recommender.feature_space import Features, FeatureSpace, tokens
-from recommender.foldin import learn_fold_in
 from recommender.ids import UNKNOWN, IdTable, TextTable
-from recommender.model import LFMRecommender
-from recommender.popularity import predict_popularity
-from recommender.sides import Side
+from recommender.models.entities import Side
+from recommender.models.fold_in import learn_fold_in
+from recommender.models.lightfm_recommender import LFMRecommender
+from recommender.models.popularity import predict_popularity
 from recommender.snapshot import Rows, Snapshot, Table, with_last, without
 
 

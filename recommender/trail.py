@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.feedback import Feedback
+from recommender.models.feedback import Feedback
 from recommender.stores.base import Interaction, InteractionLog, LogEntry, UserDeleted
 
 PAGE = 1_000

@@ -15,7 +15,6 @@ from recommender.activity import activity_of
 from recommender.errors import TrainingError
 from recommender.evaluation import global_time_split
 from recommender.feature_space import RARE, Features, FeatureSpace
-from recommender.feedback import disliked, joining, liking, loss_weights
 from recommender.gate import (
     Contestant,
     JudgedOn,
@@ -29,7 +28,8 @@ from recommender.gate import (
 )
 from recommender.histories import histories
 from recommender.indexing import APPROXIMATE_ABOVE, indexed
-from recommender.model import Indicators, LFMRecommender
+from recommender.models.feedback import disliked, joining, liking, loss_weights
+from recommender.models.lightfm_recommender import Indicators, LFMRecommender
 from recommender.settling import Settling, settled
 from recommender.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry, build_snapshot

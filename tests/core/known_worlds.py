@@ -14,7 +14,7 @@ from recommender.cases import NUMERALS
 from recommender.catalogue import Catalogue
 from recommender.feature_space import Features, FeatureSpace
 from recommender.histories import histories
-from recommender.model import LFMRecommender
+from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.recommending import Recommender
 from recommender.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry, build_snapshot

@@ -27,7 +27,7 @@ from recommender.cases import UNSCORED
 from recommender.catalogue import Catalogue, ItemChange
 from recommender.errors import InvalidRequestError
 from recommender.feature_space import Features, tokens
-from recommender.feedback import Feedback
+from recommender.models.feedback import Feedback
 from recommender.recommending import WITHDRAWN, Recommender
 from recommender.schema import Query, RankQuery, RecentItem, Recommendations, UserState
 from recommender.sparse_frame import SparseFrame

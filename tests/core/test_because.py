@@ -12,9 +12,9 @@ from known_worlds import COLD, ITEMS, LOG_OFFSET, USERS, entry, item_features, l
 from recommender.because import history_parts, in_words, sentence
 from recommender.catalogue import Catalogue, ItemChange
 from recommender.feature_space import FeatureSpace
-from recommender.feedback import Feedback
-from recommender.foldin import LONGEST, fold_in, fold_in_parts, history_share, mapped_width
 from recommender.histories import histories
+from recommender.models.feedback import Feedback
+from recommender.models.fold_in import LONGEST, fold_in, fold_in_parts, history_share, mapped_width
 from recommender.recommending import Recommender
 from recommender.schema import Query, RecentItem, UserState
 from recommender.settling import Settling, settled

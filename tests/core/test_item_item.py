@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.errors import InvalidDataError
-from recommender.item_item import (
+from recommender.models.item_item import (
     ItemItemProblem,
     ItemItemSettings,
     changed_items,

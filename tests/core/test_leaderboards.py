@@ -14,8 +14,8 @@ from known_worlds import COLD, ITEMS, LOG_OFFSET, item_features, lets_through, s
 from recommender.activity import activity_of
 from recommender.catalogue import Catalogue, ItemChange
 from recommender.feature_space import tokens
-from recommender.feedback import Feedback
 from recommender.leaderboards import Leaderboards
+from recommender.models.feedback import Feedback
 from recommender.recommending import Recommender
 from recommender.stores import MemoryStore
 from recommender.stores.base import Interaction

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from recommender import LFMRecommender, SparseFrame
 from recommender.errors import InvalidDataError, MissingFeaturesError
-from recommender.model import TABLES
+from recommender.models.lightfm_recommender import TABLES
 
 TINY = {"no_components": 4, "loss": "warp", "random_state": 3}
 ALL_TABLES = [f"{what}_{table}" for what in ("user", "item") for table in TABLES]

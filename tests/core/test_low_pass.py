@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.low_pass import fit_low_pass
+from recommender.models.low_pass import fit_low_pass
 
 
 def interactions(seed: int = 0) -> sparse.csr_matrix:

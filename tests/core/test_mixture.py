@@ -7,7 +7,7 @@ from scipy import sparse
 
 from recommender.errors import InvalidDataError
 from recommender.evaluation import evaluate
-from recommender.mixture import LENGTHS, Mixture, Score, learn_mixture, scale_of
+from recommender.models.mixture import LENGTHS, Mixture, Score, learn_mixture, scale_of
 
 N_USERS, N_ITEMS = 800, 60
 

@@ -9,8 +9,8 @@ from safetensors.numpy import load, save
 
 from recommender import LFMRecommender, SparseFrame
 from recommender.errors import NotFittedError
-from recommender.model import TABLES
-from recommender.model_state import model_from_arrays, model_to_arrays, model_to_meta
+from recommender.models.checkpoint import model_from_arrays, model_to_arrays, model_to_meta
+from recommender.models.lightfm_recommender import TABLES
 
 ALL_TABLES = [f"{what}_{table}" for what in ("user", "item") for table in TABLES]
 

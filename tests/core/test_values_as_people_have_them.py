@@ -10,7 +10,7 @@ import pytest
 
 from recommender.errors import InvalidDataError, MissingFeaturesError
 from recommender.feature_space import FeatureSpace, tokens
-from recommender.model import LFMRecommender
+from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.sparse_frame import SparseFrame
 
 SOMEONE = UUID("12345678-1234-5678-1234-567812345678")

@@ -31,9 +31,9 @@ from recommender.archive import Archive
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import catch_up
 from recommender.errors import ArtifactError, CorruptArtifactError, RecommenderError, StoreError, StoreFullError
-from recommender.feedback import Feedback
 from recommender.incremental import IncrementSettings
 from recommender.learner import Learner
+from recommender.models.feedback import Feedback
 from recommender.recommending import Recommender
 from recommender.registry import Registry, VersionMeta
 from recommender.registry import registry as registry_module

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from recommender.catalogue import Catalogue
 from recommender.errors import TrainingError
-from recommender.feedback import Feedback, disliked, joining, liking, loss_weights
 from recommender.gate import Verdict
 from recommender.ids import IdTable
 from recommender.incremental import IncrementSettings, News, train_increment
-from recommender.model import LFMRecommender
+from recommender.models.feedback import Feedback, disliked, joining, liking, loss_weights
+from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.recommending import Recommender
 from recommender.schema import Query
 from recommender.snapshot import Rows, Snapshot, without

@@ -16,7 +16,7 @@ from recommender import learner as learner_module
 from recommender.archive import Archive
 from recommender.errors import TrainingError
 from recommender.learner import Learner, last_full_at
-from recommender.model_state import model_from_arrays
+from recommender.models.checkpoint import model_from_arrays
 from recommender.registry import Registry, VersionMeta
 from recommender.registry import registry as registry_module
 from recommender.registry.manifest import NAME, _sealed

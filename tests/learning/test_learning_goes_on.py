@@ -18,9 +18,9 @@ from recommender.errors import (
     StoreUnavailableError,
     TrainingError,
 )
-from recommender.feedback import Feedback
 from recommender.incremental import IncrementSettings
 from recommender.learner import Learner
+from recommender.models.feedback import Feedback
 from recommender.registry import Registry, folder_shelf
 from recommender.registry.version_meta import Mode
 from recommender.schedule import Schedule

@@ -12,8 +12,8 @@ from running_service import ROOT
 from deployments.app import FASTER_WITH
 from deployments.args import AppArgs
 from deployments.store_keeper import check_embedded
-from recommender.feedback import Feedback
 from recommender.incremental import IncrementSettings
+from recommender.models.feedback import Feedback
 from recommender.settling import Settling
 from recommender.training import ModelSettings
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.errors import InvalidDataError
-from recommender.item_item_kernel import Buffers, add_dense_rows, fit_columns
+from recommender.models.item_item_kernel import Buffers, add_dense_rows, fit_columns
 
 _BLOCK = 256
 """Columns that a thread fits at a time."""

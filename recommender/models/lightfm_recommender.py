@@ -20,8 +20,8 @@ from recommender.errors import (
     UnknownUserError,
 )
 from recommender.ids import UNKNOWN, id_text, id_texts
-from recommender.popularity import fit_popularity, predict_popularity
-from recommender.sides import Side
+from recommender.models.entities import Side
+from recommender.models.popularity import fit_popularity, predict_popularity
 from recommender.sparse_frame import SparseFrame
 
 Indicators = Literal["users", "items", "both", False]

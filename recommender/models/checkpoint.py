@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.ids import Arrays, IdTable, with_prefix, without_prefix
-from recommender.model import TABLES, LFMRecommender
-from recommender.sides import Side
+from recommender.models.entities import Side
+from recommender.models.lightfm_recommender import TABLES, LFMRecommender
 
 SIDES = (("user", "users"), ("item", "items"))
 _RANDOM = "random.key"
