@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from benchmarks import report
-from recommender import index as search
 from recommender.cli.group import training_data
-from recommender.codes import Codes, encode
-from recommender.index import DEPTH, Index, nearest_rows
 from recommender.indexing import Sample, build_index
-from recommender.ranking import EVERYTHING, Users, best_rows
 from recommender.snapshot import Table
 from recommender.sources.opening import open_dataset
 from recommender.training import ModelSettings, fit
+from recommender.vector_search import ivf as search
+from recommender.vector_search.exact import EVERYTHING, Users, best_rows
+from recommender.vector_search.ivf import DEPTH, Index, nearest_rows
+from recommender.vector_search.quantization import Codes, encode
 
 SEED = 0
 SIZES, NOISES = (10_000, 30_000, 50_000, 100_000, 1_000_000), (0.5, 1.0)

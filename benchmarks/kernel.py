@@ -12,8 +12,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from benchmarks import report
-from recommender.codes import encode
-from recommender.ranking import EVERYTHING, Users, best_rows
+from recommender.vector_search.exact import EVERYTHING, Users, best_rows
+from recommender.vector_search.quantization import encode
 
 SEED = 0
 SIZES, WIDTHS, BATCHES, TOP = (1_700, 10_000, 100_000, 1_000_000), (32, 64, 128), (1, 64), 100
@@ -38,7 +38,7 @@ def read_ms(vectors: Vectors) -> float:
 
 
 def ours(vectors: Vectors, biases: Vectors, users: Vectors) -> Callable[[], Any]:
-    """`recommender.ranking.best_rows`."""
+    """`recommender.vector_search.exact.best_rows`."""
     asked = Users(users, np.zeros(len(users), np.float32))
     masked, excluded = np.zeros(len(vectors), np.bool_), [EVERYTHING] * len(users)
     return lambda: best_rows(vectors, biases, asked, [TOP] * len(users), masked=masked, excluded=excluded)

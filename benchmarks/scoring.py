@@ -16,13 +16,13 @@ from scipy import sparse
 
 from benchmarks import report
 from recommender.catalogue import Catalogue
-from recommender.codes import encode
 from recommender.feature_space import FeatureSpace
 from recommender.ids import IdTable, TextTable
-from recommender.ranking import Best, Users, best_rows
 from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
 from recommender.snapshot import Rows, Snapshot, Table
+from recommender.vector_search.exact import Best, Users, best_rows
+from recommender.vector_search.quantization import encode
 
 SEED = 0
 SIZES = (1_700, 10_000, 100_000, 1_000_000)

@@ -27,12 +27,12 @@ from recommender.errors import NotFittedError, StoreError
 from recommender.leaderboards import Leaderboards, Name
 from recommender.models.feedback import Feedback
 from recommender.neighbours import items_like, users_like
-from recommender.ranking import warm_up
 from recommender.recommending import Recommender
 from recommender.schema import Query, RankQuery, UserState
 from recommender.snapshot import Snapshot
 from recommender.stores import open_store
 from recommender.trail import Trail, follow
+from recommender.vector_search.exact import warm_up
 
 logger = logging.getLogger("recommender.predictor")
 

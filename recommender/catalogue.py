@@ -14,8 +14,8 @@ from recommender.feature_space import Encoded, Features, tokens
 from recommender.filters import FilterCache
 from recommender.ids import UNKNOWN
 from recommender.models.popularity import promised_popularities
-from recommender.similar import cosines, lengths_of
 from recommender.snapshot import Snapshot, Table
+from recommender.vector_search.cosine import cosines, lengths_of
 
 HEADINGS_KEPT = 16_384
 """Headings of rows held as Python objects, 4 MB; everyone is shown much the same items."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from recommender.boosts import Boosts, added
 from recommender.catalogue import Catalogue
 from recommender.ids import UNKNOWN
-from recommender.index import nearest_rows
-from recommender.ranking import EVERYTHING, Best, Users, best_rows, merged
 from recommender.snapshot import Table, UserVector
+from recommender.vector_search.exact import EVERYTHING, Best, Users, best_rows, merged
+from recommender.vector_search.ivf import nearest_rows
 
 
 class Wish(NamedTuple):

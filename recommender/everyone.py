@@ -16,10 +16,10 @@ from recommender.catalogue import Catalogue
 from recommender.choosing import Wish, choose
 from recommender.feature_space import Encoded
 from recommender.ids import UNKNOWN
-from recommender.ranking import EVERYTHING
 from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
 from recommender.snapshot import Snapshot
+from recommender.vector_search.exact import EVERYTHING
 
 TOGETHER = 256
 """Users who share a pass over the items; their vectors stay in the second cache."""

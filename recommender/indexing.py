@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.codes import encode
-from recommender.index import DEPTH, Index
 from recommender.models.fold_in import fold_in_rows
 from recommender.models.lightfm_recommender import LFMRecommender
-from recommender.ranking import Users, best_rows
 from recommender.snapshot import Snapshot, Table
+from recommender.vector_search.exact import Users, best_rows
+from recommender.vector_search.ivf import DEPTH, Index
+from recommender.vector_search.quantization import encode
 
 APPROXIMATE_ABOVE = 200_000
 """Items from which on an index is built: below, the exact pass over codes takes less than what else an answer takes

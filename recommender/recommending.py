@@ -24,7 +24,6 @@ from recommender.exploring import explore
 from recommender.finding import Finder
 from recommender.models.feedback import Feedback
 from recommender.paging import cursor_of
-from recommender.ranking import EVERYTHING, Users, best_rows
 from recommender.rounding import short, short_all
 from recommender.schema import (
     Contribution,
@@ -44,8 +43,9 @@ from recommender.schema import (
     UnscoredItem,
     UserState,
 )
-from recommender.similar import LearnedUsers
 from recommender.snapshot import UserVector
+from recommender.vector_search.cosine import LearnedUsers
+from recommender.vector_search.exact import EVERYTHING, Users, best_rows
 from recommender.vocabulary import Vocabulary
 
 WITHDRAWN = "the item is deleted or not available"

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from recommender import cases
 from recommender.activity import NO_ACTIVITY, Activity
-from recommender.codes import Codes
 from recommender.feature_space import Encoded, FeatureSpace, matrix_of
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
-from recommender.index import Index
 from recommender.models.fold_in import fold_in, recent_share
+from recommender.vector_search.ivf import Index
+from recommender.vector_search.quantization import Codes
 
 
 class Table(NamedTuple):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.kernel import compiled
+from recommender.vector_search.kernel import compiled
 
 _RANK = 4
 """Rows of the Cholesky factor that update the rest together: one load and store of the rest for four."""

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_worlds import shared_snapshot
 
-from recommender import kernel
 from recommender.catalogue import Catalogue
-from recommender.codes import CODED_ABOVE, Codes, encode
-from recommender.ranking import EVERYTHING, Best, Users, best_rows
 from recommender.recommending import Recommender
 from recommender.registry import Artifact, Registry, VersionMeta
 from recommender.schema import Query
 from recommender.snapshot import Snapshot, Table
+from recommender.vector_search import kernel
+from recommender.vector_search.exact import EVERYTHING, Best, Users, best_rows
+from recommender.vector_search.quantization import CODED_ABOVE, Codes, encode
 
 
 def rows(n: int, width: int, kind: str, chance: np.random.Generator) -> np.ndarray:
@@ -204,8 +204,8 @@ def test_codes_are_published_and_read_back_with_their_snapshot(tmp_path):
 PLAIN = """
 import numpy as np
 from recommender import kernel
-from recommender.codes import encode
-from recommender.ranking import EVERYTHING, Users, best_rows
+from recommender.vector_search.quantization import encode
+from recommender.vector_search.exact import EVERYTHING, Users, best_rows
 assert not kernel.has_byte_products()
 chance = np.random.default_rng(0)
 vectors, biases = chance.standard_normal((3000, 20), np.float32), chance.standard_normal(3000, np.float32)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-WARM = "from recommender.ranking import warm_up; warm_up(8)"
+WARM = "from recommender.vector_search.exact import warm_up; warm_up(8)"
 
 
 def started(cache: str) -> subprocess.Popen[str]:

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_worlds import ITEMS, USERS, shared_snapshot, shared_world
 
-from recommender import index as search
 from recommender.catalogue import Catalogue
 from recommender.choosing import Wish, choose
-from recommender.index import DEPTH, Index, nearest_rows
 from recommender.indexing import RECALL, Sample, build_index, indexed
-from recommender.ranking import EVERYTHING, Users, best_rows
 from recommender.snapshot import Snapshot, Table
+from recommender.vector_search import ivf as search
+from recommender.vector_search.exact import EVERYTHING, Users, best_rows
+from recommender.vector_search.ivf import DEPTH, Index, nearest_rows
 
 N, WIDTH = 30_000, 24
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender import kernel
-from recommender.ranking import EVERYTHING, Best, Users, best_rows, merged, warm_up
+from recommender.vector_search import kernel
+from recommender.vector_search.exact import EVERYTHING, Best, Users, best_rows, merged, warm_up
 
 few = st.sampled_from([-1.5, -0.0, 0.0, 1.0, 1.5])
 """Numbers whose sums and products are exact, so that equal scores are plenty and order is everything."""

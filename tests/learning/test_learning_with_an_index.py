@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from recommender import index as search
 from recommender.archive import Archive
 from recommender.learner import Learner
 from recommender.registry import Registry
@@ -13,6 +12,7 @@ from recommender.sources import open_dataset
 from recommender.stores import MemoryStore
 from recommender.stores.base import Interaction
 from recommender.training import ModelSettings
+from recommender.vector_search import ivf as search
 
 WORLD = "synthetic?n_users=60&n_items=40&n_interactions_per_user=8"
 

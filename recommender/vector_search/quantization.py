@@ -13,8 +13,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender import kernel
 from recommender.ids import Arrays, with_prefix, without_prefix
+from recommender.vector_search import kernel
 
 CODED_ABOVE = 5_000
 """Rows from which on bounding and then scoring few costs less than scoring all (``benchmarks/kernel.py``)."""

@@ -17,9 +17,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.codes import Codes
 from recommender.ids import Arrays, with_prefix, without_prefix
-from recommender.ranking import EVERYTHING, Best, Users, best_rows
+from recommender.vector_search.exact import EVERYTHING, Best, Users, best_rows
+from recommender.vector_search.quantization import Codes
 
 DEPTH = 100
 """Rows for which recall is measured; who wants more is answered exactly."""

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender import kernel
-from recommender.codes import NARROWEST, Codes, encode
+from recommender.vector_search import kernel
+from recommender.vector_search.quantization import NARROWEST, Codes, encode
 
 _CODED_SHARE = 32
 """Of the rows: who wants more of them is not helped by ruling rows out."""
