@@ -21,7 +21,7 @@ import yaml
 
 from benchmarks import family
 from benchmarks.service import BIN, ROOT, SETTLING_S
-from recommender.stores.engine import server_binary
+from recommender.stores.server_binary import server_binary
 
 SPARE_BYTES = 200 << 20
 """Of each object store, for what Ray and Serve put there."""

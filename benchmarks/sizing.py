@@ -18,8 +18,8 @@ from benchmarks.broadcast import QUIET
 from benchmarks.service import PORT, Service
 from benchmarks.versions import put_versions
 from recommender.stores import open_store
-from recommender.stores.base import Interaction, Item, User
-from recommender.stores.embedded import EmbeddedValkey
+from recommender.stores.embedded_valkey import EmbeddedValkey
+from recommender.stores.protocols import Interaction, Item, User
 
 SIZES = (1_700, 30_000, 100_000, 400_000)
 CONNECTIONS, WARM_S, SECONDS, ROUNDS = 64, 5.0, 4.0, 4

@@ -36,8 +36,8 @@ from recommender.schema import Query, UserState
 from recommender.snapshot import Snapshot
 from recommender.sources import synthetic
 from recommender.sparse_frame import SparseFrame
-from recommender.stores.base import Interaction
-from recommender.stores.memory import MemoryStore
+from recommender.stores.memory_store import MemoryStore
+from recommender.stores.protocols import Interaction
 from recommender.training import ModelSettings
 
 SEED = 0

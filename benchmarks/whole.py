@@ -23,7 +23,7 @@ from benchmarks import load, report, yardstick
 from benchmarks.broadcast import QUIET
 from benchmarks.service import BIN, PORT, ROOT, Service
 from benchmarks.versions import put_versions
-from recommender.stores.embedded import EmbeddedValkey
+from recommender.stores.embedded_valkey import EmbeddedValkey
 
 SIZES = (1_700, 100_000, 1_000_000)
 CONNECTIONS = (1, 4, 16, 64)

@@ -11,8 +11,8 @@ from recommender.incremental import IncrementSettings
 from recommender.indexing import APPROXIMATE_ABOVE
 from recommender.models.feedback import Feedback
 from recommender.schedule import Schedule
-from recommender.stores.embedded import START_TIMEOUT_S
-from recommender.stores.redis import MAX_BACKLOG
+from recommender.stores.embedded_valkey import START_TIMEOUT_S
+from recommender.stores.redis_store import MAX_BACKLOG
 from recommender.training import ModelSettings
 
 Positive = Annotated[int, Field(gt=0)]

@@ -19,7 +19,7 @@ from recommender.filters import Filter
 from recommender.ids import UNKNOWN, IdTable, without_prefix
 from recommender.registry import Artifact, Registry
 from recommender.stores import EmbeddedValkey, RedisStore
-from recommender.stores.base import Interaction
+from recommender.stores.protocols import Interaction
 
 ABOUT, OTHERS, SUCCESS = "_batch.json", "_others.json", "_SUCCESS"
 """Beside the Parquet files; whoever reads the folder as one table passes over names that begin so."""

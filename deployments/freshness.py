@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from deployments import metrics
-from recommender.stores.base import Store, StoreHealth
+from recommender.stores.protocols import Store, StoreHealth
 
 EVERY_S = 5.0
 

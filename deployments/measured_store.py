@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from deployments import metrics
 from recommender.errors import StoreError
-from recommender.stores.base import Store
+from recommender.stores.protocols import Store
 
 
 def measured(store: Store) -> Store:

@@ -16,7 +16,7 @@ from recommender.boosts import checked_boosts
 from recommender.filters import Filter
 from recommender.paging import shown_before
 from recommender.schema import Query, RankQuery
-from recommender.stores.base import Interaction, Item, User
+from recommender.stores.protocols import Interaction, Item, User
 from recommender.values import parse_timestamp
 
 MAX_ID_BYTES = 256

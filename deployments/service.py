@@ -25,7 +25,7 @@ from recommender import costs
 from recommender.errors import StoreError
 from recommender.schema import Query, RankQuery
 from recommender.shown import Shown
-from recommender.stores.base import Appended, Interaction, StoreHealth
+from recommender.stores.protocols import Appended, Interaction, StoreHealth
 
 if TYPE_CHECKING:
     from recommender.leaderboards import Name

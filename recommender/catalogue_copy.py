@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from recommender.snapshot_builder import CatalogueEntry
-from recommender.stores.base import FeatureStore, Item
+from recommender.stores.protocols import FeatureStore, Item
 
 PAGE = 10_000
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from recommender.catalogue import Catalogue, ItemChange, PreparedChange
-from recommender.stores.base import FeatureStore, Item, ItemChanges
+from recommender.stores.protocols import FeatureStore, Item, ItemChanges
 
 PAGE = 1000
 AT_ONCE = 100

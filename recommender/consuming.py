@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from recommender.stores.base import Interaction, InteractionLog, LogEntry, Poison, UserDeleted
+from recommender.stores.protocols import Interaction, InteractionLog, LogEntry, Poison, UserDeleted
 
 logger = logging.getLogger("recommender.learner")
 

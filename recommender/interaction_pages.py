@@ -20,7 +20,7 @@ from recommender.archive import Archive
 from recommender.errors import InvalidRequestError
 from recommender.rounding import shortest
 from recommender.segment import Segment
-from recommender.stores.base import Interaction, Store
+from recommender.stores.protocols import Interaction, Store
 
 CURSOR = r"[0-9]{1,12}\.[0-9]{1,12}\.[0-9]{1,9}\.([0-9a-f]{2}){0,256}"
 USERS_AT_ONCE = 200

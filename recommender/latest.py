@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from recommender.feature_space import tokens
 from recommender.filters import Filter
 from recommender.schema import Latest, LatestItem
-from recommender.stores.base import FeatureStore, Item
+from recommender.stores.protocols import FeatureStore, Item
 
 LOOKED_AT = 10_000
 """How many of the newest items are looked at, at most, for those that a filter lets through."""

@@ -36,7 +36,7 @@ from recommender.schedule import Schedule
 from recommender.segment import Segment
 from recommender.snapshot import Snapshot
 from recommender.snapshot_builder import still_withdrawn
-from recommender.stores.base import (
+from recommender.stores.protocols import (
     FeatureMap,
     FeatureStore,
     Item,

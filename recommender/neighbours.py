@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from recommender.errors import StoreError
 from recommender.recommending import Recommender
 from recommender.schema import SimilarItems, SimilarUser, SimilarUsers, UserState
-from recommender.stores.base import FeatureStore
+from recommender.stores.protocols import FeatureStore
 
 FETCHED_AT_ONCE = 32
 """Users, as many as in a micro-batch."""

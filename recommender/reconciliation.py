@@ -15,7 +15,7 @@ from recommender.archive import Archive
 from recommender.catalogue_copy import CatalogueCopy
 from recommender.registry import VersionInfo
 from recommender.segment import Segment
-from recommender.stores.base import Interaction, LogEntry, Store
+from recommender.stores.protocols import Interaction, LogEntry, Store
 
 logger = logging.getLogger("recommender.learner")
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from recommender.archive import Archive
 from recommender.errors import RecommenderError
 from recommender.registry import Registry, VersionInfo
-from recommender.stores.base import InteractionLog
+from recommender.stores.protocols import InteractionLog
 
 logger = logging.getLogger("recommender.learner")
 

@@ -57,7 +57,7 @@ class UserState(msgspec.Struct, frozen=True):
 
     features: FeatureMap | None = None
     recent: tuple[RecentItem, ...] = ()
-    """Oldest first; the newest `recommender.stores.base.RECENT` of them."""
+    """Oldest first; the newest `recommender.stores.protocols.RECENT` of them."""
     deleted_at: int = 0
     """Log offset at which the user was deleted; 0 for never."""
     older: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.models.feedback import Feedback
-from recommender.stores.base import Interaction, InteractionLog, LogEntry, UserDeleted
+from recommender.stores.protocols import Interaction, InteractionLog, LogEntry, UserDeleted
 
 PAGE = 1_000
 ENTRY = np.dtype([("offset", np.int64), ("time", np.float64), ("user", np.int64), ("item", np.int32)])

@@ -19,7 +19,7 @@ import pandas as pd
 
 from recommender.errors import InvalidRequestError
 from recommender.rounding import shortest
-from recommender.stores.base import FeatureStore, Interaction
+from recommender.stores.protocols import FeatureStore, Interaction
 
 CURSOR = r"[0-9]{1,15}\.[0-9]{1,9}\.[0-9a-f]{16}"
 

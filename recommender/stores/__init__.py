@@ -1,10 +1,10 @@
 """Feature store and interaction log: protocols, an in-memory and a Redis implementation."""
 
-from recommender.stores.base import FeatureStore, InteractionLog, Store
-from recommender.stores.connect import open_store
-from recommender.stores.embedded import EmbeddedValkey
-from recommender.stores.memory import MemoryStore
-from recommender.stores.redis import RedisStore
+from recommender.stores.embedded_valkey import EmbeddedValkey
+from recommender.stores.memory_store import MemoryStore
+from recommender.stores.open import open_store
+from recommender.stores.protocols import FeatureStore, InteractionLog, Store
+from recommender.stores.redis_store import RedisStore
 
 __all__ = [
     "EmbeddedValkey",

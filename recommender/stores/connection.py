@@ -18,7 +18,7 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, Respon
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from recommender.errors import InvalidDataError, StoreError, StoreFullError, StoreUnavailableError
-from recommender.stores.breaker import Breaker
+from recommender.stores.circuit_breaker import Breaker
 
 CONNECTIONS = 32
 PROBE_S = 2.0

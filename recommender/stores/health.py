@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from recommender.stores.base import StoreHealth
+from recommender.stores.protocols import StoreHealth
 
 OLDEST_VERSION = (7, 0)
 """Of Redis, in which the scripts run; Valkey names one that it is compatible with."""

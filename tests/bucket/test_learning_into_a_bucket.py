@@ -14,7 +14,7 @@ from recommender.learner import Learner
 from recommender.registry import Registry
 from recommender.sources import open_dataset
 from recommender.stores import MemoryStore
-from recommender.stores.base import Interaction
+from recommender.stores.protocols import Interaction
 from recommender.training import ModelSettings
 
 WORLD = "synthetic?n_users=60&n_items=40&n_interactions_per_user=8"

@@ -13,7 +13,7 @@ from recommender.learner import Learner
 from recommender.poisoned import health
 from recommender.registry import Current, Registry
 from recommender.stores import MemoryStore
-from recommender.stores.base import Interaction
+from recommender.stores.protocols import Interaction
 from recommender.training import ModelSettings
 
 WORLD = "synthetic?n_users=80&n_items=40"

@@ -10,7 +10,7 @@ from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import AT_ONCE, CatalogueFollower, catch_up
 from recommender.errors import StoreUnavailableError
 from recommender.stores import MemoryStore
-from recommender.stores.base import Item, ItemChanges
+from recommender.stores.protocols import Item, ItemChanges
 
 
 def items(n: int) -> list[Item]:

@@ -7,7 +7,7 @@ from known_worlds import item_features
 from recommender import latest as latest_module
 from recommender.latest import latest
 from recommender.stores import open_store
-from recommender.stores.base import Item
+from recommender.stores.protocols import Item
 
 
 def item(number: int, *, available: bool = True) -> Item:

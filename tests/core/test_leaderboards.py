@@ -18,7 +18,7 @@ from recommender.leaderboards import Leaderboards
 from recommender.models.feedback import Feedback
 from recommender.recommending import Recommender
 from recommender.stores import MemoryStore
-from recommender.stores.base import Interaction
+from recommender.stores.protocols import Interaction
 from recommender.trail import Trail, follow
 
 NOW = 1_800_000_000.0

@@ -11,7 +11,7 @@ from recommender.neighbours import items_like, users_like
 from recommender.recommending import Recommender
 from recommender.schema import UserState
 from recommender.stores import open_store
-from recommender.stores.base import Item
+from recommender.stores.protocols import Item
 
 
 @pytest.fixture

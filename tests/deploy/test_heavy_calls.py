@@ -9,7 +9,7 @@ from deployments.messages import unpack_queries
 from deployments.service import Service
 from recommender import costs
 from recommender.schema import Query, RankQuery
-from recommender.stores.base import Appended, Interaction
+from recommender.stores.protocols import Appended, Interaction
 
 ANSWER = b'{"model_version": "1", "items": [{"item_id": "a"}]}'
 

@@ -9,7 +9,7 @@ from deployments import metrics
 from deployments.measured_store import measured
 from recommender.errors import StoreError
 from recommender.stores import open_store
-from recommender.stores.base import Item, Store
+from recommender.stores.protocols import Item, Store
 
 CALLS = sorted(name for name, each in inspect.getmembers(Store) if inspect.iscoroutinefunction(each))
 AWAY = "unix:///nowhere/valkey.sock"

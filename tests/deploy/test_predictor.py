@@ -16,7 +16,7 @@ from recommender.catalogue_feed import CatalogueFollower
 from recommender.recommending import Recommender
 from recommender.schema import Query, RankQuery, UserState
 from recommender.stores import MemoryStore
-from recommender.stores.base import Item
+from recommender.stores.protocols import Item
 
 HEAVY = [Query(user_id=f"u{number % 12}", k=1000, explain=True, diversity=0.3) for number in range(64)]
 

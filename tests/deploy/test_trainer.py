@@ -19,7 +19,7 @@ from recommender.registry import Registry
 from recommender.schedule import Backoff
 from recommender.sources import open_dataset
 from recommender.stores import MemoryStore
-from recommender.stores.base import Interaction
+from recommender.stores.protocols import Interaction
 from recommender.training import ModelSettings
 
 WORLD = "synthetic?n_users=30&n_items=20&n_interactions_per_user=5"

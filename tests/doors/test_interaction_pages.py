@@ -9,7 +9,7 @@ from recommender.archive import Archive
 from recommender.errors import InvalidRequestError
 from recommender.interaction_pages import Learned, Place, page_of
 from recommender.stores import open_store
-from recommender.stores.base import Interaction
+from recommender.stores.protocols import Interaction
 
 
 def frame(rows):

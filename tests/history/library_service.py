@@ -43,7 +43,7 @@ from recommender.schema import Query
 from recommender.snapshot import Snapshot
 from recommender.sources.synthetic import make
 from recommender.stores import open_store
-from recommender.stores.base import Interaction, Item
+from recommender.stores.protocols import Interaction, Item
 from recommender.training import ModelSettings
 
 SCHEDULE = Schedule(incremental_every_s=30.0, full_every_s=1800.0, min_interactions=1)

@@ -9,7 +9,7 @@ from recommender.learner import Learner
 from recommender.registry import Registry
 from recommender.snapshot import Snapshot
 from recommender.stores import MemoryStore
-from recommender.stores.base import Interaction, Item
+from recommender.stores.protocols import Interaction, Item
 from recommender.training import ModelSettings
 
 pytestmark = pytest.mark.anyio

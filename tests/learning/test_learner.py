@@ -25,7 +25,7 @@ from recommender.schedule import Schedule
 from recommender.snapshot import Snapshot
 from recommender.sources import open_dataset
 from recommender.stores import MemoryStore
-from recommender.stores.base import Interaction, Item, User
+from recommender.stores.protocols import Interaction, Item, User
 from recommender.training import ModelSettings
 
 WORLD = "synthetic?n_users=60&n_items=40&n_interactions_per_user=8"

@@ -25,7 +25,7 @@ from recommender.registry import Registry, folder_shelf
 from recommender.registry.version_meta import Mode
 from recommender.schedule import Schedule
 from recommender.stores import MemoryStore
-from recommender.stores.base import Interaction
+from recommender.stores.protocols import Interaction
 from recommender.training import ModelSettings
 
 

@@ -10,7 +10,7 @@ from recommender.registry import Registry
 from recommender.snapshot import Snapshot
 from recommender.sources import open_dataset
 from recommender.stores import MemoryStore
-from recommender.stores.base import Interaction
+from recommender.stores.protocols import Interaction
 from recommender.training import ModelSettings
 from recommender.vector_search import ivf as search
 

@@ -12,7 +12,7 @@ from recommender.learner import Learner
 from recommender.registry import Registry
 from recommender.schedule import Schedule
 from recommender.stores import EmbeddedValkey, open_store
-from recommender.stores.base import Interaction, Item, Store, UserDeleted
+from recommender.stores.protocols import Interaction, Item, Store, UserDeleted
 from recommender.training import ModelSettings
 
 pytestmark = pytest.mark.anyio

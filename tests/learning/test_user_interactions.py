@@ -13,7 +13,7 @@ from recommender.errors import InvalidRequestError
 from recommender.learner import Learner
 from recommender.registry import Registry
 from recommender.stores import MemoryStore
-from recommender.stores.base import Interaction
+from recommender.stores.protocols import Interaction
 from recommender.training import ModelSettings
 from recommender.user_interactions import HistoryEntry, Place, learned_rows, page_of
 

@@ -6,7 +6,7 @@ import pytest
 
 from deployments.service import _not_everywhere, _status, _unconfirmed
 from recommender.errors import StoreUnavailableError
-from recommender.stores.base import LogState, StoreHealth
+from recommender.stores.protocols import LogState, StoreHealth
 
 SERVES = {"replica": "a", "model_version": "2"}
 STORE = StoreHealth("valkey", "9", 0.1, [])

@@ -20,7 +20,7 @@ import pytest
 import redis as sync_redis
 
 from recommender.stores import Store, open_store
-from recommender.stores.base import Interaction, Item, User
+from recommender.stores.protocols import Interaction, Item, User
 
 T = TypeVar("T")
 

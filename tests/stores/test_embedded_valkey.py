@@ -21,8 +21,8 @@ import pytest
 from store_servers import click, is_alive, opened, raw, run, wait_until
 
 from recommender.errors import StoreError, StoreFullError, StoreLockedError
-from recommender.stores import EmbeddedValkey, embedded
-from recommender.stores.base import StoreHealth
+from recommender.stores import EmbeddedValkey, embedded_valkey
+from recommender.stores.protocols import StoreHealth
 
 OWNER = """
 import sys
@@ -117,7 +117,7 @@ def test_the_server_evicts_nothing_writes_everything_down_and_has_no_port(start:
         "save": "",
     }
     assert {name: settings[name] for name in expected} == expected
-    assert settings["maxmemory"] == str(embedded.default_max_memory_bytes())
+    assert settings["maxmemory"] == str(embedded_valkey.default_max_memory_bytes())
 
 
 def test_nobody_else_can_reach_the_socket(start: Start) -> None:
@@ -212,7 +212,7 @@ def test_an_orphan_is_replaced_and_nothing_is_lost(start: Start, orphan: int) ->
 def test_an_orphan_that_hangs_is_killed_and_nothing_is_lost(
     start: Start, orphan: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "STOP_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(embedded_valkey, "STOP_TIMEOUT_S", 0.3)
     os.kill(orphan, signal.SIGSTOP)
 
     valkey = start()
@@ -438,7 +438,7 @@ def test_a_disk_that_does_not_take_what_was_written_is_said_until_it_does(
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = start()
-    monkeypatch.setattr(embedded, "SYNC_EVERY_S", 0.0)
+    monkeypatch.setattr(embedded_valkey, "SYNC_EVERY_S", 0.0)
     fsync, said = os.fsync, []
 
     def failing(_: int) -> None:
@@ -461,7 +461,7 @@ def test_a_disk_that_does_not_take_what_was_written_is_said_until_it_does(
 
 def test_a_log_that_a_rewrite_took_away_is_no_fault(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     store = start()
-    monkeypatch.setattr(embedded, "SYNC_EVERY_S", 0.0)
+    monkeypatch.setattr(embedded_valkey, "SYNC_EVERY_S", 0.0)
 
     def gone(_: int) -> None:
         raise FileNotFoundError
@@ -520,7 +520,7 @@ def test_memory_that_it_may_use_is_a_share_of_the_machines_and_is_told(start: St
     told = run(health())
 
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert told.limit_bytes == embedded.default_max_memory_bytes() <= machine / 4
+    assert told.limit_bytes == embedded_valkey.default_max_memory_bytes() <= machine / 4
     assert 0 < (told.used_bytes or 0) < told.limit_bytes
 
 

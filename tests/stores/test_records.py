@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from store_servers import click, item, user
 
 from recommender.errors import InvalidDataError, StoreError
-from recommender.stores.base import Interaction, Poison, UserDeleted
-from recommender.stores.records import FORMAT, pack, unpack_event, unpack_item, unpack_user
+from recommender.stores.codec import FORMAT, pack, unpack_event, unpack_item, unpack_user
+from recommender.stores.protocols import Interaction, Poison, UserDeleted
 
 
 def test_each_kind_comes_back_equal() -> None:

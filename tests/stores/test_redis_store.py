@@ -16,10 +16,10 @@ from store_servers import Proxy, Server, accepts, click, item, opened, raw, run,
 from recommender.errors import InvalidDataError, StoreError, StoreFullError, StoreUnavailableError
 from recommender.schema import RecentItem, UserState
 from recommender.stores import MemoryStore, RedisStore, open_store
-from recommender.stores.base import Appended, LogEntry, Poison
+from recommender.stores.codec import pack
 from recommender.stores.connection import Connection
 from recommender.stores.health import read_health
-from recommender.stores.records import pack
+from recommender.stores.protocols import Appended, LogEntry, Poison
 
 REDIS_ERRORS = [
     kind

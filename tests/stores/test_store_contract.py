@@ -9,7 +9,7 @@ from store_servers import click, item, opened, run, user
 from recommender.errors import InvalidDataError, InvalidRequestError, StoreFullError
 from recommender.schema import RecentItem, UserState
 from recommender.stores import Store
-from recommender.stores.base import (
+from recommender.stores.protocols import (
     RECENT,
     RECENT_IDS,
     Appended,

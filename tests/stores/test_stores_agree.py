@@ -10,7 +10,7 @@ from store_servers import flush, opened, run
 
 from recommender.errors import StoreFullError
 from recommender.stores import Store
-from recommender.stores.base import Interaction, Item, User
+from recommender.stores.protocols import Interaction, Item, User
 
 IDS = st.sampled_from(["a", "b", "c", "ü/"])
 VALUES = st.one_of(

@@ -7,7 +7,9 @@ from typing import TypeVar
 
 from recommender.errors import StoreFullError
 from recommender.schema import RecentItem, UserState
-from recommender.stores.base import (
+from recommender.stores.codec import pack, says, unpack_event, unpack_item, unpack_user
+from recommender.stores.pagination import list_live, newest_first
+from recommender.stores.protocols import (
     RECENT,
     RECENT_IDS,
     Appended,
@@ -21,8 +23,6 @@ from recommender.stores.base import (
     User,
     UserDeleted,
 )
-from recommender.stores.cursors import list_live, newest_first
-from recommender.stores.records import pack, says, unpack_event, unpack_item, unpack_user
 
 T = TypeVar("T")
 

@@ -20,10 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recommender.errors import StoreError, StoreLockedError, StoreUnavailableError
-from recommender.stores.engine import check_version, record_version, server_binary
-from recommender.stores.inline import answers, loaded_bytes, shut_down, tell_fault
+from recommender.stores.raw_commands import answers, loaded_bytes, shut_down, tell_fault
+from recommender.stores.server_binary import check_version, record_version, server_binary
 
-logger = logging.getLogger("recommender.stores.embedded")
+logger = logging.getLogger("recommender.stores.embedded_valkey")
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from recommender.errors import InvalidDataError
-from recommender.stores.base import Store
-from recommender.stores.memory import MemoryStore
-from recommender.stores.redis import (
+from recommender.stores.memory_store import MemoryStore
+from recommender.stores.protocols import Store
+from recommender.stores.redis_store import (
     EVENT_ID_WINDOW_S,
     FETCH_TIMEOUT_S,
     MAX_BACKLOG,

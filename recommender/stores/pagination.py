@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from recommender.errors import InvalidRequestError
-from recommender.stores.base import Interaction, LogEntry
+from recommender.stores.protocols import Interaction, LogEntry
 
 T = TypeVar("T")
 

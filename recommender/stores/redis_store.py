@@ -39,7 +39,11 @@ from redis.exceptions import NoPermissionError
 
 from recommender.errors import StoreError
 from recommender.schema import RecentItem, UserState
-from recommender.stores.base import (
+from recommender.stores.codec import pack, unpack_event, unpack_item, unpack_user
+from recommender.stores.connection import Connection
+from recommender.stores.health import read_health
+from recommender.stores.pagination import list_live, newest_first
+from recommender.stores.protocols import (
     RECENT,
     RECENT_IDS,
     Appended,
@@ -54,10 +58,6 @@ from recommender.stores.base import (
     User,
     UserDeleted,
 )
-from recommender.stores.connection import Connection
-from recommender.stores.cursors import list_live, newest_first
-from recommender.stores.health import read_health
-from recommender.stores.records import pack, unpack_event, unpack_item, unpack_user
 
 PREFIX = "{rec}:"
 MAX_BACKLOG = 1_000_000

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from recommender.errors import InvalidDataError, StoreError
-from recommender.stores.base import Interaction, Item, Poison, User, UserDeleted
+from recommender.stores.protocols import Interaction, Item, Poison, User, UserDeleted
 
 FORMAT = b"\x01"
 """Of this release. A later one reads it too, and writes another."""
