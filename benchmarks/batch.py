@@ -22,9 +22,9 @@ from benchmarks.service import PORT, Service
 from deployments import batching
 from recommender.cli.group import training_data
 from recommender.ids import IdTable, TextTable
-from recommender.registry import Artifact, Registry, VersionMeta
 from recommender.snapshot import Rows, Snapshot, Table
 from recommender.sources import open_dataset
+from recommender.storage.registry import Artifact, Registry, VersionMeta
 from recommender.training import ModelSettings, fit
 
 SEED = 0

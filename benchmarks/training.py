@@ -24,18 +24,18 @@ from lightfm import LightFM
 
 from benchmarks.report import RESULTS, write
 from recommender import incremental, learner, training
-from recommender.archive import Archive
 from recommender.catalogue import Catalogue
 from recommender.feature_space import FeatureSpace
 from recommender.incremental import IncrementSettings
 from recommender.learner import Learner
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.recommending import Recommender
-from recommender.registry import Registry
 from recommender.schema import Query, UserState
 from recommender.snapshot import Snapshot
 from recommender.sources import synthetic
 from recommender.sparse_frame import SparseFrame
+from recommender.storage.archive.archive import Archive
+from recommender.storage.registry import Registry
 from recommender.stores.memory_store import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training import ModelSettings

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.scoring import N_USERS, SEED, World
-from recommender.registry import Artifact, Registry, VersionMeta
 from recommender.snapshot import Rows, Snapshot
+from recommender.storage.registry import Artifact, Registry, VersionMeta
 
 BYTES_AN_ITEM = 412
 """Of a snapshot of `World`: 64 float32 and their codes, a bias, five tags, id and title."""

@@ -16,7 +16,7 @@ from deployments.model_store import model_store
 from deployments.predictor import Predictor
 from deployments.store_keeper import EMBEDDED, check_embedded, embedded_store_url
 from deployments.trainer import Trainer
-from recommender.bucket import Bucket, is_url, within
+from recommender.storage.object_store import Bucket, is_url, within
 
 logger = logging.getLogger("recommender.app")
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import click
 
-from recommender import files
 from recommender.cli.group import as_json, progress_bar, say, tell
 from recommender.errors import InvalidDataError, InvalidRequestError
 from recommender.extras import check_installed
 from recommender.filters import Filter
 from recommender.ids import UNKNOWN, IdTable, without_prefix
-from recommender.registry import Artifact, Registry
+from recommender.storage import atomic_files
+from recommender.storage.registry import Artifact, Registry
 from recommender.stores import EmbeddedValkey, RedisStore
 from recommender.stores.protocols import Interaction
 
@@ -100,7 +100,7 @@ def _check_same(out: Path, about: dict[str, Any]) -> None:
     """Begin a batch, or go on with the same one."""
     path = out / ABOUT
     if not path.is_file():
-        with files.replacing(path) as file:
+        with atomic_files.replacing(path) as file:
             file.write(json.dumps(about).encode())
         return
     before = json.loads(path.read_bytes())
@@ -115,7 +115,7 @@ def _others(out: Path, redis_url: str, users: IdTable, log_offset: int) -> list[
     if not path.is_file():
         found = asyncio.run(_stored_users(redis_url, log_offset))
         unknown = [user for user, index in zip(found, users.indices_of(found), strict=True) if index == UNKNOWN]
-        with files.replacing(path) as file:
+        with atomic_files.replacing(path) as file:
             file.write(json.dumps(unknown).encode())
     others: list[str] = json.loads(path.read_bytes())
     return others

@@ -18,13 +18,13 @@ import ray.data
 from numpy.typing import NDArray
 from ray.exceptions import RayError
 
-from recommender import files
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import catch_up
 from recommender.errors import RecommenderError
 from recommender.everyone import Everyone, Lists
-from recommender.registry import Artifact
 from recommender.snapshot import Snapshot
+from recommender.storage import atomic_files
+from recommender.storage.registry import Artifact
 from recommender.stores import RedisStore
 
 FETCHED_AT_ONCE = 1000
@@ -139,7 +139,7 @@ class Worker:
         own = range(first, min(last, plan.n_learned))
         others = plan.others[max(0, first - plan.n_learned) : max(0, last - plan.n_learned)]
         user_ids = [*self._snapshot.user_ids.ids_of(own), *others]
-        with files.replacing(plan.path(block)) as file:
+        with atomic_files.replacing(plan.path(block)) as file:
             pq.write_table(table(user_ids, self._item_ids, self._ranked(own, user_ids)), file, compression="zstd")
         return len(user_ids)
 

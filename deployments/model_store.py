@@ -13,7 +13,7 @@ import ray
 from deployments import logs
 from deployments.release import release
 from recommender.errors import StateUnavailableError
-from recommender.registry import Registry, VersionInfo
+from recommender.storage.registry import Registry, VersionInfo
 
 NAMESPACE = "recommender"
 LONG_POLL_S = 30.0

@@ -11,7 +11,7 @@ import ray
 
 from deployments import logs
 from deployments.args import StoreArgs
-from recommender.bucket import is_url
+from recommender.storage.object_store import is_url
 from recommender.stores import EmbeddedValkey
 
 EMBEDDED = "embedded"

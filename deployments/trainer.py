@@ -18,15 +18,15 @@ from deployments.measured_store import measured
 from deployments.messages import answer
 from deployments.model_store import model_store
 from recommender import poisoned
-from recommender.archive import Archive
-from recommender.bucket import within
 from recommender.errors import told
 from recommender.learner import HistoryRow, Learned, Learner
-from recommender.lease import lease_on
-from recommender.registry import Registry
-from recommender.registry.version_meta import Mode
 from recommender.schedule import Backoff
 from recommender.sources import open_dataset
+from recommender.storage.archive.archive import Archive
+from recommender.storage.lease import lease_on
+from recommender.storage.object_store import within
+from recommender.storage.registry import Registry
+from recommender.storage.registry.version_meta import Mode
 from recommender.stores import open_store
 
 logger = logging.getLogger("recommender.trainer")

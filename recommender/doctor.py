@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from recommender.bucket import is_url, within
 from recommender.errors import ArtifactError
-from recommender.registry import Registry
+from recommender.storage.object_store import is_url, within
+from recommender.storage.registry import Registry
 
 TIMEOUT_S = 5.0
 RAY_JOBS = "http://127.0.0.1:8265/api/jobs/"

@@ -13,8 +13,6 @@ import msgspec
 import pandas as pd
 from cachetools import LRUCache
 
-from recommender import interaction_pages
-from recommender.archive import Archive
 from recommender.catalogue_copy import CatalogueCopy
 from recommender.consuming import NOTHING, Consumed, consume
 from recommender.dataset import Dataset, feature_records, withdrawn
@@ -23,19 +21,22 @@ from recommender.gate import Verdict
 from recommender.ids import UNKNOWN
 from recommender.incremental import IncrementSettings, News, train_increment
 from recommender.indexing import APPROXIMATE_ABOVE
-from recommender.interaction_pages import InteractionPage
 from recommender.models.checkpoint import model_from_arrays
 from recommender.models.feedback import Feedback
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.publishing import artifact_of, newest_timestamp
 from recommender.reconciliation import Reconciliation
-from recommender.registry import Registry, VersionInfo, VersionMeta
-from recommender.registry.version_meta import Mode
 from recommender.retention import Retention
 from recommender.schedule import Schedule
-from recommender.segment import Segment
 from recommender.snapshot import Snapshot
 from recommender.snapshot_builder import still_withdrawn
+from recommender.storage.archive import interaction_pages
+from recommender.storage.archive.archive import Archive
+from recommender.storage.archive.interaction_pages import InteractionPage
+from recommender.storage.archive.segment import Segment
+from recommender.storage.archive.user_interactions import HistoryPage, Place, Row, learned_rows, page_of, waiting_rows
+from recommender.storage.registry import Registry, VersionInfo, VersionMeta
+from recommender.storage.registry.version_meta import Mode
 from recommender.stores.protocols import (
     FeatureMap,
     FeatureStore,
@@ -44,7 +45,6 @@ from recommender.stores.protocols import (
     User,
 )
 from recommender.training import ModelSettings, Progress, Trained, TrainingData, train_full
-from recommender.user_interactions import HistoryPage, Place, Row, learned_rows, page_of, waiting_rows
 
 logger = logging.getLogger("recommender.learner")
 
@@ -308,7 +308,7 @@ class Learner:
         ]
 
     async def user_interactions(self, user_id: str, cursor: str | None, limit: int) -> HistoryPage:
-        """A page of a user's interactions, learned or waiting, newest first; see `recommender.user_interactions`."""
+        """A page of a user's interactions, learned or waiting, newest first; see `recommender.storage.archive.user_interactions`."""
         place = Place.parse(cursor)
         # first what waits: what is learned and trimmed meanwhile is then among what was learned
         waiting = await waiting_rows(self._store, user_id, place, limit + 1)
@@ -326,7 +326,7 @@ class Learner:
         return self._read_users[key]
 
     async def interactions(self, cursor: str | None, limit: int) -> InteractionPage:
-        """A page of all interactions, learned or waiting; see `recommender.interaction_pages`."""
+        """A page of all interactions, learned or waiting; see `recommender.storage.archive.interaction_pages`."""
         base = await self._source(await self._base())
         learned = interaction_pages.Learned(_segments(base), base.meta.log_offset if base else -1)
         place = interaction_pages.Place.parse(cursor)

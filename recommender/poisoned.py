@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recommender.registry import VersionInfo
+from recommender.storage.registry import VersionInfo
 
 TOO_MUCH = 0.05
 """A few broken entries are somebody's mistake; more of them are a fault of whoever writes the log."""

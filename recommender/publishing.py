@@ -9,7 +9,7 @@ import msgspec
 import pandas as pd
 
 from recommender.models.checkpoint import model_to_arrays, model_to_meta
-from recommender.registry import Artifact, VersionMeta
+from recommender.storage.registry import Artifact, VersionMeta
 from recommender.training import Trained
 
 

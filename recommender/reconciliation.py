@@ -11,10 +11,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from recommender.archive import Archive
 from recommender.catalogue_copy import CatalogueCopy
-from recommender.registry import VersionInfo
-from recommender.segment import Segment
+from recommender.storage.archive.archive import Archive
+from recommender.storage.archive.segment import Segment
+from recommender.storage.registry import VersionInfo
 from recommender.stores.protocols import Interaction, LogEntry, Store
 
 logger = logging.getLogger("recommender.learner")

@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from recommender.archive import Archive
 from recommender.errors import RecommenderError
-from recommender.registry import Registry, VersionInfo
+from recommender.storage.archive.archive import Archive
+from recommender.storage.registry import Registry, VersionInfo
 from recommender.stores.protocols import InteractionLog
 
 logger = logging.getLogger("recommender.learner")

@@ -10,9 +10,9 @@ from pydantic import WithJsonSchema
 from deployments import patterns
 from deployments.problems import Problem, invalid
 from deployments.schemas import check_id
-from recommender.interaction_pages import CURSOR
 from recommender.paging import LONGEST_CURSOR
-from recommender.user_interactions import CURSOR as HISTORY_CURSOR
+from recommender.storage.archive.interaction_pages import CURSOR
+from recommender.storage.archive.user_interactions import CURSOR as HISTORY_CURSOR
 
 JSON = "application/json"
 LONGEST_WINDOW_S = 10_000_000_000

@@ -23,9 +23,9 @@ from deployments.routes.parameters import (
 )
 from deployments.schemas import InteractionBodies, ItemBodies, ItemBody, ItemFields, UserBodies, UserBody, UserFields
 from deployments.service import current
-from recommender.interaction_pages import InteractionPage
+from recommender.storage.archive.interaction_pages import InteractionPage
+from recommender.storage.archive.user_interactions import HistoryPage
 from recommender.stores.protocols import Item, User
-from recommender.user_interactions import HistoryPage
 
 router = APIRouter(tags=["writing"])
 

@@ -15,7 +15,6 @@ from lightfm_serve import Client, InvalidError, calls
 from lightfm_serve.answers import Accepted, Upserted
 from lightfm_serve.batches import fitting
 from lightfm_serve.calls import Call
-from recommender import files
 from recommender.cli.calling import calling, key_option, patience_option, url_option
 from recommender.cli.group import as_json, main, progress_bar, say
 from recommender.cli.schema_options import schema_options, warn
@@ -25,6 +24,7 @@ from recommender.sources.gorse import NOTE, is_export, open_gorse
 from recommender.sources.profile import FolderProfile
 from recommender.sources.schema import Schema
 from recommender.sources.streaming import Batch, Rows, Told, open_folder
+from recommender.storage import atomic_files
 
 PROGRESS = ".recommender-import.json"
 SOURCES = ("folder", "gorse")
@@ -120,7 +120,7 @@ class Progress:
     def remember(self, done: Mapping[str, int]) -> None:
         """Write down how far it has come."""
         try:
-            with files.replacing(self._path) as file:
+            with atomic_files.replacing(self._path) as file:
                 file.write(json.dumps({**self._about, "done": dict(done)}).encode())
         except OSError:  # a folder that cannot be written: then an import begins anew, which counts nothing twice
             return

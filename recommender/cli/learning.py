@@ -11,7 +11,6 @@ from typing import Any
 import click
 import msgspec
 
-from recommender.archive import Archive
 from recommender.catalogue import Catalogue
 from recommender.cli.group import as_json, listing, main, say, tell, training_data
 from recommender.cli.schema_options import schema_options, warn
@@ -19,12 +18,13 @@ from recommender.errors import TrainingError
 from recommender.feature_space import FeatureSpace
 from recommender.publishing import artifact_of, newest_timestamp
 from recommender.recommending import Recommender
-from recommender.registry import Registry, VersionMeta
-from recommender.registry.manifest import Status
 from recommender.schema import Query, Recommendations, UserState
 from recommender.snapshot import Snapshot
 from recommender.sources import movielens, open_dataset
 from recommender.sources.schema import Schema
+from recommender.storage.archive.archive import Archive
+from recommender.storage.registry import Registry, VersionMeta
+from recommender.storage.registry.manifest import Status
 from recommender.training import ModelSettings, Trained, train_full
 
 

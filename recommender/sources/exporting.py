@@ -16,10 +16,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recommender import files
 from recommender.errors import InvalidDataError
 from recommender.sources.json_lines import OWN
 from recommender.sources.tables import EXACT
+from recommender.storage import atomic_files
 
 Record = dict[str, Any]
 ROWS_AT_ONCE = 10_000
@@ -82,7 +82,7 @@ def write_table(folder: Path, name: str, records: Iterable[Record]) -> Written:
             columns.look(record)
         why = columns.not_parquet()
         path = folder / f"{name}{'.jsonl' if why else '.parquet'}"
-        with files.replacing(path) as file:
+        with atomic_files.replacing(path) as file:
             if why:
                 file.writelines(msgspec.json.encode(record) + b"\n" for record in _read(spool, kept))
             else:
@@ -139,7 +139,7 @@ def _why_not(name: str, value: Any) -> str | None:
 
 @contextmanager
 def _spool(folder: Path) -> Iterator[Path]:
-    path = folder / files.temporary_name()
+    path = folder / atomic_files.temporary_name()
     try:
         yield path
     finally:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from recommender.dataset import Dataset
 from recommender.errors import DownloadError
-from recommender.files import replacing, user_cache
+from recommender.storage.atomic_files import replacing, user_cache
 
 NAME = "movielens-100k"
 URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender.archive import Archive
-from recommender.drawers import YOUNG_S
 from recommender.errors import ArtifactError, CorruptArtifactError, InvalidDataError
+from recommender.storage.archive.archive import Archive
+from recommender.storage.archive.backends import YOUNG_S
 
 users = st.sampled_from(["ada", "bob", "çelik", "日本"])
 items = st.sampled_from(["i1", "i2", "i3"])
@@ -179,7 +179,7 @@ def test_only_old_files_that_nobody_names_are_pruned(archive, tmp_path):
 def test_a_writer_killed_halfway_leaves_nothing_that_is_read(archive, tmp_path):
     folder = tmp_path / "archive"
     killed = """
-import os, sys, pathlib, pandas as pd, recommender.archive as archive
+import os, sys, pathlib, pandas as pd, recommender.storage.archive.archive as archive
 def die(rows, file):
     file.write(b"half of it"); file.flush(); os.kill(os.getpid(), 9)
 archive._write_parquet = die

@@ -6,13 +6,13 @@ import time
 import pytest
 from test_archive import appended, keys, numbered
 
-from recommender.archive import Archive
-from recommender.bucket import Bucket, within
-from recommender.drawers import YOUNG_S
 from recommender.errors import ArtifactError, CorruptArtifactError
 from recommender.learner import Learner
-from recommender.registry import Registry
 from recommender.sources import open_dataset
+from recommender.storage.archive.archive import Archive
+from recommender.storage.archive.backends import YOUNG_S
+from recommender.storage.object_store import Bucket, within
+from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training import ModelSettings

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from recommender.bucket import Bucket
 from recommender.errors import StaleTrainingError, TrainingError
-from recommender.lease import BucketLease, lease_on
-from recommender.registry import Registry
+from recommender.storage.lease import BucketLease, lease_on
+from recommender.storage.object_store import Bucket
+from recommender.storage.registry import Registry
 
 
 @pytest.fixture

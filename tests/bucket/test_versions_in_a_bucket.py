@@ -11,10 +11,10 @@ import pytest
 from s3_server import S3Server
 from shelves import PARTS, artifact, is_like, names, registry_with
 
-from recommender.bucket import Bucket
 from recommender.errors import ArtifactError, CorruptArtifactError, StateUnavailableError, UnknownVersionError
-from recommender.registry import Artifact, Current, Registry, VersionMeta
-from recommender.registry.bucket_shelf import BucketShelf
+from recommender.storage.object_store import Bucket
+from recommender.storage.registry import Artifact, Current, Registry, VersionMeta
+from recommender.storage.registry.object_store_backend import BucketShelf
 
 CHANGING = ("pipe_file", "put_file", "rm_file")
 ACTIONS = {
@@ -119,8 +119,8 @@ def test_a_process_killed_while_it_uploads_leaves_the_former_version_current(url
     script = """
 import os, signal, sys
 from shelves import artifact
-from recommender.bucket import Bucket
-from recommender.registry import Registry
+from recommender.storage.object_store import Bucket
+from recommender.storage.registry import Registry
 genuine = Bucket.upload
 def killed(self, path, name):
     genuine(self, path, name)

@@ -7,11 +7,11 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from recommender.archive import Archive
 from recommender.cli import main
 from recommender.learner import Learner
 from recommender.poisoned import health
-from recommender.registry import Current, Registry
+from recommender.storage.archive.archive import Archive
+from recommender.storage.registry import Current, Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training import ModelSettings

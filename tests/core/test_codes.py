@@ -13,9 +13,9 @@ from known_worlds import shared_snapshot
 
 from recommender.catalogue import Catalogue
 from recommender.recommending import Recommender
-from recommender.registry import Artifact, Registry, VersionMeta
 from recommender.schema import Query
 from recommender.snapshot import Snapshot, Table
+from recommender.storage.registry import Artifact, Registry, VersionMeta
 from recommender.vector_search import kernel
 from recommender.vector_search.exact import EVERYTHING, Best, Users, best_rows
 from recommender.vector_search.quantization import CODED_ABOVE, Codes, encode

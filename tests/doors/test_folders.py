@@ -5,13 +5,13 @@ import json
 
 import pytest
 
-from recommender.archive import Archive
 from recommender.dataset import feature_records
 from recommender.errors import InvalidDataError
 from recommender.learner import Learner
-from recommender.registry import Registry
 from recommender.sources import folder
 from recommender.sources.exporting import write_table
+from recommender.storage.archive.archive import Archive
+from recommender.storage.registry import Registry
 from recommender.stores import open_store
 from recommender.training import ModelSettings
 

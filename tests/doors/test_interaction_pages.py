@@ -5,9 +5,9 @@ import asyncio
 import pandas as pd
 import pytest
 
-from recommender.archive import Archive
 from recommender.errors import InvalidRequestError
-from recommender.interaction_pages import Learned, Place, page_of
+from recommender.storage.archive.archive import Archive
+from recommender.storage.archive.interaction_pages import Learned, Place, page_of
 from recommender.stores import open_store
 from recommender.stores.protocols import Interaction
 

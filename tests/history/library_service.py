@@ -27,7 +27,6 @@ from recorded import ClockSet, Disturbed, Ending, History, Published, Row, Store
 
 from deployments.problems import Problem
 from deployments.routes import writing
-from recommender.archive import Archive
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import catch_up
 from recommender.errors import ArtifactError, CorruptArtifactError, RecommenderError, StoreError, StoreFullError
@@ -35,13 +34,14 @@ from recommender.incremental import IncrementSettings
 from recommender.learner import Learner
 from recommender.models.feedback import Feedback
 from recommender.recommending import Recommender
-from recommender.registry import Registry, VersionMeta
-from recommender.registry import registry as registry_module
-from recommender.registry.version_meta import Mode
 from recommender.schedule import Schedule
 from recommender.schema import Query
 from recommender.snapshot import Snapshot
 from recommender.sources.synthetic import make
+from recommender.storage.archive.archive import Archive
+from recommender.storage.registry import Registry, VersionMeta
+from recommender.storage.registry import registry as registry_module
+from recommender.storage.registry.version_meta import Mode
 from recommender.stores import open_store
 from recommender.stores.protocols import Interaction, Item
 from recommender.training import ModelSettings

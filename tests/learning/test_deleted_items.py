@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from recommender.archive import Archive
 from recommender.learner import Learner
-from recommender.registry import Registry
 from recommender.snapshot import Snapshot
+from recommender.storage.archive.archive import Archive
+from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction, Item
 from recommender.training import ModelSettings

@@ -13,17 +13,17 @@ import pytest
 from shelves import registry_with
 
 from recommender import learner as learner_module
-from recommender.archive import Archive
 from recommender.errors import TrainingError
 from recommender.learner import Learner, last_full_at
 from recommender.models.checkpoint import model_from_arrays
-from recommender.registry import Registry, VersionMeta
-from recommender.registry import registry as registry_module
-from recommender.registry.manifest import NAME, _sealed
-from recommender.registry.version_meta import Mode
 from recommender.schedule import Schedule
 from recommender.snapshot import Snapshot
 from recommender.sources import open_dataset
+from recommender.storage.archive.archive import Archive
+from recommender.storage.registry import Registry, VersionMeta
+from recommender.storage.registry import registry as registry_module
+from recommender.storage.registry.manifest import NAME, _sealed
+from recommender.storage.registry.version_meta import Mode
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction, Item, User
 from recommender.training import ModelSettings

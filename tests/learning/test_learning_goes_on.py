@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from recommender import learner as learner_module
-from recommender.archive import Archive
 from recommender.errors import (
     ArtifactError,
     CorruptArtifactError,
@@ -21,9 +20,10 @@ from recommender.errors import (
 from recommender.incremental import IncrementSettings
 from recommender.learner import Learner
 from recommender.models.feedback import Feedback
-from recommender.registry import Registry, folder_shelf
-from recommender.registry.version_meta import Mode
 from recommender.schedule import Schedule
+from recommender.storage.archive.archive import Archive
+from recommender.storage.registry import Registry, folder_backend
+from recommender.storage.registry.version_meta import Mode
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training import ModelSettings
@@ -102,7 +102,7 @@ async def test_a_training_that_fails_leaves_nothing_in_the_archive(house, monkey
     def is_full(*_):
         raise OSError(28, "no room for the version")
 
-    monkeypatch.setattr(folder_shelf, "require_room", is_full)
+    monkeypatch.setattr(folder_backend, "require_room", is_full)
     for _ in range(3):
         with pytest.raises(ArtifactError, match="no room"):
             await house.learner.learn(mode)

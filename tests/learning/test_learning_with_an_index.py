@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from recommender.archive import Archive
 from recommender.learner import Learner
-from recommender.registry import Registry
 from recommender.snapshot import Snapshot
 from recommender.sources import open_dataset
+from recommender.storage.archive.archive import Archive
+from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training import ModelSettings

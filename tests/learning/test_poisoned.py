@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from recommender.poisoned import health, poison_share
-from recommender.registry import VersionInfo, VersionMeta
+from recommender.storage.registry import VersionInfo, VersionMeta
 
 
 def version(number: int, log_offset: int, poison: int) -> VersionInfo:

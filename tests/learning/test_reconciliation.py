@@ -6,11 +6,11 @@ import itertools
 
 import pytest
 
-from recommender.archive import Archive
 from recommender.errors import StoreError
 from recommender.learner import Learner
-from recommender.registry import Registry
 from recommender.schedule import Schedule
+from recommender.storage.archive.archive import Archive
+from recommender.storage.registry import Registry
 from recommender.stores import EmbeddedValkey, open_store
 from recommender.stores.protocols import Interaction, Item, Store, UserDeleted
 from recommender.training import ModelSettings

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.archive import Archive
 from recommender.errors import InvalidRequestError
 from recommender.learner import Learner
-from recommender.registry import Registry
+from recommender.storage.archive.archive import Archive
+from recommender.storage.archive.user_interactions import HistoryEntry, Place, learned_rows, page_of
+from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training import ModelSettings
-from recommender.user_interactions import HistoryEntry, Place, learned_rows, page_of
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shelves import artifact, registry_with
 
-from recommender.registry import Registry
+from recommender.storage.registry import Registry
 
 OPERATIONS = ("fsync", "rename", "open", "mkdir", "unlink", "rmdir")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from recommender.registry import Artifact, Registry, VersionMeta
-from recommender.registry.arrays import specs_of, write_arrays
-from recommender.registry.manifest import NAME, read_manifest, write_manifest
+from recommender.storage.registry import Artifact, Registry, VersionMeta
+from recommender.storage.registry.manifest import NAME, read_manifest, write_manifest
+from recommender.storage.registry.safetensors_file import specs_of, write_arrays
 
 PARTS = ("snapshot", "train_state")
 

@@ -8,7 +8,7 @@ import pytest
 from shelves import PARTS, artifact, is_like, names, registry_with, resealed, rewritten
 
 from recommender.errors import ArtifactError, CorruptArtifactError
-from recommender.registry import Registry
+from recommender.storage.registry import Registry
 
 FILES = ("manifest.json", "snapshot.safetensors", "train_state.safetensors")
 NEWEST = "00000002"

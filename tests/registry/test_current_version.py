@@ -6,7 +6,7 @@ import pytest
 from shelves import registry_with
 
 from recommender.errors import ArtifactError, CorruptArtifactError
-from recommender.registry import Current, Registry
+from recommender.storage.registry import Current, Registry
 
 
 def test_without_an_activation_the_newest_ready_version_serves(tmp_path):

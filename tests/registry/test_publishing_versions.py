@@ -12,7 +12,7 @@ import pytest
 from shelves import PARTS, artifact, is_like, names, registry_with
 
 from recommender.errors import ArtifactError, UnknownVersionError
-from recommender.registry import Artifact, Current, Registry, VersionMeta
+from recommender.storage.registry import Artifact, Current, Registry, VersionMeta
 
 
 def test_a_published_version_is_loaded_as_it_was(tmp_path):

@@ -9,9 +9,9 @@ import pytest
 from crash_points import ACTIONS, OPERATIONS
 from shelves import PARTS, artifact, is_like, names, registry_with
 
-from recommender import files
 from recommender.errors import ArtifactError
-from recommender.registry import Registry
+from recommender.storage import atomic_files
+from recommender.storage.registry import Registry
 
 FEWEST_POINTS = {"publish": 18, "activate": 4, "advance": 4, "quarantine": 8, "prune": 8}
 
@@ -75,7 +75,7 @@ def test_what_a_dead_writer_left_is_removed_at_start_and_a_living_one_is_left_al
     (dead / "snapshot.safetensors").write_bytes(b"half")
     (tmp_path / ".tmp-999999-file").write_bytes(b"half")
 
-    with files.locked(living / ".lock"):
+    with atomic_files.locked(living / ".lock"):
         Registry(tmp_path)
 
     assert [path.name for path in tmp_path.glob(".tmp-*")] == [living.name]
@@ -85,7 +85,7 @@ def test_a_replaced_file_is_as_before_when_writing_fails(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"before")
 
-    with pytest.raises(TypeError), files.replacing(path) as file:
+    with pytest.raises(TypeError), atomic_files.replacing(path) as file:
         file.write("not bytes")
 
     assert path.read_bytes() == b"before"
@@ -93,8 +93,12 @@ def test_a_replaced_file_is_as_before_when_writing_fails(tmp_path):
 
 
 def test_a_lock_is_held_by_one_at_a_time(tmp_path):
-    with files.locked(tmp_path / "lock"), pytest.raises(BlockingIOError), files.locked(tmp_path / "lock", wait=False):
+    with (
+        atomic_files.locked(tmp_path / "lock"),
+        pytest.raises(BlockingIOError),
+        atomic_files.locked(tmp_path / "lock", wait=False),
+    ):
         pass
 
-    with files.locked(tmp_path / "lock", wait=False):
+    with atomic_files.locked(tmp_path / "lock", wait=False):
         pass

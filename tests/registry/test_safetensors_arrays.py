@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from recommender.errors import ArtifactError
-from recommender.registry.arrays import CHUNK_BYTES, DTYPES, non_finite, read_arrays, specs_of, write_arrays
+from recommender.storage.registry.safetensors_file import (
+    CHUNK_BYTES,
+    DTYPES,
+    non_finite,
+    read_arrays,
+    specs_of,
+    write_arrays,
+)
 
 any_array = npst.arrays(
     st.sampled_from(sorted(DTYPES)), npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)

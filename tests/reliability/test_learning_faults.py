@@ -8,7 +8,7 @@ import redis
 from rows import Row
 from steady_load import SteadyLoad
 
-from recommender import files
+from recommender.storage import atomic_files
 
 pytestmark = pytest.mark.reliability
 
@@ -33,7 +33,7 @@ def test_poison_is_set_aside_the_rest_is_learned_and_much_of_it_is_said(house, s
         settle(client)
         before = raw.xlen(KEY + b"poison")
         # within one pass of the trainer, so that they are read together
-        with files.locked(house.service.folder / "state" / "trainer.lock"):
+        with atomic_files.locked(house.service.folder / "state" / "trainer.lock"):
             n_bad = poison(raw, share, good, lambda body: client.post("/v1/interactions", json=body))
             time.sleep(0.5)
         status = settle(client)
@@ -61,7 +61,7 @@ def settle(client, within_s: float = 60) -> dict:
 def test_a_second_trainer_on_the_folder_is_refused_and_what_waits_is_learned_afterwards(house):
     with house.service.client() as client:
         settle(client)
-        with files.locked(house.service.folder / "state" / "trainer.lock"):
+        with atomic_files.locked(house.service.folder / "state" / "trainer.lock"):
             client.post("/v1/interactions", json={"interactions": [{"user_id": "second", "item_id": "i1"}]})
             deadline = time.monotonic() + 20
             while (client.get("/v1/status").json()["last_training"] or {}).get("outcome") != "failed":

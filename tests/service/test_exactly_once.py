@@ -12,8 +12,8 @@ import httpx
 import pytest
 from running_service import RunningService, children_of, words
 
-from recommender.archive import Archive
-from recommender.registry import Registry
+from recommender.storage.archive.archive import Archive
+from recommender.storage.registry import Registry
 
 # `make reliability` kills at full length
 TRAINER_KILLS, STORE_KILLS, N_EVENTS = (20, 10, 5_000) if "RECOMMENDER_RELIABILITY" in os.environ else (8, 4, 2_000)

@@ -13,8 +13,8 @@ from typing import Any, Protocol, TypeVar
 from numpy.typing import NDArray
 
 from recommender.errors import StaleTrainingError
-from recommender.registry.arrays import ArraySpec, FileEntry
-from recommender.registry.manifest import Manifest
+from recommender.storage.registry.manifest import Manifest
+from recommender.storage.registry.safetensors_file import ArraySpec, FileEntry
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
-from recommender import files
-from recommender.bucket import Bucket, is_url
 from recommender.errors import StateUnavailableError, TrainingError
+from recommender.storage import atomic_files
+from recommender.storage.object_store import Bucket, is_url
 
 logger = logging.getLogger("recommender.learner")
 
@@ -45,7 +45,7 @@ class FolderLease:
         """Hold it while the block runs; TrainingError where another trainer does."""
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(files.locked(self._folder / "trainer.lock", wait=False))
+                stack.enter_context(atomic_files.locked(self._folder / "trainer.lock", wait=False))
             except BlockingIOError:
                 raise TrainingError(
                     f"another trainer is learning into {self._folder}; a folder has one service"

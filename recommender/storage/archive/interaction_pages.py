@@ -16,10 +16,10 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from recommender.archive import Archive
 from recommender.errors import InvalidRequestError
 from recommender.rounding import shortest
-from recommender.segment import Segment
+from recommender.storage.archive.archive import Archive
+from recommender.storage.archive.segment import Segment
 from recommender.stores.protocols import Interaction, Store
 
 CURSOR = r"[0-9]{1,12}\.[0-9]{1,12}\.[0-9]{1,9}\.([0-9a-f]{2}){0,256}"

@@ -9,8 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from recommender.registry.arrays import Arrays
-from recommender.registry.version_meta import VersionMeta
+from recommender.storage.registry.safetensors_file import Arrays
+from recommender.storage.registry.version_meta import VersionMeta
 
 
 @dataclass(frozen=True)

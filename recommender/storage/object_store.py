@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from recommender import files
 from recommender.errors import InvalidDataError, MissingExtraError, StateUnavailableError
+from recommender.storage import atomic_files
 
 
 class Bucket:
@@ -67,7 +67,7 @@ class Bucket:
     def download(self, name: str, path: Path) -> None:
         """Copy an object into a file, which appears as a whole."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(files.temporary_name())
+        temporary = path.with_name(atomic_files.temporary_name())
         try:
             with self._answering(name):
                 self._files.get_file(self._path(name), str(temporary))
@@ -89,7 +89,7 @@ class Bucket:
 
     def cache(self) -> Path:
         """Folder of this machine for copies of what is here; every process of the machine may use it."""
-        folder = files.user_cache() / "state" / hashlib.sha256(self.url.encode()).hexdigest()[:16]
+        folder = atomic_files.user_cache() / "state" / hashlib.sha256(self.url.encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

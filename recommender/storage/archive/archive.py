@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from recommender.drawers import drawer_at
 from recommender.errors import ArtifactError, CorruptArtifactError, InvalidDataError
-from recommender.segment import Segment
+from recommender.storage.archive.backends import drawer_at
+from recommender.storage.archive.segment import Segment
 
 ROW_GROUP = 65_536
 """Rows that must be decoded to find one user's."""

@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from recommender import files
 from recommender.errors import ArtifactError, CorruptArtifactError, NewerSchemaError
-from recommender.registry.arrays import ArraySpec, FileEntry
-from recommender.registry.version_meta import VersionMeta
+from recommender.storage import atomic_files
+from recommender.storage.registry.safetensors_file import ArraySpec, FileEntry
+from recommender.storage.registry.version_meta import VersionMeta
 
 NAME = "manifest.json"
 SCHEMA = 1
@@ -66,7 +66,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write a new manifest and wait until it is on disk."""
     with (folder / NAME).open("xb") as file:
         file.write(encoded_manifest(manifest))
-        files.sync(file)
+        atomic_files.sync(file)
 
 
 def encoded_manifest(manifest: Manifest) -> bytes:

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from recommender import files
 from recommender.errors import UnknownVersionError
-from recommender.registry.arrays import ArraySpec, FileEntry, read_arrays, require_size
-from recommender.registry.manifest import Manifest, read_manifest, write_manifest
-from recommender.registry.shelf import is_version, newest_first, require_next, require_room
+from recommender.storage import atomic_files
+from recommender.storage.registry.backend import is_version, newest_first, require_next, require_room
+from recommender.storage.registry.manifest import Manifest, read_manifest, write_manifest
+from recommender.storage.registry.safetensors_file import ArraySpec, FileEntry, read_arrays, require_size
 
-logger = logging.getLogger("recommender.registry")
+logger = logging.getLogger("recommender.storage.registry")
 
 CURRENT, LAST, LOCK, QUARANTINE = "CURRENT", "LAST", ".lock", "quarantine"
 
@@ -81,7 +81,7 @@ class FolderShelf:
 
     def point(self, content: bytes) -> None:
         """Point at something else, in one step. Within `change`."""
-        with files.replacing(self.place / CURRENT) as file:
+        with atomic_files.replacing(self.place / CURRENT) as file:
             file.write(content)
 
     def change(self, work: Callable[[], T]) -> T:
@@ -100,13 +100,13 @@ class FolderShelf:
         """
         self.place.mkdir(parents=True, exist_ok=True)
         require_room(self.place, needed_bytes)
-        folder = self.place / files.temporary_name()
+        folder = self.place / atomic_files.temporary_name()
         with ExitStack() as stack:
             with self._lock():
                 folder.mkdir()
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
                 # tells `sweep` that the writer lives; its process id would not in another container
-                stack.enter_context(files.locked(folder / LOCK))
+                stack.enter_context(atomic_files.locked(folder / LOCK))
             yield folder
 
     def highest(self) -> int:
@@ -120,8 +120,8 @@ class FolderShelf:
             version = self._next_version()
             write_manifest(draft, described(version))
             (draft / LOCK).unlink()
-            files.sync_folder(draft)
-            files.move(draft, self.place / version)
+            atomic_files.sync_folder(draft)
+            atomic_files.move(draft, self.place / version)
         return version
 
     def quarantined(self) -> list[str]:
@@ -137,15 +137,15 @@ class FolderShelf:
         aside = self.place / QUARANTINE
         with self._lock():
             aside.mkdir(exist_ok=True)
-            files.move(self._path(version), aside / version)
-        with files.replacing(aside / version / "reason.json") as file:
+            atomic_files.move(self._path(version), aside / version)
+        with atomic_files.replacing(aside / version / "reason.json") as file:
             file.write(reason)
 
     def remove(self, versions: Collection[str]) -> None:
         """Remove versions, each out of sight in one step before its files go. Within `change`."""
         for version in versions:
-            doomed = self.place / files.temporary_name()
-            files.move(self._path(version), doomed)
+            doomed = self.place / atomic_files.temporary_name()
+            atomic_files.move(self._path(version), doomed)
             shutil.rmtree(doomed, ignore_errors=True)
 
     def sweep(self) -> None:
@@ -161,7 +161,7 @@ class FolderShelf:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        with files.locked(self.place / LOCK):
+        with atomic_files.locked(self.place / LOCK):
             yield
 
     def _path(self, version: str) -> Path:
@@ -172,12 +172,12 @@ class FolderShelf:
     def _next_version(self) -> str:
         """Name that no version ever had. Under the lock."""
         version = f"{self.highest() + 1:08d}"
-        with files.replacing(self.place / LAST) as file:
+        with atomic_files.replacing(self.place / LAST) as file:
             file.write(version.encode())
         return version
 
     def _unfinished(self) -> list[Path]:
-        return list(self.place.glob(f"{files.TEMPORARY}*"))
+        return list(self.place.glob(f"{atomic_files.TEMPORARY}*"))
 
     def _taken(self) -> list[str]:
         # LAST remembers those whose folders are gone
@@ -197,7 +197,7 @@ def _remove_unless_in_use(path: Path) -> None:
         path.unlink(missing_ok=True)
         return
     try:
-        with files.locked(path / LOCK, wait=False):
+        with atomic_files.locked(path / LOCK, wait=False):
             shutil.rmtree(path, ignore_errors=True)
     except BlockingIOError:
         pass

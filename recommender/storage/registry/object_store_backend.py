@@ -28,14 +28,14 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from recommender import files
-from recommender.bucket import Bucket
 from recommender.errors import CorruptArtifactError, StateUnavailableError, UnknownVersionError
-from recommender.registry.arrays import ArraySpec, FileEntry, read_arrays
-from recommender.registry.manifest import NAME, Manifest, encoded_manifest, parsed_manifest
-from recommender.registry.shelf import is_version, newest_first, require_next, require_room
+from recommender.storage import atomic_files
+from recommender.storage.object_store import Bucket
+from recommender.storage.registry.backend import is_version, newest_first, require_next, require_room
+from recommender.storage.registry.manifest import NAME, Manifest, encoded_manifest, parsed_manifest
+from recommender.storage.registry.safetensors_file import ArraySpec, FileEntry, read_arrays
 
-logger = logging.getLogger("recommender.registry")
+logger = logging.getLogger("recommender.storage.registry")
 
 CLAIMS, CURRENT, QUARANTINE = "claims", "current", "quarantine"
 LISTING_S = 5.0
@@ -168,7 +168,7 @@ class BucketShelf:
             So much does not fit into the cache.
         """
         require_room(self._cache, needed_bytes)
-        folder = self._cache / files.temporary_name()
+        folder = self._cache / atomic_files.temporary_name()
         folder.mkdir()
         try:
             yield folder
@@ -272,7 +272,7 @@ class BucketShelf:
         for path in self._cache.iterdir():
             # what is above the highest was published since
             is_gone = is_version(path.name) and path.name not in kept and int(path.name) <= highest
-            is_left = path.name.startswith(files.TEMPORARY) and time.time() - path.stat().st_mtime > ABANDONED_S
+            is_left = path.name.startswith(atomic_files.TEMPORARY) and time.time() - path.stat().st_mtime > ABANDONED_S
             if path.is_dir() and (is_gone or is_left):
                 shutil.rmtree(path, ignore_errors=True)
 

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from recommender.bucket import Bucket, is_url
-from recommender.files import TEMPORARY, replacing
+from recommender.storage.atomic_files import TEMPORARY, replacing
+from recommender.storage.object_store import Bucket, is_url
 
 YOUNG_S = 600.0
 """A file that nobody names may belong to a version on its way, for so long."""

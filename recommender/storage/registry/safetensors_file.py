@@ -25,8 +25,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from recommender import files
 from recommender.errors import ArtifactError, CorruptArtifactError
+from recommender.storage import atomic_files
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -91,7 +91,7 @@ def write_arrays(path: Path, arrays: Arrays) -> FileEntry:
         for chunk in _chunks(arrays):
             digest.update(chunk)
             file.write(chunk)
-        files.sync(file)
+        atomic_files.sync(file)
         return FileEntry(path.name, file.tell(), digest.hexdigest())
 
 

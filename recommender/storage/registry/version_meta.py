@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from recommender.segment import Segment
+from recommender.storage.archive.segment import Segment
 
 Mode = Literal["full", "incremental"]
 

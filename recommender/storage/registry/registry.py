@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
-from recommender.bucket import Bucket, is_url
 from recommender.errors import (
     ArtifactError,
     CorruptArtifactError,
@@ -20,14 +19,15 @@ from recommender.errors import (
     StateUnavailableError,
     UnknownVersionError,
 )
-from recommender.registry.arrays import non_finite, specs_of, write_arrays
-from recommender.registry.artifact import Artifact, Current, Pointer, VersionInfo
-from recommender.registry.bucket_shelf import BucketShelf
-from recommender.registry.folder_shelf import CURRENT, FolderShelf
-from recommender.registry.manifest import SCHEMA, Manifest, Status, plain_meta, software
-from recommender.registry.shelf import Shelf, is_version
+from recommender.storage.object_store import Bucket, is_url
+from recommender.storage.registry.artifact import Artifact, Current, Pointer, VersionInfo
+from recommender.storage.registry.backend import Shelf, is_version
+from recommender.storage.registry.folder_backend import CURRENT, FolderShelf
+from recommender.storage.registry.manifest import SCHEMA, Manifest, Status, plain_meta, software
+from recommender.storage.registry.object_store_backend import BucketShelf
+from recommender.storage.registry.safetensors_file import non_finite, specs_of, write_arrays
 
-logger = logging.getLogger("recommender.registry")
+logger = logging.getLogger("recommender.storage.registry")
 
 _PART = re.compile(r"[a-z][a-z0-9_]*")
 

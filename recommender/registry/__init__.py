@@ -1,7 +1,0 @@
-"""Registry: versions of a model on disk, written at once, verified when read, without pickle."""
-
-from recommender.registry.artifact import Artifact, Current, VersionInfo
-from recommender.registry.registry import Registry
-from recommender.registry.version_meta import VersionMeta
-
-__all__ = ["Artifact", "Current", "Registry", "VersionInfo", "VersionMeta"]
