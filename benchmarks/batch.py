@@ -21,9 +21,9 @@ from benchmarks import load, report
 from benchmarks.service import PORT, Service
 from deployments import batching
 from recommender.cli.group import training_data
+from recommender.datasets import open_dataset
 from recommender.ids import IdTable, TextTable
 from recommender.snapshot import Rows, Snapshot, Table
-from recommender.sources import open_dataset
 from recommender.storage.registry import Artifact, Registry, VersionMeta
 from recommender.training import ModelSettings, fit
 

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from benchmarks import report
-from recommender.dataset import feature_records
+from recommender.datasets import open_dataset
+from recommender.datasets.dataset import feature_records
 from recommender.evaluation import evaluate
 from recommender.feature_space import Features
 from recommender.gate import Contestant, evaluate_snapshot
 from recommender.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry
-from recommender.sources import open_dataset
 from recommender.training import ModelSettings, TrainingData, fit
 
 LENGTHS = (1, 3, 5, 10, 20)

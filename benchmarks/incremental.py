@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report import write
-from recommender.dataset import feature_records
+from recommender.datasets import open_dataset
+from recommender.datasets.dataset import feature_records
 from recommender.feature_space import Features
 from recommender.gate import Contestant, Verdict, evaluate_snapshot
 from recommender.incremental import IncrementSettings, News, train_increment
 from recommender.models.checkpoint import model_from_arrays, model_to_arrays, model_to_meta
 from recommender.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry
-from recommender.sources import open_dataset
 from recommender.training import ModelSettings, Trained, TrainingData, fit
 
 CHUNKS = 10

@@ -25,6 +25,7 @@ from lightfm import LightFM
 from benchmarks.report import RESULTS, write
 from recommender import incremental, learner, training
 from recommender.catalogue import Catalogue
+from recommender.datasets import synthetic
 from recommender.feature_space import FeatureSpace
 from recommender.incremental import IncrementSettings
 from recommender.learner import Learner
@@ -32,7 +33,6 @@ from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
 from recommender.snapshot import Snapshot
-from recommender.sources import synthetic
 from recommender.sparse_frame import SparseFrame
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry

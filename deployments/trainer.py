@@ -18,10 +18,10 @@ from deployments.measured_store import measured
 from deployments.messages import answer
 from deployments.model_store import model_store
 from recommender import poisoned
+from recommender.datasets import open_dataset
 from recommender.errors import told
 from recommender.learner import HistoryRow, Learned, Learner
 from recommender.schedule import Backoff
-from recommender.sources import open_dataset
 from recommender.storage.archive.archive import Archive
 from recommender.storage.lease import lease_on
 from recommender.storage.object_store import within

@@ -9,11 +9,11 @@ from recommender.cli.group import as_json, say, tell
 from recommender.cli.schema_options import schema_options, warn
 from recommender.comparison.folds import fold_of
 from recommender.comparison.search import Notebook, model_block
+from recommender.datasets import open_dataset
+from recommender.datasets.schema import Schema
 from recommender.errors import TrainingError
 from recommender.evaluation import SPLITS
 from recommender.extras import check_installed
-from recommender.sources import open_dataset
-from recommender.sources.schema import Schema
 
 
 @click.command()

@@ -15,7 +15,7 @@ from cachetools import LRUCache
 
 from recommender.catalogue_copy import CatalogueCopy
 from recommender.consuming import NOTHING, Consumed, consume
-from recommender.dataset import Dataset, feature_records, withdrawn
+from recommender.datasets.dataset import Dataset, feature_records, withdrawn
 from recommender.errors import CorruptArtifactError, NewerSchemaError, RecommenderError, TrainingError
 from recommender.gate import Verdict
 from recommender.ids import UNKNOWN

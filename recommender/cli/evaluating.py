@@ -17,10 +17,10 @@ from recommender.comparison.contest import Contest, Plan, compare, steps_of
 from recommender.comparison.judging import ALL
 from recommender.comparison.peers import PEERS
 from recommender.comparison.table import judged_by, table
+from recommender.datasets import open_dataset
+from recommender.datasets.schema import Schema
 from recommender.evaluation import SPLITS
 from recommender.extras import check_installed
-from recommender.sources import open_dataset
-from recommender.sources.schema import Schema
 from recommender.training import ModelSettings
 
 SEEDS = 5

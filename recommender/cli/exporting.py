@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from recommender.cli.calling import calling, key_option, patience_option, url_option
 from recommender.cli.group import as_json, main, progress_bar, say
+from recommender.datasets.export import Written, write_table
+from recommender.datasets.tables import SUFFIXES
 from recommender.errors import InvalidDataError
-from recommender.sources.exporting import Written, write_table
-from recommender.sources.tables import SUFFIXES
 
 PAGE, LONG_PAGE = 1000, 10_000
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from recommender.dataset import Dataset, feature_records, withdrawn
+from recommender.datasets.dataset import Dataset, feature_records, withdrawn
 from recommender.errors import RecommenderError
 from recommender.snapshot_builder import CatalogueEntry
 from recommender.training import TrainingData

@@ -18,12 +18,12 @@ from lightfm_serve.calls import Call
 from recommender.cli.calling import calling, key_option, patience_option, url_option
 from recommender.cli.group import as_json, main, progress_bar, say
 from recommender.cli.schema_options import schema_options, warn
+from recommender.datasets.batches import Batch, Rows, Told, open_folder
+from recommender.datasets.folder import check_schema
+from recommender.datasets.gorse import NOTE, is_export, open_gorse
+from recommender.datasets.profile import FolderProfile
+from recommender.datasets.schema import Schema
 from recommender.errors import InvalidDataError
-from recommender.sources.folder import check_schema
-from recommender.sources.gorse import NOTE, is_export, open_gorse
-from recommender.sources.profile import FolderProfile
-from recommender.sources.schema import Schema
-from recommender.sources.streaming import Batch, Rows, Told, open_folder
 from recommender.storage import atomic_files
 
 PROGRESS = ".recommender-import.json"

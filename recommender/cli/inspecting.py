@@ -10,9 +10,9 @@ import click
 
 from recommender.cli.group import as_json, main, progress_bar, say
 from recommender.cli.schema_options import schema_options
-from recommender.sources import folder as folders
-from recommender.sources.profile import FolderProfile
-from recommender.sources.schema import Schema
+from recommender.datasets import folder as folders
+from recommender.datasets.profile import FolderProfile
+from recommender.datasets.schema import Schema
 
 
 @main.command()

@@ -14,14 +14,14 @@ import msgspec
 from recommender.catalogue import Catalogue
 from recommender.cli.group import as_json, listing, main, say, tell, training_data
 from recommender.cli.schema_options import schema_options, warn
+from recommender.datasets import movielens, open_dataset
+from recommender.datasets.schema import Schema
 from recommender.errors import TrainingError
 from recommender.feature_space import FeatureSpace
 from recommender.publishing import artifact_of, newest_timestamp
 from recommender.recommending import Recommender
 from recommender.schema import Query, Recommendations, UserState
 from recommender.snapshot import Snapshot
-from recommender.sources import movielens, open_dataset
-from recommender.sources.schema import Schema
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry, VersionMeta
 from recommender.storage.registry.manifest import Status

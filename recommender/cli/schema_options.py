@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from recommender.sources.schema import Schema
+from recommender.datasets.schema import Schema
 
 Command = Callable[..., Any]
 

@@ -14,7 +14,7 @@ from recommender.comparison.contenders import OURS, Contender, Settings
 from recommender.comparison.folds import Fold, Size, fold_of, validation_of
 from recommender.comparison.judging import Judged, candidate_sets, judged
 from recommender.comparison.tuning import trials_of, tuned
-from recommender.dataset import Dataset
+from recommender.datasets.dataset import Dataset
 from recommender.evaluation import Interval, interval_over_seeds, paired_bootstrap
 
 FEW_USERS, FEW_PAIRS = 200, 500

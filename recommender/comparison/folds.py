@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.dataset import Dataset, feature_records
+from recommender.datasets.dataset import Dataset, feature_records
 from recommender.errors import InvalidRequestError
 from recommender.evaluation import split_pairs
 from recommender.feature_space import Features

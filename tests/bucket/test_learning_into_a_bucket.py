@@ -6,9 +6,9 @@ import time
 import pytest
 from test_archive import appended, keys, numbered
 
+from recommender.datasets import open_dataset
 from recommender.errors import ArtifactError, CorruptArtifactError
 from recommender.learner import Learner
-from recommender.sources import open_dataset
 from recommender.storage.archive.archive import Archive
 from recommender.storage.archive.backends import YOUNG_S
 from recommender.storage.object_store import Bucket, within

@@ -15,9 +15,9 @@ from recommender.comparison.peers import PEERS
 from recommender.comparison.report import html
 from recommender.comparison.table import table
 from recommender.comparison.tuning import trials_of, tuned
-from recommender.dataset import Dataset
+from recommender.datasets import synthetic
+from recommender.datasets.dataset import Dataset
 from recommender.errors import TrainingError
-from recommender.sources import synthetic
 from recommender.training import ModelSettings
 
 WORLD = synthetic.make(n_users=80, n_items=40, noise=0.2)

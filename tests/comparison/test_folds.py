@@ -6,10 +6,10 @@ import pytest
 
 from recommender.comparison.folds import fold_of, validation_of
 from recommender.comparison.judging import ALL, COLD, candidate_sets
-from recommender.dataset import Dataset
+from recommender.datasets import synthetic
+from recommender.datasets.dataset import Dataset
 from recommender.errors import InvalidRequestError
 from recommender.evaluation import SPLITS
-from recommender.sources import synthetic
 
 WORLD = synthetic.make(n_users=60, n_items=40, seed=3)
 

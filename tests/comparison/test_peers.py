@@ -8,8 +8,8 @@ from scipy import sparse
 from recommender.comparison.folds import fold_of
 from recommender.comparison.judging import judged
 from recommender.comparison.peers import PEERS, bpr, ease, itemknn, popularity
+from recommender.datasets import synthetic
 from recommender.errors import InvalidRequestError, TrainingError
-from recommender.sources import synthetic
 
 LEARNERS = ["ease", "als", "bpr", "itemknn"]
 

@@ -16,8 +16,8 @@ from recommender.comparison.search import (
     judged_at_rungs,
     model_block,
 )
+from recommender.datasets import synthetic
 from recommender.errors import InvalidDataError, InvalidRequestError
-from recommender.sources import synthetic
 from recommender.training import ModelSettings
 
 ABOUT = {"dataset": "synthetic", "seed": 0}

@@ -11,10 +11,10 @@ from deployments import trainer as trainer_module
 from deployments.args import AppArgs
 from deployments.trainer import Trainer
 from recommender import schedule as schedule_module
+from recommender.datasets import open_dataset
 from recommender.errors import DownloadError, StoreUnavailableError
 from recommender.learner import Learner
 from recommender.schedule import Backoff
-from recommender.sources import open_dataset
 from recommender.storage.archive.archive import Archive
 from recommender.storage.lease import lease_on
 from recommender.storage.registry import Registry

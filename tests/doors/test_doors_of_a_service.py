@@ -17,7 +17,7 @@ from pandas.testing import assert_frame_equal
 from deployments.batch_command import batch
 from lightfm_serve import AsyncClient, NotFoundError, UnavailableError
 from recommender.cli import main
-from recommender.sources import folder as folders
+from recommender.datasets import folder as folders
 
 # Ray leaves sockets and files to the collector when it is shut down
 pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.filterwarnings("ignore:::ray")]

@@ -7,11 +7,11 @@ import pytest
 
 from recommender.catalogue import Catalogue
 from recommender.cli.group import training_data
+from recommender.datasets import open_dataset
 from recommender.everyone import TOGETHER, Everyone
 from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
 from recommender.snapshot import Rows
-from recommender.sources import open_dataset
 from recommender.training import ModelSettings, train_full
 
 

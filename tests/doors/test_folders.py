@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from recommender.dataset import feature_records
+from recommender.datasets import folder
+from recommender.datasets.dataset import feature_records
+from recommender.datasets.export import write_table
 from recommender.errors import InvalidDataError
 from recommender.learner import Learner
-from recommender.sources import folder
-from recommender.sources.exporting import write_table
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores import open_store

@@ -6,8 +6,8 @@ import struct
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
 
+from recommender.datasets.gorse import open_gorse
 from recommender.errors import InvalidDataError
-from recommender.sources.gorse import open_gorse
 
 USERS = [
     {"UserId": "ann", "Labels": {"age": 24, "from": {"country": "NL", "vip": True}}, "Comment": "hello"},

@@ -9,7 +9,7 @@ from answering import Reply, accepting, answering, problem
 from click.testing import CliRunner
 
 from recommender.cli import main
-from recommender.sources.streaming import open_folder
+from recommender.datasets.batches import open_folder
 
 
 def run(*words, **environment):

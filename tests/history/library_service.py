@@ -29,6 +29,7 @@ from deployments.problems import Problem
 from deployments.routes import writing
 from recommender.catalogue import Catalogue
 from recommender.catalogue_feed import catch_up
+from recommender.datasets.synthetic import make
 from recommender.errors import ArtifactError, CorruptArtifactError, RecommenderError, StoreError, StoreFullError
 from recommender.incremental import IncrementSettings
 from recommender.learner import Learner
@@ -37,7 +38,6 @@ from recommender.recommending import Recommender
 from recommender.schedule import Schedule
 from recommender.schema import Query
 from recommender.snapshot import Snapshot
-from recommender.sources.synthetic import make
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry, VersionMeta
 from recommender.storage.registry import registry as registry_module

@@ -13,12 +13,12 @@ import pytest
 from shelves import registry_with
 
 from recommender import learner as learner_module
+from recommender.datasets import open_dataset
 from recommender.errors import TrainingError
 from recommender.learner import Learner, last_full_at
 from recommender.models.checkpoint import model_from_arrays
 from recommender.schedule import Schedule
 from recommender.snapshot import Snapshot
-from recommender.sources import open_dataset
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry, VersionMeta
 from recommender.storage.registry import registry as registry_module

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from recommender.datasets import open_dataset
 from recommender.learner import Learner
 from recommender.snapshot import Snapshot
-from recommender.sources import open_dataset
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore

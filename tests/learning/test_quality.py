@@ -10,9 +10,9 @@ from recommender.comparison.contenders import Ours
 from recommender.comparison.folds import fold_of
 from recommender.comparison.judging import ALL, COLD, candidate_sets
 from recommender.comparison.peers import PEERS
-from recommender.dataset import Dataset
+from recommender.datasets.dataset import Dataset
+from recommender.datasets.synthetic import make
 from recommender.evaluation import evaluate
-from recommender.sources.synthetic import make
 from recommender.training import ModelSettings
 
 NOISY = make(n_users=300, n_items=200, noise=0.2)

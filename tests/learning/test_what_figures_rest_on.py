@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from recommender.cli import main
-from recommender.sources import synthetic
+from recommender.datasets import synthetic
 from recommender.training import ModelSettings, Trained, TrainingData, train_full
 
 META = {"log_offset": 0, "items_sequence": 0}

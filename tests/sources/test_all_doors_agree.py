@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from recommender.dataset import feature_records
-from recommender.sources import folder, gorse, open_dataset
-from recommender.sources.streaming import open_folder
+from recommender.datasets import folder, gorse, open_dataset
+from recommender.datasets.batches import open_folder
+from recommender.datasets.dataset import feature_records
 
 MARKERS = ["", "NULL", "null", "N/A", "nan", "None", "\\N", "?", " NA "]
 BLANKS = ["", "", "", " ", "\u00a0", "\u200b", "\ufeff", "  "]

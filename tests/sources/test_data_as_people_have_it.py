@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from recommender.cli import main
-from recommender.dataset import feature_records
+from recommender.datasets import folder, open_dataset
+from recommender.datasets.batches import open_folder
+from recommender.datasets.dataset import feature_records
+from recommender.datasets.profile import FolderProfile
+from recommender.datasets.schema import Schema
 from recommender.errors import InvalidDataError
-from recommender.sources import folder, open_dataset
-from recommender.sources.profile import FolderProfile
-from recommender.sources.schema import Schema
-from recommender.sources.streaming import open_folder
 
 PAIRS = "user_id,item_id\n" + "".join(f"u{n % 20},i{n % 20}\n" for n in range(200))
 

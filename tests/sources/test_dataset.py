@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recommender.dataset import Dataset, feature_records
+from recommender.datasets.dataset import Dataset, feature_records
 from recommender.errors import InvalidDataError
 
 

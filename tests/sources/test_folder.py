@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from recommender.dataset import feature_records
+from recommender.datasets import folder
+from recommender.datasets.dataset import feature_records
 from recommender.errors import InvalidDataError
-from recommender.sources import folder
 from recommender.values import clean_text, is_missing, whole_float
 
 INTERACTIONS = "user_id,item_id\na,1\n"

@@ -7,9 +7,9 @@ import zipfile
 import pytest
 from pandas.testing import assert_frame_equal
 
-from recommender.dataset import feature_records
+from recommender.datasets import movielens
+from recommender.datasets.dataset import feature_records
 from recommender.errors import DownloadError
-from recommender.sources import movielens
 
 FILMS = [
     # id, title, year, name in u.item, title and year in RecBole, genres

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from recommender.datasets import open_dataset
 from recommender.errors import InvalidDataError
-from recommender.sources import open_dataset
 
 
 def test_synthetic_takes_arguments():

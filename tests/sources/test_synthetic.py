@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from pandas.testing import assert_frame_equal
 
-from recommender.dataset import feature_records
+from recommender.datasets import synthetic
+from recommender.datasets.dataset import feature_records
 from recommender.errors import InvalidDataError
-from recommender.sources import synthetic
 
 
 def numbers(dataset):

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from recommender.dataset import Dataset
+from recommender.datasets import folder, movielens, synthetic
+from recommender.datasets.dataset import Dataset
+from recommender.datasets.schema import Schema
 from recommender.errors import InvalidDataError
-from recommender.sources import folder, movielens, synthetic
-from recommender.sources.schema import Schema
 
 SYNTHETIC = "synthetic"
 

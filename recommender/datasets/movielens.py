@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from recommender.dataset import Dataset
+from recommender.datasets.dataset import Dataset
 from recommender.errors import DownloadError
 from recommender.storage.atomic_files import replacing, user_cache
 

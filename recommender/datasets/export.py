@@ -16,9 +16,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recommender.datasets.jsonl import OWN
+from recommender.datasets.tables import EXACT
 from recommender.errors import InvalidDataError
-from recommender.sources.json_lines import OWN
-from recommender.sources.tables import EXACT
 from recommender.storage import atomic_files
 
 Record = dict[str, Any]

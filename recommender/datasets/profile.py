@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from recommender.dataset import AVAILABLE, TITLE
+from recommender.datasets import cell_parsers
+from recommender.datasets.columns import Column, FeatureColumn, IdColumn
+from recommender.datasets.dataset import AVAILABLE, TITLE
+from recommender.datasets.tables import Table
 from recommender.errors import InvalidDataError
-from recommender.sources import cells
-from recommender.sources.columns import Column, FeatureColumn, IdColumn
-from recommender.sources.tables import Table
 from recommender.values import timestamps_look
 
 KINDS = {"weight": "number", "timestamp": "time", "event": "text", TITLE: "title", AVAILABLE: "boolean"}
@@ -48,7 +48,7 @@ class FileProfile:
                 self.columns[name] = self._column(name, table)
             self.columns[name].look(table)
         if self.stem == "interactions" and table.columns.get("timestamp"):
-            self._look_at_times(cells.timestamps(table, self.n_rows).tolist())
+            self._look_at_times(cell_parsers.timestamps(table, self.n_rows).tolist())
         self.n_rows += table.n_rows
         return self
 
@@ -92,7 +92,7 @@ class FileProfile:
     def _column(self, name: str, table: Table) -> Column:
         if name in self._id_columns:
             return IdColumn(name)
-        if self.stem == "interactions" or not cells.is_feature(name, self._id_columns[0]):
+        if self.stem == "interactions" or not cell_parsers.is_feature(name, self._id_columns[0]):
             return Column(name, KINDS.get(name, "text"))
         return FeatureColumn(name, table.types.get(name))
 

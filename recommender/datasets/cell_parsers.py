@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import values
-from recommender.dataset import AVAILABLE, TITLE
+from recommender.datasets.dataset import AVAILABLE, TITLE
+from recommender.datasets.schema import listed, unknown_columns
+from recommender.datasets.tables import Table
 from recommender.errors import InvalidDataError
-from recommender.sources.schema import listed, unknown_columns
-from recommender.sources.tables import Table
 
 INTERACTION_COLUMNS = ("user_id", "item_id", "weight", "timestamp", "event")
 MAX_EVENT_LETTERS = 128

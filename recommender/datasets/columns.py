@@ -12,8 +12,8 @@ from heapq import nsmallest
 from typing import Any
 
 from recommender import values
+from recommender.datasets.tables import Table
 from recommender.errors import InvalidDataError
-from recommender.sources.tables import Table
 
 MAX_DISTINCT = 10_000
 """Values that are told apart to give hints; of ids all are."""

@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from recommender.dataset import TITLE, Dataset, plain_values
+from recommender.datasets import cell_parsers, gorse
+from recommender.datasets.batches import Told, open_folder
+from recommender.datasets.dataset import TITLE, Dataset, plain_values
+from recommender.datasets.profile import FileProfile, FolderProfile
+from recommender.datasets.schema import Schema
+from recommender.datasets.tables import Table, header_of, path_of, read
 from recommender.errors import InvalidDataError
-from recommender.sources import cells, gorse
-from recommender.sources.profile import FileProfile, FolderProfile
-from recommender.sources.schema import Schema
-from recommender.sources.streaming import Told, open_folder
-from recommender.sources.tables import Table, header_of, path_of, read
 
 
 def load(folder: Path, schema: Schema | None = None) -> Dataset:
@@ -26,7 +26,7 @@ def load(folder: Path, schema: Schema | None = None) -> Dataset:
 
     Users and items have their id, a column for each feature, and perhaps ``title``, which is shown and no
     feature; items perhaps ``available``, which is none either. How cells are read is in
-    `recommender.sources.columns` and `recommender.values`; ``docs/own-data.md`` has it as a table. An export of Gorse
+    `recommender.datasets.columns` and `recommender.values`; ``docs/own-data.md`` has it as a table. An export of Gorse
     is taken for what it is.
 
     Parameters
@@ -96,19 +96,19 @@ def check_schema(folder: Path, schema: Schema | None) -> Schema:
 
 
 def _interactions(table: Table, profile: FolderProfile) -> pd.DataFrame:
-    cells.check_interaction_columns(table)
+    cell_parsers.check_interaction_columns(table)
     check_rows(table)
     file = profile.files["interactions"] = FileProfile("interactions", "user_id", "item_id").look(table)
     frame = pd.DataFrame(
         {
-            "user_id": cells.ids(table, "user_id", file.ids("user_id").convert),
-            "item_id": cells.ids(table, "item_id", file.ids("item_id").convert),
-            "weight": cells.weights(table),
-            "timestamp": cells.timestamps(table),
+            "user_id": cell_parsers.ids(table, "user_id", file.ids("user_id").convert),
+            "item_id": cell_parsers.ids(table, "item_id", file.ids("item_id").convert),
+            "weight": cell_parsers.weights(table),
+            "timestamp": cell_parsers.timestamps(table),
         }
     ).astype({"user_id": str, "item_id": str})
     if "event" in table.columns:
-        frame["event"] = pd.Series(cells.events(table), dtype=object)
+        frame["event"] = pd.Series(cell_parsers.events(table), dtype=object)
     return frame
 
 
@@ -123,7 +123,7 @@ def _entities(path: Path | None, stem: str, id_column: str, schema: Schema, prof
     file = FileProfile(stem, id_column).look(table)
     if path:
         profile.files[stem] = file
-    index = pd.Index(cells.ids(table, id_column, file.ids(id_column).convert), name=id_column, dtype=str)
+    index = pd.Index(cell_parsers.ids(table, id_column, file.ids(id_column).convert), name=id_column, dtype=str)
     if index.has_duplicates:
         table.refuse(int(index.duplicated().argmax()), id_column, "duplicate id {}")
     columns = {
@@ -135,6 +135,6 @@ def _entities(path: Path | None, stem: str, id_column: str, schema: Schema, prof
 
 
 def _column(table: Table, name: str, id_column: str, file: FileProfile) -> list[object]:
-    if cells.is_feature(name, id_column):
-        return cells.converted(table, name, file.feature(name).converter())
-    return [*(cells.titles(table, name) if name == TITLE else cells.availabilities(table, name))]
+    if cell_parsers.is_feature(name, id_column):
+        return cell_parsers.converted(table, name, file.feature(name).converter())
+    return [*(cell_parsers.titles(table, name) if name == TITLE else cell_parsers.availabilities(table, name))]

@@ -24,11 +24,8 @@ import msgspec
 import pandas as pd
 
 from recommender import values
-from recommender.dataset import AVAILABLE, TITLE, Dataset
-from recommender.errors import InvalidDataError
-from recommender.sources import wire
-from recommender.sources.cells import MAX_EVENT_LETTERS
-from recommender.sources.streaming import (
+from recommender.datasets import protobuf
+from recommender.datasets.batches import (
     BATCH,
     Batch,
     InteractionBlock,
@@ -37,7 +34,10 @@ from recommender.sources.streaming import (
     Told,
     checked_interactions,
 )
-from recommender.sources.tables import MAX_NAME_BYTES, SUFFIXES, Table, blocks, header_of
+from recommender.datasets.cell_parsers import MAX_EVENT_LETTERS
+from recommender.datasets.dataset import AVAILABLE, TITLE, Dataset
+from recommender.datasets.tables import MAX_NAME_BYTES, SUFFIXES, Table, blocks, header_of
+from recommender.errors import InvalidDataError
 
 LABELS, CATEGORIES = "labels", "categories"
 FILES = ("users", "items", "feedback")
@@ -96,7 +96,7 @@ class Entities:
     read: Callable[[], Iterator[tuple[str, Record]]]
 
     def batches(self) -> Iterator[Batch]:
-        """See `recommender.sources.streaming.Rows`."""
+        """See `recommender.datasets.batches.Rows`."""
         records = self.read()
         while block := list(islice(records, BATCH)):
             yield Batch([record for _, record in block], [place for place, _ in block])
@@ -268,7 +268,7 @@ def _messages(name: str, file: BinaryIO) -> Iterator[tuple[str, bytes]]:
 
 def _parsed(kind: str, message: bytes) -> Any:
     found: dict[int, list[Any]] = {}
-    for number, value in wire.fields(message):
+    for number, value in protobuf.fields(message):
         found.setdefault(number, []).append(value)
 
     def text(number: int) -> str:
@@ -287,7 +287,7 @@ def _parsed(kind: str, message: bytes) -> Any:
 
 def _moment(timestamp: bytes) -> float:
     """Seconds since the epoch of protobuf's ``Timestamp``; 0 for what is before."""
-    parts = {number: int(value) for number, value in wire.fields(timestamp) if not isinstance(value, bytes)}
+    parts = {number: int(value) for number, value in protobuf.fields(timestamp) if not isinstance(value, bytes)}
     seconds = parts.get(1, 0)
     # a negative number is one of 64 bits
     return seconds + parts.get(2, 0) / 1e9 if seconds < 2**63 else 0.0

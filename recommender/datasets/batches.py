@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightfm_serve.event_ids import digest_of, event_id_of
-from recommender.dataset import AVAILABLE, TITLE
+from recommender.datasets import cell_parsers
+from recommender.datasets.dataset import AVAILABLE, TITLE
+from recommender.datasets.profile import FileProfile, FolderProfile
+from recommender.datasets.schema import Schema
+from recommender.datasets.tables import Table, blocks, path_of
 from recommender.errors import InvalidDataError
 from recommender.rounding import shortest
-from recommender.sources import cells
-from recommender.sources.profile import FileProfile, FolderProfile
-from recommender.sources.schema import Schema
-from recommender.sources.tables import Table, blocks, path_of
 
 BATCH = 10_000
 
@@ -62,7 +62,7 @@ class Rows(Protocol):
 def open_folder(
     folder: Path, told: Told = _silent, schema: Schema | None = None, profile: FolderProfile | None = None
 ) -> list[Rows]:
-    """Check a folder, in the format of `recommender.sources.folder`, and give what it has: items, users, interactions.
+    """Check a folder, in the format of `recommender.datasets.folder`, and give what it has: items, users, interactions.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Entities:
     def batches(self) -> Iterator[Batch]:
         """See `Rows`."""
         for table in blocks(self.path, BATCH, self.id_column, schema=self.schema):
-            ids = cells.ids(table, self.id_column, self.profile.ids(self.id_column).convert)
+            ids = cell_parsers.ids(table, self.id_column, self.profile.ids(self.id_column).convert)
             columns = self._features(table)
             own = self._own(table)
             records = [
@@ -133,21 +133,21 @@ class Entities:
             return {}
         own: dict[str, Sequence[Any]] = {}
         if TITLE in table.columns:
-            own[TITLE] = cells.titles(table, TITLE)
+            own[TITLE] = cell_parsers.titles(table, TITLE)
         if AVAILABLE in table.columns:
-            own[AVAILABLE] = cells.availabilities(table, AVAILABLE)
+            own[AVAILABLE] = cell_parsers.availabilities(table, AVAILABLE)
         return own
 
     def _features(self, table: Table) -> dict[str, list[Any]]:
-        names = (name for name in table.columns if cells.is_feature(name, self.id_column))
-        return {name: cells.converted(table, name, self.converters[name]) for name in names}
+        names = (name for name in table.columns if cell_parsers.is_feature(name, self.id_column))
+        return {name: cell_parsers.converted(table, name, self.converters[name]) for name in names}
 
 
 def _checked_entities(path: Path, schema: Schema, id_column: str, profile: FileProfile, told: Told) -> Entities:
     for table in blocks(path, BATCH, id_column, schema=schema):
         profile.look(table)
         told(profile.stem, table.n_rows)
-    features = (name for name in profile.columns if cells.is_feature(name, id_column))
+    features = (name for name in profile.columns if cell_parsers.is_feature(name, id_column))
     converters = {name: profile.feature(name).converter() for name in features}
     checked = Entities(profile.stem, path, id_column, profile.n_rows, schema, profile, converters)
     seen: set[str] = set()
@@ -227,7 +227,7 @@ def _beginning(digest: bytes) -> int:
 
 def _checked_interactions(path: Path, schema: Schema, profile: FileProfile, told: Told) -> Interactions:
     for table in blocks(path, BATCH, "user_id", "item_id", schema=schema):
-        cells.check_interaction_columns(table)
+        cell_parsers.check_interaction_columns(table)
         profile.look(table)
     if not profile.n_rows:
         raise InvalidDataError(f"{path.name} has no rows, only the names of its columns")
@@ -238,11 +238,11 @@ def _interactions(path: Path, schema: Schema, profile: FileProfile) -> Iterator[
     rows = 0
     for table in blocks(path, BATCH, "user_id", "item_id", schema=schema):
         yield InteractionBlock(
-            cells.ids(table, "user_id", profile.ids("user_id").convert),
-            cells.ids(table, "item_id", profile.ids("item_id").convert),
-            shortest(cells.weights(table)),
-            cells.timestamps(table, rows).tolist(),
-            cells.events(table),
+            cell_parsers.ids(table, "user_id", profile.ids("user_id").convert),
+            cell_parsers.ids(table, "item_id", profile.ids("item_id").convert),
+            shortest(cell_parsers.weights(table)),
+            cell_parsers.timestamps(table, rows).tolist(),
+            cell_parsers.events(table),
             _places(table),
         )
         rows += table.n_rows

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, NoReturn
 
 import pyarrow.parquet as pq
 
+from recommender.datasets import jsonl
+from recommender.datasets.schema import Schema, listed, missing_column, split_type
 from recommender.errors import InvalidDataError
-from recommender.sources import json_lines
-from recommender.sources.schema import Schema, listed, missing_column, split_type
 from recommender.values import MISSING, clean_text, parse_number
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
@@ -329,8 +329,8 @@ def _is_index(name: str, cells: Sequence[Any]) -> bool:
 
 
 def _json_blocks(path: Path, rows: int, schema: Schema) -> Iterator[Table]:
-    records = json_lines.records(path)
-    id_columns = json_lines.id_columns(path.stem)
+    records = jsonl.records(path)
+    id_columns = jsonl.id_columns(path.stem)
     types = {name: found for name, found in schema.types.get(path.stem, {}).items() if found != "ignore"}
     left_out = schema.own_columns(path.stem) - set(types)
     block = list(islice(records, rows))

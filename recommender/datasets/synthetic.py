@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recommender.dataset import Dataset
+from recommender.datasets.dataset import Dataset
 from recommender.errors import InvalidDataError
 
 ARGUMENTS: Mapping[str, Callable[[str], str | int | float]] = {

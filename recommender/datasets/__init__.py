@@ -1,5 +1,5 @@
 """Where data sets come from: MovieLens-100k, synthetic worlds, folders of CSV or Parquet."""
 
-from recommender.sources.opening import open_dataset
+from recommender.datasets.open import open_dataset
 
 __all__ = ["open_dataset"]
