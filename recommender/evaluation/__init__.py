@@ -1,6 +1,6 @@
 """Metrics, splits and confidence. Knows no model, only something that ranks."""
 
-from recommender.evaluation.confidence import Interval, interval_over_seeds, paired_bootstrap
+from recommender.evaluation.intervals import Interval, interval_over_seeds, paired_bootstrap
 from recommender.evaluation.metrics import Evaluation, coverage, evaluate, novelty, popularity_bias, ranking_metrics
 from recommender.evaluation.splits import (
     SPLITS,

@@ -70,6 +70,6 @@ def test_drawing_in_parts_changes_nothing(monkeypatch):
     users, differences = np.arange(50), np.random.default_rng(5).normal(size=50)
     whole = paired_bootstrap(users, differences)
 
-    monkeypatch.setattr("recommender.evaluation.confidence.WEIGHTS_AT_ONCE", 700)
+    monkeypatch.setattr("recommender.evaluation.intervals.WEIGHTS_AT_ONCE", 700)
 
     assert paired_bootstrap(users, differences) == whole
