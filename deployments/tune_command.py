@@ -7,12 +7,12 @@ import click
 
 from recommender.cli.group import as_json, say, tell
 from recommender.cli.schema_options import schema_options, warn
-from recommender.comparison.folds import fold_of
-from recommender.comparison.search import Notebook, model_block
 from recommender.datasets import open_dataset
 from recommender.datasets.schema import Schema
 from recommender.errors import TrainingError
 from recommender.evaluation import SPLITS
+from recommender.experiments.folds import fold_of
+from recommender.experiments.hyperparameter_search import Notebook, model_block
 from recommender.extras import check_installed
 
 

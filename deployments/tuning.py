@@ -11,10 +11,10 @@ from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from recommender.cli.group import progress_bar
-from recommender.comparison.contenders import Settings
-from recommender.comparison.folds import Fold
-from recommender.comparison.search import RUNGS, Notebook, Trial, defaults, judged_at_rungs
 from recommender.errors import TrainingError
+from recommender.experiments.candidates import Settings
+from recommender.experiments.folds import Fold
+from recommender.experiments.hyperparameter_search import RUNGS, Notebook, Trial, defaults, judged_at_rungs
 
 VALUE = "ndcg"
 TIME = "training_iteration"

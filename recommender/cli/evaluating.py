@@ -12,14 +12,14 @@ import click
 
 from recommender.cli.group import as_json, main, progress_bar, say
 from recommender.cli.schema_options import schema_options, warn
-from recommender.comparison.contenders import OURS, Contender, Ours
-from recommender.comparison.contest import Contest, Plan, compare, steps_of
-from recommender.comparison.judging import ALL
-from recommender.comparison.peers import PEERS
-from recommender.comparison.table import judged_by, table
 from recommender.datasets import open_dataset
 from recommender.datasets.schema import Schema
 from recommender.evaluation import SPLITS
+from recommender.experiments.baselines import PEERS
+from recommender.experiments.candidates import OURS, Contender, Ours
+from recommender.experiments.comparison import Contest, Plan, compare, steps_of
+from recommender.experiments.scoring import ALL
+from recommender.experiments.text_table import judged_by, table
 from recommender.extras import check_installed
 from recommender.training import ModelSettings
 
@@ -100,7 +100,7 @@ def _check_installed(against: Sequence[str], report: Path | None) -> None:
 
 def _write(report: Path, contest: Contest, first: Any, ours: Ours, dataset: str) -> None:
     # drawn by an extra that not everybody has
-    page = importlib.import_module("recommender.comparison.report")
+    page = importlib.import_module("recommender.experiments.report")
     command = " ".join(["recommender", *sys.argv[1:]])
     report.write_text(page.html(contest, first, ours, dataset, command), encoding="utf-8")
 

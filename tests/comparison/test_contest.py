@@ -6,18 +6,18 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from recommender.comparison import looks
-from recommender.comparison.contenders import Ours
-from recommender.comparison.contest import Plan, compare, steps_of
-from recommender.comparison.folds import fold_of
-from recommender.comparison.judging import ALL, COLD, judged
-from recommender.comparison.peers import PEERS
-from recommender.comparison.report import html
-from recommender.comparison.table import table
-from recommender.comparison.tuning import trials_of, tuned
 from recommender.datasets import synthetic
 from recommender.datasets.dataset import Dataset
 from recommender.errors import TrainingError
+from recommender.experiments import breakdowns
+from recommender.experiments.baselines import PEERS
+from recommender.experiments.candidates import Ours
+from recommender.experiments.comparison import Plan, compare, steps_of
+from recommender.experiments.folds import fold_of
+from recommender.experiments.report import html
+from recommender.experiments.scoring import ALL, COLD, judged
+from recommender.experiments.text_table import table
+from recommender.experiments.tuning import trials_of, tuned
 from recommender.training import ModelSettings
 
 WORLD = synthetic.make(n_users=80, n_items=40, noise=0.2)
@@ -132,21 +132,21 @@ def test_recall_by_popularity_and_by_case_add_up_to_all_hits(contest):
         for item in row[row >= 0]
     )
 
-    assert looks.by_case(fold, first) == {"I": pytest.approx(n_hits / fold.test.nnz)}
-    assert list(looks.by_popularity(fold, first)) == ["head", "middle", "tail"]
+    assert breakdowns.by_case(fold, first) == {"I": pytest.approx(n_hits / fold.test.nnz)}
+    assert list(breakdowns.by_popularity(fold, first)) == ["head", "middle", "tail"]
 
 
 def test_cold_items_and_users_are_in_their_cases():
     for split, case in (("cold-items", "V"), ("cold-users", "II")):
         fold = fold_of(WORLD, split, 0.2, 0)
-        assert list(looks.by_case(fold, judged(fold, PEERS["popularity"].fit(fold, {}), 10))) == [case]
+        assert list(breakdowns.by_case(fold, judged(fold, PEERS["popularity"].fit(fold, {}), 10))) == [case]
 
 
 def test_scores_that_know_the_answer_are_calibrated_to_the_highest_quantile(contest):
     _, fold = contest
     right = fold.test.toarray()
 
-    found = looks.calibration(fold, lambda users: right[users], judged(fold, lambda users: right[users], 10))
+    found = breakdowns.calibration(fold, lambda users: right[users], judged(fold, lambda users: right[users], 10))
 
     assert list(found)[-1] == "100"
     assert found["100"] > 0.5
@@ -157,7 +157,7 @@ def test_activity_groups_weigh_up_to_the_mean(contest):
     found, fold = contest
     first = found.results[ALL]["ease"][0]
 
-    groups = looks.by_activity(fold, first, "ndcg@10", 1)
+    groups = breakdowns.by_activity(fold, first, "ndcg@10", 1)
 
     assert list(groups.values()) == [pytest.approx(first.means["ndcg@10"])]
 

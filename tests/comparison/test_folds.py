@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recommender.comparison.folds import fold_of, validation_of
-from recommender.comparison.judging import ALL, COLD, candidate_sets
 from recommender.datasets import synthetic
 from recommender.datasets.dataset import Dataset
 from recommender.errors import InvalidRequestError
 from recommender.evaluation import SPLITS
+from recommender.experiments.folds import fold_of, validation_of
+from recommender.experiments.scoring import ALL, COLD, candidate_sets
 
 WORLD = synthetic.make(n_users=60, n_items=40, seed=3)
 

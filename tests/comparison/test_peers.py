@@ -5,11 +5,11 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import sparse
 
-from recommender.comparison.folds import fold_of
-from recommender.comparison.judging import judged
-from recommender.comparison.peers import PEERS, bpr, ease, itemknn, popularity
 from recommender.datasets import synthetic
 from recommender.errors import InvalidRequestError, TrainingError
+from recommender.experiments.baselines import PEERS, bpr, ease, itemknn, popularity
+from recommender.experiments.folds import fold_of
+from recommender.experiments.scoring import judged
 
 LEARNERS = ["ease", "als", "bpr", "itemknn"]
 

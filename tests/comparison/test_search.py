@@ -5,8 +5,10 @@ import json
 import pytest
 import yaml
 
-from recommender.comparison.folds import fold_of
-from recommender.comparison.search import (
+from recommender.datasets import synthetic
+from recommender.errors import InvalidDataError, InvalidRequestError
+from recommender.experiments.folds import fold_of
+from recommender.experiments.hyperparameter_search import (
     EXPLODED,
     RUNGS,
     SPACE,
@@ -16,8 +18,6 @@ from recommender.comparison.search import (
     judged_at_rungs,
     model_block,
 )
-from recommender.datasets import synthetic
-from recommender.errors import InvalidDataError, InvalidRequestError
 from recommender.training import ModelSettings
 
 ABOUT = {"dataset": "synthetic", "seed": 0}

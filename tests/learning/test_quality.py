@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recommender.comparison.contenders import Ours
-from recommender.comparison.folds import fold_of
-from recommender.comparison.judging import ALL, COLD, candidate_sets
-from recommender.comparison.peers import PEERS
 from recommender.datasets.dataset import Dataset
 from recommender.datasets.synthetic import make
 from recommender.evaluation import evaluate
+from recommender.experiments.baselines import PEERS
+from recommender.experiments.candidates import Ours
+from recommender.experiments.folds import fold_of
+from recommender.experiments.scoring import ALL, COLD, candidate_sets
 from recommender.training import ModelSettings
 
 NOISY = make(n_users=300, n_items=200, noise=0.2)

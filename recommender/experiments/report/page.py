@@ -10,13 +10,13 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from recommender.comparison import looks
-from recommender.comparison.contenders import OURS, Contender
-from recommender.comparison.contest import Contest
-from recommender.comparison.folds import Fold
-from recommender.comparison.judging import Judged
-from recommender.comparison.report import plots
-from recommender.comparison.table import difference, mean
+from recommender.experiments import breakdowns
+from recommender.experiments.candidates import OURS, Contender
+from recommender.experiments.comparison import Contest
+from recommender.experiments.folds import Fold
+from recommender.experiments.report import plots
+from recommender.experiments.scoring import Judged
+from recommender.experiments.text_table import difference, mean
 
 LIBRARIES = ("lightfm-serve", "lightfm-next", "implicit", "numpy", "scipy")
 
@@ -108,12 +108,12 @@ def _bounds(contest: Contest, candidates: str, names: list[str]) -> dict[str, tu
 def _figures(contest: Contest, fold: Fold, ours: Contender) -> list[dict[str, str]]:
     k, metric = contest.plan.k, f"ndcg@{contest.plan.k}"
     first: dict[str, Judged] = {name: each[0] for name, each in next(iter(contest.results.values())).items()}
-    activity = looks.of_all(lambda judged: looks.by_activity(fold, judged, metric), first)
-    popularity = looks.of_all(lambda judged: looks.by_popularity(fold, judged), first)
-    case = looks.of_all(lambda judged: looks.by_case(fold, judged), first)
+    activity = breakdowns.of_all(lambda judged: breakdowns.by_activity(fold, judged, metric), first)
+    popularity = breakdowns.of_all(lambda judged: breakdowns.by_popularity(fold, judged), first)
+    case = breakdowns.of_all(lambda judged: breakdowns.by_case(fold, judged), first)
     score = ours.fit(fold, {})
-    calibrated = {OURS: looks.calibration(fold, score, first[OURS])}
-    learned = looks.learning_curve(fold, ours, k, first[OURS].means[metric])
+    calibrated = {OURS: breakdowns.calibration(fold, score, first[OURS])}
+    learned = breakdowns.learning_curve(fold, ours, k, first[OURS].means[metric])
     return [
         _figure(
             "By user activity",

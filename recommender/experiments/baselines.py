@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.comparison.contenders import Settings
-from recommender.comparison.folds import Fold
 from recommender.errors import InvalidRequestError, TrainingError
 from recommender.evaluation.metrics import Score
+from recommender.experiments.candidates import Settings
+from recommender.experiments.folds import Fold
 from recommender.extras import needed
 
 MOST_ITEMS = 20_000

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.catalogue import Catalogue
-from recommender.comparison.folds import Fold
 from recommender.errors import TrainingError
 from recommender.evaluation.metrics import Score
+from recommender.experiments.folds import Fold
 from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
 from recommender.training import ModelSettings, TrainingData, train_full

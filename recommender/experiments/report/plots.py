@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from recommender.comparison.looks import Groups
+from recommender.experiments.breakdowns import Groups
 
 COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#64748b", "#0891b2", "#b91c1c")
 """By contender; all have contrast enough on white and on near black."""

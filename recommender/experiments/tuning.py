@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from recommender.comparison.contenders import Contender, Settings
-from recommender.comparison.folds import Fold
 from recommender.errors import TrainingError
 from recommender.evaluation import evaluate
+from recommender.experiments.candidates import Contender, Settings
+from recommender.experiments.folds import Fold
 
 
 def trials_of(space: Mapping[str, Sequence[Any]], n: int, seed: int = 0) -> list[Settings]:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
-from recommender.comparison.contenders import Contender
-from recommender.comparison.folds import Fold
-from recommender.comparison.judging import Judged
 from recommender.errors import TrainingError
 from recommender.evaluation import evaluate
 from recommender.evaluation.metrics import Score
+from recommender.experiments.candidates import Contender
+from recommender.experiments.folds import Fold
+from recommender.experiments.scoring import Judged
 
 Groups = Mapping[str, float]
 """A value for each named group, in the order in which they are shown."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recommender.comparison.contenders import OURS
-from recommender.comparison.contest import Contest
 from recommender.evaluation import Interval
+from recommender.experiments.candidates import OURS
+from recommender.experiments.comparison import Contest
 
 
 def table(contest: Contest) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.comparison.folds import Fold
 from recommender.evaluation import Evaluation, coverage, evaluate, novelty, popularity_bias
 from recommender.evaluation.metrics import Score
+from recommender.experiments.folds import Fold
 
 ALL, COLD = "all items", "cold items only"
 """Candidate sets: what is chosen from."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from recommender.comparison.contenders import Ours, Settings
-from recommender.comparison.folds import Fold
-from recommender.comparison.tuning import trials_of
 from recommender.errors import InvalidDataError, InvalidRequestError, TrainingError
 from recommender.evaluation import evaluate
+from recommender.experiments.candidates import Ours, Settings
+from recommender.experiments.folds import Fold
+from recommender.experiments.tuning import trials_of
 from recommender.training import ModelSettings
 
 SPACE: Mapping[str, Sequence[Any]] = {

@@ -1,5 +1,5 @@
 """Report: a contest as one page that needs nothing else. Needs the extra ``evaluation``."""
 
-from recommender.comparison.report.page import html
+from recommender.experiments.report.page import html
 
 __all__ = ["html"]

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.comparison.contenders import OURS, Contender, Settings
-from recommender.comparison.folds import Fold, Size, fold_of, validation_of
-from recommender.comparison.judging import Judged, candidate_sets, judged
-from recommender.comparison.tuning import trials_of, tuned
 from recommender.datasets.dataset import Dataset
 from recommender.evaluation import Interval, interval_over_seeds, paired_bootstrap
+from recommender.experiments.candidates import OURS, Contender, Settings
+from recommender.experiments.folds import Fold, Size, fold_of, validation_of
+from recommender.experiments.scoring import Judged, candidate_sets, judged
+from recommender.experiments.tuning import trials_of, tuned
 
 FEW_USERS, FEW_PAIRS = 200, 500
 """Below these, chance moves a mean by more than one recommender differs from another."""
