@@ -21,7 +21,7 @@ from benchmarks import report
 from recommender.cli.group import training_data
 from recommender.datasets.open import open_dataset
 from recommender.indexing import Sample, build_index
-from recommender.snapshot import Table
+from recommender.serving.snapshot import Table
 from recommender.training import ModelSettings, fit
 from recommender.vector_search import ivf as search
 from recommender.vector_search.exact import EVERYTHING, Users, best_rows

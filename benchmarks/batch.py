@@ -23,7 +23,7 @@ from deployments import batching
 from recommender.cli.group import training_data
 from recommender.datasets import open_dataset
 from recommender.ids import IdTable, TextTable
-from recommender.snapshot import Rows, Snapshot, Table
+from recommender.serving.snapshot import Rows, Snapshot, Table
 from recommender.storage.registry import Artifact, Registry, VersionMeta
 from recommender.training import ModelSettings, fit
 

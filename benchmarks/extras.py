@@ -24,15 +24,15 @@ from benchmarks.scoring import N_TAGS
 from benchmarks.service import PORT, Service
 from benchmarks.versions import put_versions, snapshot_of
 from deployments.messages import answer, pack, unpack_queries
-from recommender.activity import Activity
-from recommender.catalogue import Catalogue, ItemChange
-from recommender.filters import FilterCache
 from recommender.ids import IdTable
-from recommender.leaderboards import Leaderboards
-from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
-from recommender.snapshot import Rows, Snapshot
-from recommender.trail import Trail
+from recommender.serving.catalogue import Catalogue, ItemChange
+from recommender.serving.filters import FilterCache
+from recommender.serving.recommender import Recommender
+from recommender.serving.snapshot import Rows, Snapshot
+from recommender.serving.trends.interaction_counts import Activity
+from recommender.serving.trends.leaderboards import Leaderboards
+from recommender.serving.trends.log_tail import Trail
 
 SEED, N_ITEMS, ROUNDS, FRESH, USER = 0, 100_000, 200, 100, "7"
 N_ACTIVITY, DAYS = 1_000_000, 365

@@ -21,7 +21,7 @@ from recommender.datasets.dataset import feature_records
 from recommender.evaluation import evaluate
 from recommender.feature_space import Features
 from recommender.gate import Contestant, evaluate_snapshot
-from recommender.snapshot import Snapshot
+from recommender.serving.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry
 from recommender.training import ModelSettings, TrainingData, fit
 

@@ -21,7 +21,7 @@ from recommender.feature_space import Features
 from recommender.gate import Contestant, Verdict, evaluate_snapshot
 from recommender.incremental import IncrementSettings, News, train_increment
 from recommender.models.checkpoint import model_from_arrays, model_to_arrays, model_to_meta
-from recommender.snapshot import Snapshot
+from recommender.serving.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry
 from recommender.training import ModelSettings, Trained, TrainingData, fit
 

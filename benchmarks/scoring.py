@@ -15,12 +15,12 @@ from lightfm import LightFM
 from scipy import sparse
 
 from benchmarks import report
-from recommender.catalogue import Catalogue
 from recommender.feature_space import FeatureSpace
 from recommender.ids import IdTable, TextTable
-from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
-from recommender.snapshot import Rows, Snapshot, Table
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.recommender import Recommender
+from recommender.serving.snapshot import Rows, Snapshot, Table
 from recommender.vector_search.exact import Best, Users, best_rows
 from recommender.vector_search.quantization import encode
 

@@ -24,15 +24,15 @@ from lightfm import LightFM
 
 from benchmarks.report import RESULTS, write
 from recommender import incremental, learner, training
-from recommender.catalogue import Catalogue
 from recommender.datasets import synthetic
 from recommender.feature_space import FeatureSpace
 from recommender.incremental import IncrementSettings
 from recommender.learner import Learner
 from recommender.models.lightfm_recommender import LFMRecommender
-from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
-from recommender.snapshot import Snapshot
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.recommender import Recommender
+from recommender.serving.snapshot import Snapshot
 from recommender.sparse_frame import SparseFrame
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.scoring import N_USERS, SEED, World
-from recommender.snapshot import Rows, Snapshot
+from recommender.serving.snapshot import Rows, Snapshot
 from recommender.storage.registry import Artifact, Registry, VersionMeta
 
 BYTES_AN_ITEM = 412

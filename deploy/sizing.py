@@ -144,7 +144,7 @@ def replicas(requests_per_s: float, milliseconds: float) -> int:
 
 
 def snapshot_mib(need: Need) -> float:
-    """Arrays of a snapshot, as `recommender.snapshot` lays them out; ids and titles of ten and twenty bytes."""
+    """Arrays of a snapshot, as `recommender.serving.snapshot` lays them out; ids and titles of ten and twenty bytes."""
     an_id = 8 + 8 + 4 + 10  # offset, hash, order, text
     a_vector = 4 * need.width + 4  # with its bias
     codes = need.width + 8

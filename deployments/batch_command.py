@@ -14,8 +14,8 @@ import click
 from recommender.cli.group import as_json, progress_bar, say, tell
 from recommender.errors import InvalidDataError, InvalidRequestError
 from recommender.extras import check_installed
-from recommender.filters import Filter
 from recommender.ids import UNKNOWN, IdTable, without_prefix
+from recommender.serving.filters import Filter
 from recommender.storage import atomic_files
 from recommender.storage.registry import Artifact, Registry
 from recommender.stores import EmbeddedValkey, RedisStore

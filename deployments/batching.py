@@ -18,11 +18,11 @@ import ray.data
 from numpy.typing import NDArray
 from ray.exceptions import RayError
 
-from recommender.catalogue import Catalogue
-from recommender.catalogue_feed import catch_up
 from recommender.errors import RecommenderError
-from recommender.everyone import Everyone, Lists
-from recommender.snapshot import Snapshot
+from recommender.serving.batch import Everyone, Lists
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.catalogue_sync import catch_up
+from recommender.serving.snapshot import Snapshot
 from recommender.storage import atomic_files
 from recommender.storage.registry import Artifact
 from recommender.stores import RedisStore

@@ -20,18 +20,18 @@ from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries
 from deployments.model_store import Published, model_store
 from deployments.serial_executor import SerialExecutor
 from deployments.tallies import Counted
-from recommender import costs
-from recommender.catalogue import Catalogue
-from recommender.catalogue_feed import CatalogueFollower, catch_up
 from recommender.errors import NotFittedError, StoreError
-from recommender.leaderboards import Leaderboards, Name
 from recommender.models.feedback import Feedback
-from recommender.neighbours import items_like, users_like
-from recommender.recommending import Recommender
 from recommender.schema import Query, RankQuery, UserState
-from recommender.snapshot import Snapshot
+from recommender.serving import request_cost
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.catalogue_sync import CatalogueFollower, catch_up
+from recommender.serving.recommender import Recommender
+from recommender.serving.similarity import items_like, users_like
+from recommender.serving.snapshot import Snapshot
+from recommender.serving.trends.leaderboards import Leaderboards, Name
+from recommender.serving.trends.log_tail import Trail, follow
 from recommender.stores import open_store
-from recommender.trail import Trail, follow
 from recommender.vector_search.exact import warm_up
 
 logger = logging.getLogger("recommender.predictor")
@@ -41,7 +41,7 @@ FOLLOW_EVERY_S = 1.0
 """What is asked for catches up by itself; this is so that there is never much to catch up with."""
 ASK_AGAIN_AFTER_S = 0.2
 SLICE_MS = 50.0
-"""What a piece of a heavy call may cost by `recommender.costs`; changes of the catalogue wait for so long."""
+"""What a piece of a heavy call may cost by `recommender.serving.request_cost`; changes of the catalogue wait for so long."""
 
 
 @serve.deployment
@@ -99,11 +99,11 @@ class Predictor:
         recommender, degraded = await self._up_to(known)
         asked = unpack_queries(queries)
         n_items = len(recommender.catalogue)
-        if costs.is_light(asked, n_items):
+        if request_cost.is_light(asked, n_items):
             return _counted(_recommended(recommender, asked, known.states, degraded), degraded)
         answers: list[bytes] = []
         # in slices, so that others have their turn, and that who has gone is not worked for any longer
-        for each in costs.slices(asked, SLICE_MS, n_items):
+        for each in request_cost.slices(asked, SLICE_MS, n_items):
             work = partial(_recommended, recommender, asked[each], known.states[each], degraded)
             answers += _counted(await self._heavy.run(work), degraded)
         return answers
@@ -115,7 +115,7 @@ class Predictor:
         recommender, degraded = await self._up_to(known)
         asked = unpack_rank_query(query)
         ranked = partial(_ranked, recommender, asked, known.states[0], degraded)
-        return ranked() if costs.rank_cost_ms(asked) <= costs.LIGHT_MS else await self._heavy.run(ranked)
+        return ranked() if request_cost.rank_cost_ms(asked) <= request_cost.LIGHT_MS else await self._heavy.run(ranked)
 
     @answering
     async def popular(self, k: int, filters: list[str], fetched: bytes) -> bytes:

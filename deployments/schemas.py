@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from deployments import patterns
-from recommender.boosts import checked_boosts
-from recommender.filters import Filter
-from recommender.paging import shown_before
 from recommender.schema import Query, RankQuery
+from recommender.serving.boosts import checked_boosts
+from recommender.serving.filters import Filter
+from recommender.serving.pagination import shown_before
 from recommender.stores.protocols import Interaction, Item, User
 from recommender.values import parse_timestamp
 

@@ -21,15 +21,15 @@ from deployments.messages import pack
 from deployments.micro_batches import MicroBatches
 from deployments.problems import Problem, unavailable
 from deployments.tallies import Counted, together
-from recommender import costs
 from recommender.errors import StoreError
 from recommender.schema import Query, RankQuery
-from recommender.shown import Shown
+from recommender.serving import request_cost
+from recommender.serving.attribution import Shown
 from recommender.stores.protocols import Appended, Interaction, StoreHealth
 
 if TYPE_CHECKING:
-    from recommender.leaderboards import Name
     from recommender.learner import HistoryRow  # with it comes all of training
+    from recommender.serving.trends.leaderboards import Name
 
 logger = logging.getLogger("recommender.ingress")
 
@@ -42,7 +42,7 @@ PATIENCE_S = 0.015
 ASK_TIMEOUT_S = 1.5
 """For each replica to answer; those that did are told of, whoever did not."""
 PART_MS = 250.0
-"""What a call to a predictor may cost by `recommender.costs`; more is asked for in parts, of as many replicas."""
+"""What a call to a predictor may cost by `recommender.serving.request_cost`; more is asked for in parts, of as many replicas."""
 HEAVY_AT_ONCE = 2
 """Of these parts under way; the others wait here, and hold nobody up."""
 STATUS_TIMEOUT_S = 2.0
@@ -91,7 +91,7 @@ class Service:
 
     async def recommend(self, query: Query) -> bytes:
         """JSON of one answer; concurrent queries travel as one micro-batch, a heavy one alone."""
-        if not costs.is_light([query]):
+        if not request_cost.is_light([query]):
             return (await self.recommend_many([query]))[0]
         return await self._batches.ask((query, logs.request_ids()))
 
@@ -102,11 +102,11 @@ class Service:
 
     async def recommend_many(self, queries: Sequence[Query]) -> list[bytes]:
         """JSON of each answer, in order; what is heavy is asked for in parts, few at a time."""
-        if costs.is_light(queries):
+        if request_cost.is_light(queries):
             return await self._recommended(queries, call_idempotent)
         # its parts come for their turn one after another, so that calls alternate
         own = asyncio.Semaphore(HEAVY_AT_ONCE)
-        parts = [asyncio.create_task(self._part(queries[each], own)) for each in costs.slices(queries, PART_MS)]
+        parts = [asyncio.create_task(self._part(queries[each], own)) for each in request_cost.slices(queries, PART_MS)]
         try:
             return [answer for part in await asyncio.gather(*parts) for answer in part]
         finally:
@@ -143,7 +143,7 @@ class Service:
 
     async def rank(self, query: RankQuery) -> bytes:
         """JSON of a ranking."""
-        light = costs.rank_cost_ms(query) <= costs.LIGHT_MS
+        light = request_cost.rank_cost_ms(query) <= request_cost.LIGHT_MS
         async with contextlib.nullcontext() if light else self._heavy:
             fetched = await self._fetch([query.user_id])
             call = call_idempotent if light else call_long

@@ -11,13 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.catalogue import Catalogue
 from recommender.evaluation import Evaluation, evaluate
 from recommender.feature_space import Features
 from recommender.models.lightfm_recommender import LFMRecommender
-from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
-from recommender.snapshot import Snapshot
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.recommender import Recommender
+from recommender.serving.snapshot import Snapshot
 
 JUDGED_BY = "ndcg@10"
 MOST_JUDGED = 2_000

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recommender.ids import UNKNOWN
 from recommender.models.lightfm_recommender import LFMRecommender
-from recommender.snapshot import Rows
+from recommender.serving.snapshot import Rows
 
 NO_HISTORIES = Rows(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.snapshot import Rows, Table
+from recommender.serving.snapshot import Rows, Table
 
 PENALTY = 400.0
 """What a component counts is λ / (λ + PENALTY), with λ the squared singular value."""

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from recommender.activity import activity_of, together
 from recommender.errors import TrainingError
 from recommender.feature_space import Features, FeatureSpace
 from recommender.gate import Contestant, JudgedOn, Verdict, compare, evaluate_snapshot, fault, figures, rejected
@@ -26,8 +25,9 @@ from recommender.ids import UNKNOWN
 from recommender.indexing import APPROXIMATE_ABOVE, indexed
 from recommender.models.feedback import disliked, joining, liking, loss_weights
 from recommender.models.lightfm_recommender import LFMRecommender
+from recommender.serving.snapshot import Snapshot, without
+from recommender.serving.trends.interaction_counts import activity_of, together
 from recommender.settling import Settling, settled
-from recommender.snapshot import Snapshot, without
 from recommender.snapshot_builder import CatalogueEntry, build_snapshot
 from recommender.sparse_frame import SparseFrame
 from recommender.training import Progress, Trained, frame_of

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from recommender.models.fold_in import fold_in_rows
 from recommender.models.lightfm_recommender import LFMRecommender
-from recommender.snapshot import Snapshot, Table
+from recommender.serving.snapshot import Snapshot, Table
 from recommender.vector_search.exact import Users, best_rows
 from recommender.vector_search.ivf import DEPTH, Index
 from recommender.vector_search.quantization import encode

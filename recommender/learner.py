@@ -28,7 +28,7 @@ from recommender.publishing import artifact_of, newest_timestamp
 from recommender.reconciliation import Reconciliation
 from recommender.retention import Retention
 from recommender.schedule import Schedule
-from recommender.snapshot import Snapshot
+from recommender.serving.snapshot import Snapshot
 from recommender.snapshot_builder import still_withdrawn
 from recommender.storage.archive import interaction_pages
 from recommender.storage.archive.archive import Archive

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.snapshot import Rows, Snapshot, Table, with_last
+from recommender.serving.snapshot import Rows, Snapshot, Table, with_last
 
 PENALTY = 10.0
 MOST_FEATURES = 2_000

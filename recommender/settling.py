@@ -19,7 +19,7 @@ from recommender.history_components import of_histories, scaled_components
 from recommender.models.fold_in import fold_in_rows, history_share, with_history_components
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.newcomers import with_newcomers
-from recommender.snapshot import Rows, Snapshot, Table
+from recommender.serving.snapshot import Rows, Snapshot, Table
 
 
 @dataclass(frozen=True)

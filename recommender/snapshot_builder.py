@@ -16,7 +16,7 @@ from recommender.models.entities import Side
 from recommender.models.fold_in import learn_fold_in
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.models.popularity import predict_popularity
-from recommender.snapshot import Rows, Snapshot, Table, with_last, without
+from recommender.serving.snapshot import Rows, Snapshot, Table, with_last, without
 
 
 class CatalogueEntry(NamedTuple):

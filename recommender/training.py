@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from recommender.activity import activity_of
 from recommender.errors import TrainingError
 from recommender.evaluation import global_time_split
 from recommender.feature_space import RARE, Features, FeatureSpace
@@ -30,8 +29,9 @@ from recommender.histories import histories
 from recommender.indexing import APPROXIMATE_ABOVE, indexed
 from recommender.models.feedback import disliked, joining, liking, loss_weights
 from recommender.models.lightfm_recommender import Indicators, LFMRecommender
+from recommender.serving.snapshot import Snapshot
+from recommender.serving.trends.interaction_counts import activity_of
 from recommender.settling import Settling, settled
-from recommender.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry, build_snapshot
 from recommender.sparse_frame import SparseFrame
 

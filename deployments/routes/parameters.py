@@ -10,7 +10,7 @@ from pydantic import WithJsonSchema
 from deployments import patterns
 from deployments.problems import Problem, invalid
 from deployments.schemas import check_id
-from recommender.paging import LONGEST_CURSOR
+from recommender.serving.pagination import LONGEST_CURSOR
 from recommender.storage.archive.interaction_pages import CURSOR
 from recommender.storage.archive.user_interactions import CURSOR as HISTORY_CURSOR
 

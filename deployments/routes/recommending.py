@@ -23,10 +23,10 @@ from deployments.routes.parameters import (
 from deployments.schemas import RankRequest, RecommendationRequests
 from deployments.service import current
 from recommender import schema
-from recommender.boosts import parse_boosts
-from recommender.filters import Filter
-from recommender.latest import latest
-from recommender.paging import shown_before
+from recommender.serving.boosts import parse_boosts
+from recommender.serving.filters import Filter
+from recommender.serving.newest_items import latest
+from recommender.serving.pagination import shown_before
 
 router = APIRouter(tags=["recommending"])
 

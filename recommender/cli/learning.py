@@ -11,7 +11,6 @@ from typing import Any
 import click
 import msgspec
 
-from recommender.catalogue import Catalogue
 from recommender.cli.group import as_json, listing, main, say, tell, training_data
 from recommender.cli.schema_options import schema_options, warn
 from recommender.datasets import movielens, open_dataset
@@ -19,9 +18,10 @@ from recommender.datasets.schema import Schema
 from recommender.errors import TrainingError
 from recommender.feature_space import FeatureSpace
 from recommender.publishing import artifact_of, newest_timestamp
-from recommender.recommending import Recommender
 from recommender.schema import Query, Recommendations, UserState
-from recommender.snapshot import Snapshot
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.recommender import Recommender
+from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry, VersionMeta
 from recommender.storage.registry.manifest import Status

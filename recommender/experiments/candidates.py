@@ -9,12 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.catalogue import Catalogue
 from recommender.errors import TrainingError
 from recommender.evaluation.metrics import Score
 from recommender.experiments.folds import Fold
-from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.recommender import Recommender
 from recommender.training import ModelSettings, TrainingData, train_full
 
 Settings = Mapping[str, Any]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.snapshot import Snapshot
+from recommender.serving.snapshot import Snapshot
 
 USERS_AT_ONCE = 65_536
 """Users whose representations are written out together while their lengths are taken."""

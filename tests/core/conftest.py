@@ -1,8 +1,8 @@
 import pytest
 from known_worlds import make_world, shared_snapshot, shared_world
 
-from recommender.catalogue import Catalogue
-from recommender.recommending import Recommender
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.recommender import Recommender
 
 
 @pytest.fixture

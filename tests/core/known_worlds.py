@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from recommender.cases import NUMERALS
-from recommender.catalogue import Catalogue
 from recommender.feature_space import Features, FeatureSpace
 from recommender.histories import histories
 from recommender.models.lightfm_recommender import LFMRecommender
-from recommender.recommending import Recommender
-from recommender.snapshot import Snapshot
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.recommender import Recommender
+from recommender.serving.snapshot import Snapshot
 from recommender.snapshot_builder import CatalogueEntry, build_snapshot
 from recommender.sparse_frame import SparseFrame
 

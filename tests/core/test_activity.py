@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.activity import NO_ACTIVITY, RESOLUTION, activity_of, rounded, together
 from recommender.ids import IdTable
+from recommender.serving.trends.interaction_counts import NO_ACTIVITY, RESOLUTION, activity_of, rounded, together
 
 NOW = 1_800_000_000
 ITEMS = IdTable.from_ids(["a", "b", "c"])

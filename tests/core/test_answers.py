@@ -24,12 +24,12 @@ from known_worlds import (
 from msgspec.structs import replace
 
 from recommender.cases import UNSCORED
-from recommender.catalogue import Catalogue, ItemChange
 from recommender.errors import InvalidRequestError
 from recommender.feature_space import Features, tokens
 from recommender.models.feedback import Feedback
-from recommender.recommending import WITHDRAWN, Recommender
 from recommender.schema import Query, RankQuery, RecentItem, Recommendations, UserState
+from recommender.serving.catalogue import Catalogue, ItemChange
+from recommender.serving.recommender import WITHDRAWN, Recommender
 from recommender.sparse_frame import SparseFrame
 
 OLD, NEW = LOG_OFFSET, LOG_OFFSET + 1

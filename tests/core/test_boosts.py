@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_worlds import COLD, INDICATORS, ITEMS, item_features, shared_snapshot, user_features
 
-from recommender.boosts import checked_boosts, parse_boosts
-from recommender.catalogue import Catalogue, ItemChange
 from recommender.errors import InvalidRequestError
 from recommender.feature_space import tokens
-from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
+from recommender.serving.boosts import checked_boosts, parse_boosts
+from recommender.serving.catalogue import Catalogue, ItemChange
+from recommender.serving.recommender import Recommender
 
 CHANGES = [ItemChange("fresh", item_features("i4")), ItemChange("i6", {**item_features("i7"), "tags": ["t0", "t0"]})]
 FEATURES = {

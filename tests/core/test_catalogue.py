@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from known_worlds import COLD, INDICATORS, ITEMS, entry, item_features, shared_snapshot, shared_world, user_features
 
 from recommender import cases
-from recommender.catalogue import Catalogue, ItemChange
-from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
+from recommender.serving.catalogue import Catalogue, ItemChange
+from recommender.serving.recommender import Recommender
 from recommender.snapshot_builder import CatalogueEntry
 
 NEW = ["n0", "n1", "n2"]

@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 from known_worlds import item_features, shared_snapshot
 
-from recommender.catalogue import Catalogue
-from recommender.catalogue_feed import AT_ONCE, CatalogueFollower, catch_up
 from recommender.errors import StoreUnavailableError
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.catalogue_sync import AT_ONCE, CatalogueFollower, catch_up
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Item, ItemChanges
 

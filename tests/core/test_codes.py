@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_worlds import shared_snapshot
 
-from recommender.catalogue import Catalogue
-from recommender.recommending import Recommender
 from recommender.schema import Query
-from recommender.snapshot import Snapshot, Table
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.recommender import Recommender
+from recommender.serving.snapshot import Snapshot, Table
 from recommender.storage.registry import Artifact, Registry, VersionMeta
 from recommender.vector_search import kernel
 from recommender.vector_search.exact import EVERYTHING, Best, Users, best_rows

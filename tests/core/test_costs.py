@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender import costs
 from recommender.schema import Query, RankQuery
+from recommender.serving import request_cost
 
 queries = st.builds(
     Query,
@@ -20,16 +20,16 @@ def test_what_a_page_asks_for_is_light_and_what_a_batch_job_asks_for_is_not():
     page = Query(user_id="u", k=50, explain=True, filter=("genres:Comedy",), diversity=0.3)
     thousand = Query(user_id="u", k=1000, explain=True)
 
-    assert costs.is_light([page])
-    assert costs.is_light([Query(user_id="u")] * 20)
-    assert not costs.is_light([thousand])
-    assert not costs.is_light([Query(user_id="u", candidates=tuple(map(str, range(9_500))))] * 10)
-    assert costs.rank_cost_ms(RankQuery(items=(("a", None),) * 100)) < costs.LIGHT_MS
-    assert costs.rank_cost_ms(RankQuery(items=(("a", None),) * 10_000)) > costs.LIGHT_MS
+    assert request_cost.is_light([page])
+    assert request_cost.is_light([Query(user_id="u")] * 20)
+    assert not request_cost.is_light([thousand])
+    assert not request_cost.is_light([Query(user_id="u", candidates=tuple(map(str, range(9_500))))] * 10)
+    assert request_cost.rank_cost_ms(RankQuery(items=(("a", None),) * 100)) < request_cost.LIGHT_MS
+    assert request_cost.rank_cost_ms(RankQuery(items=(("a", None),) * 10_000)) > request_cost.LIGHT_MS
 
 
 def test_each_thing_that_is_asked_for_costs():
-    plain = costs.cost_ms(Query(), 1000)
+    plain = request_cost.cost_ms(Query(), 1000)
     more = [
         Query(k=100),
         Query(explain=True),
@@ -42,15 +42,15 @@ def test_each_thing_that_is_asked_for_costs():
         Query(boost=(("a:b", 1.0),)),
     ]
 
-    assert all(costs.cost_ms(query, 1000) > plain for query in more)
-    assert costs.cost_ms(Query(), 1_000_000) > plain
+    assert all(request_cost.cost_ms(query, 1000) > plain for query in more)
+    assert request_cost.cost_ms(Query(), 1_000_000) > plain
 
 
 @given(st.lists(queries, max_size=30), st.floats(1, 200))
 def test_slices_are_all_queries_in_order_and_none_costs_too_much(asked, most_ms):
-    cut = list(costs.slices(asked, most_ms))
+    cut = list(request_cost.slices(asked, most_ms))
 
     assert [query for each in cut for query in asked[each]] == asked
     for each in cut:
         own = asked[each]
-        assert len(own) == 1 or sum(map(costs.cost_ms, own)) <= most_ms + 1e-6
+        assert len(own) == 1 or sum(map(request_cost.cost_ms, own)) <= most_ms + 1e-6

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_worlds import COLD, ITEMS, item_features, learned_world, parity, user_features
 
-from recommender.catalogue import ItemChange
-from recommender.diversity import diversified, pool_size
 from recommender.schema import Query, UserState
+from recommender.serving.catalogue import ItemChange
+from recommender.serving.diversification import diversified, pool_size
 
 
 def cosine(one, other) -> float:

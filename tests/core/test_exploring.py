@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_worlds import ITEMS, entry, item_features, make_world
 
-from recommender import exploring
-from recommender.catalogue import Catalogue, ItemChange
-from recommender.choosing import Wish, choose
-from recommender.exploring import explore
-from recommender.recommending import Recommender
 from recommender.schema import Query
+from recommender.serving import exploration
+from recommender.serving.catalogue import Catalogue, ItemChange
+from recommender.serving.exploration import explore
+from recommender.serving.recommender import Recommender
+from recommender.serving.retrieval import Wish, choose
 from recommender.settling import Settling, settled
 from recommender.snapshot_builder import CatalogueEntry
 
@@ -98,9 +98,9 @@ def test_to_explore_does_not_walk_over_all_newcomers(monkeypatch):
     catalogue, asked = Catalogue(SNAPSHOT), wish(2)
     [before] = choose(catalogue, [asked])
     looked: list[int] = []
-    are_new = exploring._are_new
-    monkeypatch.setattr(exploring, "TRIED", 2)
-    monkeypatch.setattr(exploring, "_are_new", lambda *each: looked.append(len(each[1])) or are_new(*each))
+    are_new = exploration._are_new
+    monkeypatch.setattr(exploration, "TRIED", 2)
+    monkeypatch.setattr(exploration, "_are_new", lambda *each: looked.append(len(each[1])) or are_new(*each))
     explore(catalogue, asked, before, 0.5, Random(1))
 
     assert sum(looked) < len(catalogue) / 2

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_worlds import ITEMS, entry, lets_through, shared_snapshot, shared_world
 
-from recommender import filters
-from recommender.catalogue import Catalogue, ItemChange
 from recommender.errors import InvalidRequestError
 from recommender.feature_space import tokens
-from recommender.filters import Filter, FilterCache
+from recommender.serving import filters
+from recommender.serving.catalogue import Catalogue, ItemChange
+from recommender.serving.filters import Filter, FilterCache
 from recommender.snapshot_builder import CatalogueEntry
 
 THINGS = {

@@ -3,8 +3,8 @@
 import pytest
 from known_worlds import ITEMS, entry, item_features, shared_world
 
-from recommender.catalogue import Catalogue, ItemChange
-from recommender.recommending import Recommender
+from recommender.serving.catalogue import Catalogue, ItemChange
+from recommender.serving.recommender import Recommender
 
 TITLES = ["Star Wars", "Star Trek", "A Star Is Born", "Mustard", "Straße", "The  Long\tWay", "", "50", "Été", "tarr"]
 

@@ -8,8 +8,8 @@ from known_worlds import learned_world
 from scipy import sparse
 
 from recommender.history_components import PENALTY, TRUSTED_LENGTH, components, of_histories, scaled_components
+from recommender.serving.snapshot import Rows, Table
 from recommender.settling import Settling, settled
-from recommender.snapshot import Rows, Table
 
 
 def random_pairs(n_users: int, n_items: int, seed: int, share: float = 0.3) -> sparse.csr_matrix:

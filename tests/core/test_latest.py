@@ -4,8 +4,8 @@ import asyncio
 
 from known_worlds import item_features
 
-from recommender import latest as latest_module
-from recommender.latest import latest
+from recommender.serving import newest_items as latest_module
+from recommender.serving.newest_items import latest
 from recommender.stores import open_store
 from recommender.stores.protocols import Item
 

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_worlds import COLD, ITEMS, LOG_OFFSET, item_features, lets_through, shared_snapshot, shared_world
 
-from recommender.activity import activity_of
-from recommender.catalogue import Catalogue, ItemChange
 from recommender.feature_space import tokens
-from recommender.leaderboards import Leaderboards
 from recommender.models.feedback import Feedback
-from recommender.recommending import Recommender
+from recommender.serving.catalogue import Catalogue, ItemChange
+from recommender.serving.recommender import Recommender
+from recommender.serving.trends.interaction_counts import activity_of
+from recommender.serving.trends.leaderboards import Leaderboards
+from recommender.serving.trends.log_tail import Trail, follow
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.trail import Trail, follow
 
 NOW = 1_800_000_000.0
 WINDOWS = (60, 3_600, 86_400)

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 from known_worlds import LOG_OFFSET, USERS, item_features, shared_snapshot, user_features
 
-from recommender.catalogue import Catalogue, ItemChange
-from recommender.catalogue_feed import catch_up
-from recommender.neighbours import items_like, users_like
-from recommender.recommending import Recommender
 from recommender.schema import UserState
+from recommender.serving.catalogue import Catalogue, ItemChange
+from recommender.serving.catalogue_sync import catch_up
+from recommender.serving.recommender import Recommender
+from recommender.serving.similarity import items_like, users_like
 from recommender.stores import open_store
 from recommender.stores.protocols import Item
 

@@ -9,10 +9,10 @@ from known_worlds import COLD, ITEMS, entry, item_features, learned_world, parit
 from scipy import sparse
 
 from recommender import newcomers
-from recommender.catalogue import Catalogue, ItemChange
 from recommender.feature_space import FeatureSpace
-from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
+from recommender.serving.catalogue import Catalogue, ItemChange
+from recommender.serving.recommender import Recommender
 from recommender.settling import Settling, settled
 from recommender.snapshot_builder import CatalogueEntry
 from recommender.training import ModelSettings, TrainingData, fit

@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_worlds import COLD, ITEMS, item_features, shared_snapshot, user_features
 
-from recommender.catalogue import Catalogue, ItemChange
 from recommender.errors import InvalidRequestError
-from recommender.paging import LONGEST_CURSOR, cursor_of, shown_before
-from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
+from recommender.serving.catalogue import Catalogue, ItemChange
+from recommender.serving.pagination import LONGEST_CURSOR, cursor_of, shown_before
+from recommender.serving.recommender import Recommender
 
 ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from recommender import shown
-from recommender.shown import Shown, Taken
+from recommender.serving import attribution
+from recommender.serving.attribution import Shown, Taken
 
 
 class Clock:
@@ -50,16 +50,16 @@ def test_who_was_shown_nothing_took_nothing(memory):
 
 def test_an_answer_is_forgotten_after_a_while(memory, clock):
     memory.remember("u", answer("1", "a"))
-    clock.now = shown.KEPT_S - 1
+    clock.now = attribution.KEPT_S - 1
     assert memory.taken("u", "a")
-    clock.now = shown.KEPT_S + 1
+    clock.now = attribution.KEPT_S + 1
 
     assert memory.taken("u", "a") is None
 
 
 def test_memory_is_bounded_and_the_oldest_go_first(monkeypatch, clock):
     one = answer("1", "a")
-    monkeypatch.setattr(shown, "KEPT_BYTES", 3 * len(one))
+    monkeypatch.setattr(attribution, "KEPT_BYTES", 3 * len(one))
     memory = Shown(clock)
     for number in range(5):
         memory.remember(f"u{number}", one)

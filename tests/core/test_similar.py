@@ -19,10 +19,10 @@ from known_worlds import (
     with_meta,
 )
 
-from recommender.catalogue import Catalogue, ItemChange
-from recommender.recommending import Recommender
 from recommender.schema import RecentItem, UserState
-from recommender.snapshot import NOBODYS, Snapshot
+from recommender.serving.catalogue import Catalogue, ItemChange
+from recommender.serving.recommender import Recommender
+from recommender.serving.snapshot import NOBODYS, Snapshot
 from recommender.vector_search import cosine
 from recommender.vector_search.cosine import cosines, lengths_of
 

@@ -28,7 +28,7 @@ from safetensors.numpy import load, save
 from recommender import FeatureSpace, LFMRecommender, SparseFrame
 from recommender.errors import InvalidDataError
 from recommender.ids import UNKNOWN
-from recommender.snapshot import Snapshot, UserVector
+from recommender.serving.snapshot import Snapshot, UserVector
 from recommender.snapshot_builder import CatalogueEntry
 
 NO_RECENT = np.zeros((0, 6), np.float32)

@@ -5,10 +5,10 @@ import json
 import msgspec
 import pytest
 
-from recommender.catalogue import Catalogue, ItemChange
 from recommender.feature_space import FeatureSpace
-from recommender.recommending import Recommender
 from recommender.schema import Query
+from recommender.serving.catalogue import Catalogue, ItemChange
+from recommender.serving.recommender import Recommender
 
 
 def asked(recommender: Recommender, *filters: str, boost: tuple = ()) -> dict:

@@ -7,8 +7,8 @@ import pytest
 from deployments import calls, metrics, service
 from deployments.messages import unpack_queries
 from deployments.service import Service
-from recommender import costs
 from recommender.schema import Query, RankQuery
+from recommender.serving import request_cost
 from recommender.stores.protocols import Appended, Interaction
 
 ANSWER = b'{"model_version": "1", "items": [{"item_id": "a"}]}'
@@ -87,7 +87,7 @@ def test_a_heavy_call_is_asked_for_in_parts_few_at_a_time_and_never_twice():
     assert sum(predictor.asked) == 256
     assert len(predictor.asked) > 10
     assert predictor.most_at_once <= service.HEAVY_AT_ONCE
-    assert max(predictor.asked) * costs.cost_ms(HEAVY[0]) <= service.PART_MS
+    assert max(predictor.asked) * request_cost.cost_ms(HEAVY[0]) <= service.PART_MS
 
 
 def test_a_second_heavy_call_does_not_wait_for_all_of_the_first():

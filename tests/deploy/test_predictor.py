@@ -11,10 +11,10 @@ from deployments import metrics
 from deployments.messages import Fetched, pack
 from deployments.predictor import Predictor
 from deployments.serial_executor import SerialExecutor
-from recommender.catalogue import Catalogue
-from recommender.catalogue_feed import CatalogueFollower
-from recommender.recommending import Recommender
 from recommender.schema import Query, RankQuery, UserState
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.catalogue_sync import CatalogueFollower
+from recommender.serving.recommender import Recommender
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Item
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recommender.catalogue import Catalogue
 from recommender.cli.group import training_data
 from recommender.datasets import open_dataset
-from recommender.everyone import TOGETHER, Everyone
-from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
-from recommender.snapshot import Rows
+from recommender.serving.batch import TOGETHER, Everyone
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.recommender import Recommender
+from recommender.serving.snapshot import Rows
 from recommender.training import ModelSettings, train_full
 
 

@@ -27,17 +27,17 @@ from recorded import ClockSet, Disturbed, Ending, History, Published, Row, Store
 
 from deployments.problems import Problem
 from deployments.routes import writing
-from recommender.catalogue import Catalogue
-from recommender.catalogue_feed import catch_up
 from recommender.datasets.synthetic import make
 from recommender.errors import ArtifactError, CorruptArtifactError, RecommenderError, StoreError, StoreFullError
 from recommender.incremental import IncrementSettings
 from recommender.learner import Learner
 from recommender.models.feedback import Feedback
-from recommender.recommending import Recommender
 from recommender.schedule import Schedule
 from recommender.schema import Query
-from recommender.snapshot import Snapshot
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.catalogue_sync import catch_up
+from recommender.serving.recommender import Recommender
+from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry, VersionMeta
 from recommender.storage.registry import registry as registry_module

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recommender.learner import Learner
-from recommender.snapshot import Snapshot
+from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore

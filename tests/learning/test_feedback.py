@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender.catalogue import Catalogue
 from recommender.errors import TrainingError
 from recommender.gate import Verdict
 from recommender.ids import IdTable
 from recommender.incremental import IncrementSettings, News, train_increment
 from recommender.models.feedback import Feedback, disliked, joining, liking, loss_weights
 from recommender.models.lightfm_recommender import LFMRecommender
-from recommender.recommending import Recommender
 from recommender.schema import Query
-from recommender.snapshot import Rows, Snapshot, without
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.recommender import Recommender
+from recommender.serving.snapshot import Rows, Snapshot, without
 from recommender.snapshot_builder import CatalogueEntry
 from recommender.sparse_frame import SparseFrame
 from recommender.training import ModelSettings, Trained, TrainingData, fit, train_full

@@ -18,7 +18,7 @@ from recommender.errors import TrainingError
 from recommender.learner import Learner, last_full_at
 from recommender.models.checkpoint import model_from_arrays
 from recommender.schedule import Schedule
-from recommender.snapshot import Snapshot
+from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry, VersionMeta
 from recommender.storage.registry import registry as registry_module

@@ -6,7 +6,7 @@ import pytest
 
 from recommender.datasets import open_dataset
 from recommender.learner import Learner
-from recommender.snapshot import Snapshot
+from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore

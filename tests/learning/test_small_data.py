@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recommender.catalogue import Catalogue
-from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.recommender import Recommender
 from recommender.snapshot_builder import CatalogueEntry
 from recommender.training import ModelSettings, TrainingData, fit
 

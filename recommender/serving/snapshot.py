@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
-from recommender.activity import NO_ACTIVITY, Activity
 from recommender.feature_space import Encoded, FeatureSpace, matrix_of
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
 from recommender.models.fold_in import fold_in, recent_share
+from recommender.serving.trends.interaction_counts import NO_ACTIVITY, Activity
 from recommender.vector_search.ivf import Index
 from recommender.vector_search.quantization import Codes
 

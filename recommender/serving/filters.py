@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recommender.errors import InvalidRequestError
 from recommender.feature_space import clean_token
 from recommender.ids import UNKNOWN
-from recommender.snapshot import Snapshot
+from recommender.serving.snapshot import Snapshot
 
 LISTED_BELOW = 1 / 8
 """Share of the rows below which a filter's rows are scored from a list: jumping costs more than passing by."""

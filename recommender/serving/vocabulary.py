@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 
-from recommender.catalogue import Catalogue
 from recommender.feature_space import clean_token
 from recommender.ids import UNKNOWN
 from recommender.nearest import LONGEST_SHOWN, nearest
+from recommender.serving.catalogue import Catalogue
 
 MOST_REMEMBERED = 1_000
 """Misspelt names whose nearest is kept."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
-from recommender.catalogue import Catalogue, ItemChange, PreparedChange
+from recommender.serving.catalogue import Catalogue, ItemChange, PreparedChange
 from recommender.stores.protocols import FeatureStore, Item, ItemChanges
 
 PAGE = 1000

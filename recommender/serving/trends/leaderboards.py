@@ -12,10 +12,10 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from recommender.ids import UNKNOWN
-from recommender.recommending import Recommender
 from recommender.schema import Popular
-from recommender.trail import Trail
-from recommender.trending import rising
+from recommender.serving.recommender import Recommender
+from recommender.serving.trends.log_tail import Trail
+from recommender.serving.trends.trending import rising
 
 Name = Literal["popular", "trending"]
 

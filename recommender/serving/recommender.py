@@ -14,16 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
-from recommender.asked_items import scored
-from recommender.boosts import checked_boosts
-from recommender.catalogue import Catalogue
-from recommender.choosing import Chosen, Wish, choose, choose_by
-from recommender.diversity import diversified, pool_size
-from recommender.explaining import Asking, explained
-from recommender.exploring import explore
-from recommender.finding import Finder
 from recommender.models.feedback import Feedback
-from recommender.paging import cursor_of
 from recommender.rounding import short, short_all
 from recommender.schema import (
     Contribution,
@@ -43,10 +34,19 @@ from recommender.schema import (
     UnscoredItem,
     UserState,
 )
-from recommender.snapshot import UserVector
+from recommender.serving.asked_items import scored
+from recommender.serving.boosts import checked_boosts
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.diversification import diversified, pool_size
+from recommender.serving.explanation import Asking, explained
+from recommender.serving.exploration import explore
+from recommender.serving.pagination import cursor_of
+from recommender.serving.retrieval import Chosen, Wish, choose, choose_by
+from recommender.serving.snapshot import UserVector
+from recommender.serving.text_search import Finder
+from recommender.serving.vocabulary import Vocabulary
 from recommender.vector_search.cosine import LearnedUsers
 from recommender.vector_search.exact import EVERYTHING, Users, best_rows
-from recommender.vocabulary import Vocabulary
 
 WITHDRAWN = "the item is deleted or not available"
 NOBODY = UserVector(np.zeros(0, np.float32), 0.0, cases.NOTHING_KNOWN, "popular")
@@ -78,7 +78,7 @@ class Recommender:
     catalogue
         What can be recommended now. It may be changed between calls, never during one.
     explore_share
-        Share of the positions for items that nobody has interacted with, see `recommender.exploring`.
+        Share of the positions for items that nobody has interacted with, see `recommender.serving.exploration`.
     feedback
         Which recent interactions are likings; as the snapshot's were read when absent.
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recommender.feature_space import tokens
-from recommender.filters import Filter
 from recommender.schema import Latest, LatestItem
+from recommender.serving.filters import Filter
 from recommender.stores.protocols import FeatureStore, Item
 
 LOOKED_AT = 10_000

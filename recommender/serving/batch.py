@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.catalogue import Catalogue
-from recommender.choosing import Wish, choose
 from recommender.feature_space import Encoded
 from recommender.ids import UNKNOWN
-from recommender.recommending import Recommender
 from recommender.schema import Query, UserState
-from recommender.snapshot import Snapshot
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.recommender import Recommender
+from recommender.serving.retrieval import Wish, choose
+from recommender.serving.snapshot import Snapshot
 from recommender.vector_search.exact import EVERYTHING
 
 TOGETHER = 256

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.catalogue import Catalogue, ItemChange, PreparedChange
 from recommender.ids import UNKNOWN
 from recommender.schema import FeatureMap
-from recommender.snapshot import UserVector
+from recommender.serving.catalogue import Catalogue, ItemChange, PreparedChange
+from recommender.serving.snapshot import UserVector
 
 Asked = Sequence[tuple[str, FeatureMap | None]]
 """Item ids, and the features to take instead of those of the catalogue."""

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from recommender.catalogue import Catalogue
 from recommender.ids import UNKNOWN
+from recommender.serving.catalogue import Catalogue
 
 LINE, WORD, ID = "\n", " ", "\t"
 """What stands before a title, before each further word of it, and before an id."""

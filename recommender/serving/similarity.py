@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from recommender.errors import StoreError
-from recommender.recommending import Recommender
 from recommender.schema import SimilarItems, SimilarUser, SimilarUsers, UserState
+from recommender.serving.recommender import Recommender
 from recommender.stores.protocols import FeatureStore
 
 FETCHED_AT_ONCE = 32

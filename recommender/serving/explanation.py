@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
-from recommender.because import history_parts, sentence
-from recommender.boosts import Boosts
-from recommender.catalogue import Catalogue
-from recommender.choosing import Chosen
-from recommender.snapshot import UserVector
+from recommender.serving.boosts import Boosts
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.history_explanation import history_parts, sentence
+from recommender.serving.retrieval import Chosen
+from recommender.serving.snapshot import UserVector
 
 Parts = list[tuple[str, float]]
 BOOST = "boost "

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.boosts import Boosts, added
-from recommender.catalogue import Catalogue
 from recommender.ids import UNKNOWN
-from recommender.snapshot import Table, UserVector
+from recommender.serving.boosts import Boosts, added
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.snapshot import Table, UserVector
 from recommender.vector_search.exact import EVERYTHING, Best, Users, best_rows, merged
 from recommender.vector_search.ivf import nearest_rows
 

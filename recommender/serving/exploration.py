@@ -9,8 +9,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.catalogue import Catalogue
-from recommender.choosing import Chosen, Wish, choose
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.retrieval import Chosen, Wish, choose
 
 T = TypeVar("T")
 

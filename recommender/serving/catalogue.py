@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from recommender import cases
 from recommender.feature_space import Encoded, Features, tokens
-from recommender.filters import FilterCache
 from recommender.ids import UNKNOWN
 from recommender.models.popularity import promised_popularities
-from recommender.snapshot import Snapshot, Table
+from recommender.serving.filters import FilterCache
+from recommender.serving.snapshot import Snapshot, Table
 from recommender.vector_search.cosine import cosines, lengths_of
 
 HEADINGS_KEPT = 16_384

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from recommender.diversity import pool_size
 from recommender.schema import FeatureMap, Query, RankQuery
+from recommender.serving.diversification import pool_size
 
 LIGHT_MS = 20.0
 """Up to here a call is answered at once; what costs more is answered in slices, beside the others."""
