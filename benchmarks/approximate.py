@@ -20,9 +20,9 @@ from scipy import sparse
 from benchmarks import report
 from recommender.cli.group import training_data
 from recommender.datasets.open import open_dataset
-from recommender.indexing import Sample, build_index
 from recommender.serving.snapshot import Table
-from recommender.training import ModelSettings, fit
+from recommender.training.full import ModelSettings, fit
+from recommender.training.index_builder import Sample, build_index
 from recommender.vector_search import ivf as search
 from recommender.vector_search.exact import EVERYTHING, Users, best_rows
 from recommender.vector_search.ivf import DEPTH, Index, nearest_rows

@@ -25,7 +25,7 @@ from recommender.datasets import open_dataset
 from recommender.ids import IdTable, TextTable
 from recommender.serving.snapshot import Rows, Snapshot, Table
 from recommender.storage.registry import Artifact, Registry, VersionMeta
-from recommender.training import ModelSettings, fit
+from recommender.training.full import ModelSettings, fit
 
 SEED = 0
 SMALL = "synthetic?n_users=20000&n_items=10000"

@@ -20,10 +20,10 @@ from recommender.datasets import open_dataset
 from recommender.datasets.dataset import feature_records
 from recommender.evaluation import evaluate
 from recommender.feature_space import Features
-from recommender.gate import Contestant, evaluate_snapshot
 from recommender.serving.snapshot import Snapshot
-from recommender.snapshot_builder import CatalogueEntry
-from recommender.training import ModelSettings, TrainingData, fit
+from recommender.training.full import ModelSettings, TrainingData, fit
+from recommender.training.promotion_gate import Contestant, evaluate_snapshot
+from recommender.training.snapshot_builder import CatalogueEntry
 
 LENGTHS = (1, 3, 5, 10, 20)
 SEED = 0

@@ -18,12 +18,12 @@ from benchmarks.report import write
 from recommender.datasets import open_dataset
 from recommender.datasets.dataset import feature_records
 from recommender.feature_space import Features
-from recommender.gate import Contestant, Verdict, evaluate_snapshot
-from recommender.incremental import IncrementSettings, News, train_increment
 from recommender.models.checkpoint import model_from_arrays, model_to_arrays, model_to_meta
 from recommender.serving.snapshot import Snapshot
-from recommender.snapshot_builder import CatalogueEntry
-from recommender.training import ModelSettings, Trained, TrainingData, fit
+from recommender.training.full import ModelSettings, Trained, TrainingData, fit
+from recommender.training.incremental import IncrementSettings, News, train_increment
+from recommender.training.promotion_gate import Contestant, Verdict, evaluate_snapshot
+from recommender.training.snapshot_builder import CatalogueEntry
 
 CHUNKS = 10
 META = {"log_offset": 0, "items_sequence": 0, "version": "benchmark"}

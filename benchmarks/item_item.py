@@ -18,10 +18,10 @@ from scipy import sparse
 
 from benchmarks import report
 from recommender.evaluation import evaluate
-from recommender.item_item_tuning import tune_item_item
 from recommender.models.item_item import ItemItemSettings, item_item_matrix
 from recommender.models.low_pass import fit_low_pass
 from recommender.models.mixture import Mixture, Score, learn_mixture, scale_of
+from recommender.training.item_item_tuning import tune_item_item
 
 SEED = 0
 HELD_OUT = 0.1

@@ -23,11 +23,8 @@ import numpy as np
 from lightfm import LightFM
 
 from benchmarks.report import RESULTS, write
-from recommender import incremental, learner, training
 from recommender.datasets import synthetic
 from recommender.feature_space import FeatureSpace
-from recommender.incremental import IncrementSettings
-from recommender.learner import Learner
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.schema import Query, UserState
 from recommender.serving.catalogue import Catalogue
@@ -38,7 +35,10 @@ from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores.memory_store import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training import ModelSettings
+from recommender.training import full, incremental, pipeline
+from recommender.training.full import ModelSettings
+from recommender.training.incremental import IncrementSettings
+from recommender.training.pipeline import Learner
 
 SEED = 0
 EACH = 105
@@ -57,12 +57,12 @@ WATCHED: list[tuple[Any, str, str]] = [
     (Archive, "append", "append to the archive"),
     (Archive, "read", "read the archive"),
     (Archive, "compact", "compact the archive"),
-    (learner, "consume", "read the log"),
-    (learner, "model_from_arrays", "model from arrays"),
-    (learner, "train_full", "train: rest"),
-    (learner, "train_increment", "train: rest"),
-    (training, "global_time_split", "hold out"),
-    (training, "frame_of", "matrix of interactions"),
+    (pipeline, "consume", "read the log"),
+    (pipeline, "model_from_arrays", "model from arrays"),
+    (pipeline, "train_full", "train: rest"),
+    (pipeline, "train_increment", "train: rest"),
+    (full, "global_time_split", "hold out"),
+    (full, "frame_of", "matrix of interactions"),
     (incremental, "frame_of", "matrix of interactions"),
     (incremental, "sampled", "replay"),
     (incremental, "pairs_of", "replay"),
@@ -71,13 +71,13 @@ WATCHED: list[tuple[Any, str, str]] = [
     (SparseFrame, "__init__", "matrix of interactions"),
     (LFMRecommender, "fit_partial", "fit, without its epochs"),
     (LightFM, "_run_epoch", "epochs"),
-    (training, "histories", "histories"),
+    (full, "histories", "histories"),
     (incremental, "extended", "histories"),
-    (training, "build_snapshot", "snapshot"),
+    (full, "build_snapshot", "snapshot"),
     (incremental, "build_snapshot", "snapshot"),
-    (training, "settled", "settle"),
+    (full, "settled", "settle"),
     (incremental, "settled", "settle"),
-    (training, "evaluate_snapshot", "evaluate"),
+    (full, "evaluate_snapshot", "evaluate"),
     (incremental, "evaluate_snapshot", "evaluate"),
     (incremental, "compare", "compare"),
     (Registry, "publish", "publish"),

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.secrets import secret
-from recommender.incremental import IncrementSettings
-from recommender.indexing import APPROXIMATE_ABOVE
 from recommender.models.feedback import Feedback
-from recommender.schedule import Schedule
 from recommender.stores.embedded_valkey import START_TIMEOUT_S
 from recommender.stores.redis_store import MAX_BACKLOG
-from recommender.training import ModelSettings
+from recommender.training.full import ModelSettings
+from recommender.training.incremental import IncrementSettings
+from recommender.training.index_builder import APPROXIMATE_ABOVE
+from recommender.training.schedule import Schedule
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -30,7 +30,7 @@ class _Strict(BaseModel):
 
 
 class ModelArgs(_Strict):
-    """How the model is built; see `recommender.training.ModelSettings`."""
+    """How the model is built; see `recommender.training.full.ModelSettings`."""
 
     no_components: Positive = _DEFAULTS.no_components
     loss: Literal["warp", "bpr", "warp-kos", "logistic"] = "warp"

@@ -28,8 +28,8 @@ from recommender.serving.attribution import Shown
 from recommender.stores.protocols import Appended, Interaction, StoreHealth
 
 if TYPE_CHECKING:
-    from recommender.learner import HistoryRow  # with it comes all of training
     from recommender.serving.trends.leaderboards import Name
+    from recommender.training.pipeline import HistoryRow  # with it comes all of training
 
 logger = logging.getLogger("recommender.ingress")
 

@@ -17,17 +17,17 @@ from deployments.freshness import tell_freshness
 from deployments.measured_store import measured
 from deployments.messages import answer
 from deployments.model_store import model_store
-from recommender import poisoned
 from recommender.datasets import open_dataset
 from recommender.errors import told
-from recommender.learner import HistoryRow, Learned, Learner
-from recommender.schedule import Backoff
 from recommender.storage.archive.archive import Archive
 from recommender.storage.lease import lease_on
 from recommender.storage.object_store import within
 from recommender.storage.registry import Registry
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import open_store
+from recommender.training import unreadable_entries
+from recommender.training.pipeline import HistoryRow, Learned, Learner
+from recommender.training.schedule import Backoff
 
 logger = logging.getLogger("recommender.trainer")
 
@@ -93,7 +93,7 @@ class Trainer:
     async def status(self) -> dict[str, Any]:
         """What it does and how the last training went."""
         versions = await asyncio.to_thread(self._registry.versions)
-        health = poisoned.health(versions)
+        health = unreadable_entries.health(versions)
         if health == "ok" and self._learner.retention.failure:
             health = f"degraded: {self._learner.retention.failure}"
         return {

@@ -21,7 +21,7 @@ from recommender.experiments.comparison import Contest, Plan, compare, steps_of
 from recommender.experiments.scoring import ALL
 from recommender.experiments.text_table import judged_by, table
 from recommender.extras import check_installed
-from recommender.training import ModelSettings
+from recommender.training.full import ModelSettings
 
 SEEDS = 5
 """Where others are named; without any, one seed gives a quick answer."""

@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from recommender.datasets.dataset import Dataset, feature_records, withdrawn
 from recommender.errors import RecommenderError
-from recommender.snapshot_builder import CatalogueEntry
-from recommender.training import TrainingData
+from recommender.training.full import TrainingData
+from recommender.training.snapshot_builder import CatalogueEntry
 
 PLUGINS = "recommender.commands"
 """Entry points of commands that need more than this library, such as Ray; loaded when they are asked for."""

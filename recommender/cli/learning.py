@@ -17,7 +17,6 @@ from recommender.datasets import movielens, open_dataset
 from recommender.datasets.schema import Schema
 from recommender.errors import TrainingError
 from recommender.feature_space import FeatureSpace
-from recommender.publishing import artifact_of, newest_timestamp
 from recommender.schema import Query, Recommendations, UserState
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
@@ -25,7 +24,8 @@ from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry, VersionMeta
 from recommender.storage.registry.manifest import Status
-from recommender.training import ModelSettings, Trained, train_full
+from recommender.training.full import ModelSettings, Trained, train_full
+from recommender.training.publishing import artifact_of, newest_timestamp
 
 
 @main.group()

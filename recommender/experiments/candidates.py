@@ -15,7 +15,7 @@ from recommender.experiments.folds import Fold
 from recommender.schema import Query, UserState
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
-from recommender.training import ModelSettings, TrainingData, train_full
+from recommender.training.full import ModelSettings, TrainingData, train_full
 
 Settings = Mapping[str, Any]
 

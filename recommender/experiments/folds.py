@@ -15,7 +15,7 @@ from recommender.datasets.dataset import Dataset, feature_records
 from recommender.errors import InvalidRequestError
 from recommender.evaluation import split_pairs
 from recommender.feature_space import Features
-from recommender.snapshot_builder import CatalogueEntry
+from recommender.training.snapshot_builder import CatalogueEntry
 
 
 class Size(NamedTuple):

@@ -85,7 +85,7 @@ def fold_in(weights: NDArray[np.float32], representations: NDArray[np.float32]) 
     Returns
     -------
     float32 of shape (d + n,). The n history components are those of the mean user, whatever the items: see
-    `recommender.history_components`.
+    `recommender.training.ease_components`.
     """
     newest = representations[-LONGEST:]
     d = mapped_width(weights)

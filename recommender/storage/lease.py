@@ -16,7 +16,7 @@ from recommender.errors import StateUnavailableError, TrainingError
 from recommender.storage import atomic_files
 from recommender.storage.object_store import Bucket, is_url
 
-logger = logging.getLogger("recommender.learner")
+logger = logging.getLogger("recommender.training.pipeline")
 
 LAPSES_AFTER_S = 30.0
 FREE = b"free"

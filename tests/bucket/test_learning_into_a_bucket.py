@@ -8,14 +8,14 @@ from test_archive import appended, keys, numbered
 
 from recommender.datasets import open_dataset
 from recommender.errors import ArtifactError, CorruptArtifactError
-from recommender.learner import Learner
 from recommender.storage.archive.archive import Archive
 from recommender.storage.archive.backends import YOUNG_S
 from recommender.storage.object_store import Bucket, within
 from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training import ModelSettings
+from recommender.training.full import ModelSettings
+from recommender.training.pipeline import Learner
 
 WORLD = "synthetic?n_users=60&n_items=40&n_interactions_per_user=8"
 

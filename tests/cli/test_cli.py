@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 
 from recommender.cli import main
-from recommender.learner import Learner
-from recommender.poisoned import health
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Current, Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training import ModelSettings
+from recommender.training.full import ModelSettings
+from recommender.training.pipeline import Learner
+from recommender.training.unreadable_entries import health
 
 WORLD = "synthetic?n_users=80&n_items=40"
 QUICK = ["--epochs", "3", "--no-components", "8"]
@@ -174,7 +174,7 @@ def test_a_version_of_the_command_line_takes_nothing_from_the_service_whose_fold
 
 
 def test_a_model_that_explodes_is_published_as_rejected_with_the_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr("recommender.gate.LARGEST_NORM", 0.0)
+    monkeypatch.setattr("recommender.training.promotion_gate.LARGEST_NORM", 0.0)
     done = run("train", WORLD, "--out", tmp_path, *QUICK)
 
     assert done.exit_code == 1

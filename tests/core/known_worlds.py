@@ -12,13 +12,13 @@ import pandas as pd
 
 from recommender.cases import NUMERALS
 from recommender.feature_space import Features, FeatureSpace
-from recommender.histories import histories
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Snapshot
-from recommender.snapshot_builder import CatalogueEntry, build_snapshot
 from recommender.sparse_frame import SparseFrame
+from recommender.training.histories import histories
+from recommender.training.snapshot_builder import CatalogueEntry, build_snapshot
 
 USERS = [f"u{n}" for n in range(12)]
 ITEMS = [f"i{n}" for n in range(10)]

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from known_worlds import COLD, ITEMS, LOG_OFFSET, USERS, entry, item_features, learned_world, parity, user_features
 
 from recommender.feature_space import FeatureSpace
-from recommender.histories import histories
 from recommender.models.feedback import Feedback
 from recommender.models.fold_in import LONGEST, fold_in, fold_in_parts, history_share, mapped_width
 from recommender.schema import Query, RecentItem, UserState
@@ -18,7 +17,8 @@ from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.history_explanation import history_parts, in_words, sentence
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Snapshot
-from recommender.settling import Settling, settled
+from recommender.training.histories import histories
+from recommender.training.serving_transform import Settling, settled
 
 NEW = LOG_OFFSET + 1
 

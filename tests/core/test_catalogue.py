@@ -10,7 +10,7 @@ from recommender import cases
 from recommender.schema import Query, UserState
 from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.recommender import Recommender
-from recommender.snapshot_builder import CatalogueEntry
+from recommender.training.snapshot_builder import CatalogueEntry
 
 NEW = ["n0", "n1", "n2"]
 change = st.builds(

@@ -14,8 +14,8 @@ from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.exploration import explore
 from recommender.serving.recommender import Recommender
 from recommender.serving.retrieval import Wish, choose
-from recommender.settling import Settling, settled
-from recommender.snapshot_builder import CatalogueEntry
+from recommender.training.serving_transform import Settling, settled
+from recommender.training.snapshot_builder import CatalogueEntry
 
 WORLD = make_world(epochs=10)
 MANY = [CatalogueEntry(f"i{number}", item_features(f"i{number}")) for number in range(100, 160)]

@@ -11,7 +11,7 @@ from recommender.feature_space import tokens
 from recommender.serving import filters
 from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.filters import Filter, FilterCache
-from recommender.snapshot_builder import CatalogueEntry
+from recommender.training.snapshot_builder import CatalogueEntry
 
 THINGS = {
     **{item_id: entry(item_id).features for item_id in ITEMS},

@@ -5,9 +5,9 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.histories import _by_user_and_time, extended, histories, pairs_of, sampled
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.sparse_frame import SparseFrame
+from recommender.training.histories import _by_user_and_time, extended, histories, pairs_of, sampled
 
 pairs = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("wxyz")), max_size=12)
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from known_worlds import learned_world
 from scipy import sparse
 
-from recommender.history_components import PENALTY, TRUSTED_LENGTH, components, of_histories, scaled_components
 from recommender.serving.snapshot import Rows, Table
-from recommender.settling import Settling, settled
+from recommender.training.ease_components import PENALTY, TRUSTED_LENGTH, components, of_histories, scaled_components
+from recommender.training.serving_transform import Settling, settled
 
 
 def random_pairs(n_users: int, n_items: int, seed: int, share: float = 0.3) -> sparse.csr_matrix:

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_worlds import ITEMS, USERS, shared_snapshot, shared_world
 
-from recommender.indexing import RECALL, Sample, build_index, indexed
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.retrieval import Wish, choose
 from recommender.serving.snapshot import Snapshot, Table
+from recommender.training.index_builder import RECALL, Sample, build_index, indexed
 from recommender.vector_search import ivf as search
 from recommender.vector_search.exact import EVERYTHING, Users, best_rows
 from recommender.vector_search.ivf import DEPTH, Index, nearest_rows

@@ -6,8 +6,8 @@ from itertools import count
 import numpy as np
 from scipy import sparse
 
-from recommender.item_item_tuning import tune_item_item
 from recommender.models.item_item import ItemItemSettings
+from recommender.training.item_item_tuning import tune_item_item
 
 FAR_OFF = ItemItemSettings(neighbours=59, penalty=0.5)
 

@@ -8,14 +8,14 @@ import pytest
 from known_worlds import COLD, ITEMS, entry, item_features, learned_world, parity, user_features
 from scipy import sparse
 
-from recommender import newcomers
 from recommender.feature_space import FeatureSpace
 from recommender.schema import Query, UserState
 from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.recommender import Recommender
-from recommender.settling import Settling, settled
-from recommender.snapshot_builder import CatalogueEntry
-from recommender.training import ModelSettings, TrainingData, fit
+from recommender.training import cold_start
+from recommender.training.full import ModelSettings, TrainingData, fit
+from recommender.training.serving_transform import Settling, settled
+from recommender.training.snapshot_builder import CatalogueEntry
 
 SETTLING = Settling(history_components=3, newcomer_quantile=0.5)
 META = {"version": "1", "log_offset": 0, "items_sequence": 0}
@@ -35,17 +35,17 @@ def test_what_is_predicted_is_ridge_regression_with_a_free_mean():
     chance = np.random.default_rng(0)
     features = sparse.random(40, 6, 0.4, format="csr", rng=chance, dtype=np.float32)
     targets = chance.standard_normal((40, 3)).astype(np.float32) + 5
-    weights = newcomers.predicting(features, targets)
+    weights = cold_start.predicting(features, targets)
     dense = np.hstack([features.toarray(), np.ones((40, 1))])
-    shrunk = np.diag([*[newcomers.PENALTY] * 6, 0])
+    shrunk = np.diag([*[cold_start.PENALTY] * 6, 0])
 
     assert weights == pytest.approx(np.linalg.solve(dense.T @ dense + shrunk, dense.T @ targets), abs=1e-4)
 
 
 def test_only_frequent_features_predict_where_there_are_very_many(monkeypatch):
-    monkeypatch.setattr(newcomers, "MOST_FEATURES", 1)
+    monkeypatch.setattr(cold_start, "MOST_FEATURES", 1)
     features = sparse.csr_matrix(np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0]], np.float32))
-    weights = newcomers.predicting(features, np.array([[3.0], [2.0], [0.0]], np.float32))
+    weights = cold_start.predicting(features, np.array([[3.0], [2.0], [0.0]], np.float32))
 
     assert weights[0] > 0
     assert not weights[1:3].any()
@@ -126,7 +126,7 @@ def share_of_newcomers(quantile: float) -> float:
 def test_newcomers_come_forward_with_their_advance_and_never_crowd_out_what_is_known():
     few, most = share_of_newcomers(0.5), share_of_newcomers(1.0)
 
-    assert few <= most <= newcomers.LARGEST_SHARE + 0.05
+    assert few <= most <= cold_start.LARGEST_SHARE + 0.05
     assert most > 0.1
 
 

@@ -29,7 +29,7 @@ from recommender import FeatureSpace, LFMRecommender, SparseFrame
 from recommender.errors import InvalidDataError
 from recommender.ids import UNKNOWN
 from recommender.serving.snapshot import Snapshot, UserVector
-from recommender.snapshot_builder import CatalogueEntry
+from recommender.training.snapshot_builder import CatalogueEntry
 
 NO_RECENT = np.zeros((0, 6), np.float32)
 words = st.lists(st.sampled_from("abcd"), max_size=3)

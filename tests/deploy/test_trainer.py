@@ -10,17 +10,17 @@ import pytest
 from deployments import trainer as trainer_module
 from deployments.args import AppArgs
 from deployments.trainer import Trainer
-from recommender import schedule as schedule_module
 from recommender.datasets import open_dataset
 from recommender.errors import DownloadError, StoreUnavailableError
-from recommender.learner import Learner
-from recommender.schedule import Backoff
 from recommender.storage.archive.archive import Archive
 from recommender.storage.lease import lease_on
 from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training import ModelSettings
+from recommender.training import schedule as schedule_module
+from recommender.training.full import ModelSettings
+from recommender.training.pipeline import Learner
+from recommender.training.schedule import Backoff
 
 WORLD = "synthetic?n_users=30&n_items=20&n_interactions_per_user=5"
 

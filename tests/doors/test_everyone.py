@@ -12,7 +12,7 @@ from recommender.serving.batch import TOGETHER, Everyone
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Rows
-from recommender.training import ModelSettings, train_full
+from recommender.training.full import ModelSettings, train_full
 
 
 @pytest.fixture(scope="module")

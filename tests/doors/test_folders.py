@@ -9,11 +9,11 @@ from recommender.datasets import folder
 from recommender.datasets.dataset import feature_records
 from recommender.datasets.export import write_table
 from recommender.errors import InvalidDataError
-from recommender.learner import Learner
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores import open_store
-from recommender.training import ModelSettings
+from recommender.training.full import ModelSettings
+from recommender.training.pipeline import Learner
 
 
 def test_events_and_unavailable_items_of_a_folder_are_bootstrapped(tmp_path):

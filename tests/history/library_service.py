@@ -29,10 +29,7 @@ from deployments.problems import Problem
 from deployments.routes import writing
 from recommender.datasets.synthetic import make
 from recommender.errors import ArtifactError, CorruptArtifactError, RecommenderError, StoreError, StoreFullError
-from recommender.incremental import IncrementSettings
-from recommender.learner import Learner
 from recommender.models.feedback import Feedback
-from recommender.schedule import Schedule
 from recommender.schema import Query
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.catalogue_sync import catch_up
@@ -44,7 +41,10 @@ from recommender.storage.registry import registry as registry_module
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import open_store
 from recommender.stores.protocols import Interaction, Item
-from recommender.training import ModelSettings
+from recommender.training.full import ModelSettings
+from recommender.training.incremental import IncrementSettings
+from recommender.training.pipeline import Learner
+from recommender.training.schedule import Schedule
 
 SCHEDULE = Schedule(incremental_every_s=30.0, full_every_s=1800.0, min_interactions=1)
 FEEDBACK = Feedback({"hide": -1.0, "seen": 0.0})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from recommender.learner import Learner
 from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction, Item
-from recommender.training import ModelSettings
+from recommender.training.full import ModelSettings
+from recommender.training.pipeline import Learner
 
 pytestmark = pytest.mark.anyio
 ITEMS = [f"i{n}" for n in range(12)]

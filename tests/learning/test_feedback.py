@@ -9,18 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommender.errors import TrainingError
-from recommender.gate import Verdict
 from recommender.ids import IdTable
-from recommender.incremental import IncrementSettings, News, train_increment
 from recommender.models.feedback import Feedback, disliked, joining, liking, loss_weights
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.schema import Query
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Rows, Snapshot, without
-from recommender.snapshot_builder import CatalogueEntry
 from recommender.sparse_frame import SparseFrame
-from recommender.training import ModelSettings, Trained, TrainingData, fit, train_full
+from recommender.training.full import ModelSettings, Trained, TrainingData, fit, train_full
+from recommender.training.incremental import IncrementSettings, News, train_increment
+from recommender.training.promotion_gate import Verdict
+from recommender.training.snapshot_builder import CatalogueEntry
 
 META = {"version": "1", "log_offset": 0, "items_sequence": 0}
 SETTINGS = ModelSettings(no_components=6, epochs=10, learning_rate=0.1)

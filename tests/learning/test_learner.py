@@ -12,12 +12,9 @@ import numpy as np
 import pytest
 from shelves import registry_with
 
-from recommender import learner as learner_module
 from recommender.datasets import open_dataset
 from recommender.errors import TrainingError
-from recommender.learner import Learner, last_full_at
 from recommender.models.checkpoint import model_from_arrays
-from recommender.schedule import Schedule
 from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry, VersionMeta
@@ -26,7 +23,10 @@ from recommender.storage.registry.manifest import NAME, _sealed
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction, Item, User
-from recommender.training import ModelSettings
+from recommender.training import pipeline as learner_module
+from recommender.training.full import ModelSettings
+from recommender.training.pipeline import Learner, last_full_at
+from recommender.training.schedule import Schedule
 
 WORLD = "synthetic?n_users=60&n_items=40&n_interactions_per_user=8"
 SETTINGS = ModelSettings(no_components=8, epochs=3)

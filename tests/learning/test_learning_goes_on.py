@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from recommender import learner as learner_module
 from recommender.errors import (
     ArtifactError,
     CorruptArtifactError,
@@ -17,16 +16,17 @@ from recommender.errors import (
     StoreUnavailableError,
     TrainingError,
 )
-from recommender.incremental import IncrementSettings
-from recommender.learner import Learner
 from recommender.models.feedback import Feedback
-from recommender.schedule import Schedule
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry, folder_backend
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training import ModelSettings
+from recommender.training import pipeline as learner_module
+from recommender.training.full import ModelSettings
+from recommender.training.incremental import IncrementSettings
+from recommender.training.pipeline import Learner
+from recommender.training.schedule import Schedule
 
 
 def asynchronous(test):
@@ -318,7 +318,7 @@ async def test_while_trainings_are_rejected_the_log_is_trimmed_and_all_is_learne
 ):
     house = House(tmp_path, max_backlog=100)
     await house.post_and_learn("full")
-    monkeypatch.setattr("recommender.gate.LARGEST_NORM", 0.0)
+    monkeypatch.setattr("recommender.training.promotion_gate.LARGEST_NORM", 0.0)
     for _ in range(8):
         await house.post_and_learn("incremental")
     length = (await house.store.state()).length

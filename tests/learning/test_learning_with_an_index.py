@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from recommender.datasets import open_dataset
-from recommender.learner import Learner
 from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training import ModelSettings
+from recommender.training.full import ModelSettings
+from recommender.training.pipeline import Learner
 from recommender.vector_search import ivf as search
 
 WORLD = "synthetic?n_users=60&n_items=40&n_interactions_per_user=8"

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from recommender.poisoned import health, poison_share
 from recommender.storage.registry import VersionInfo, VersionMeta
+from recommender.training.unreadable_entries import health, poison_share
 
 
 def version(number: int, log_offset: int, poison: int) -> VersionInfo:

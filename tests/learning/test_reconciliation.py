@@ -7,13 +7,13 @@ import itertools
 import pytest
 
 from recommender.errors import StoreError
-from recommender.learner import Learner
-from recommender.schedule import Schedule
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores import EmbeddedValkey, open_store
 from recommender.stores.protocols import Interaction, Item, Store, UserDeleted
-from recommender.training import ModelSettings
+from recommender.training.full import ModelSettings
+from recommender.training.pipeline import Learner
+from recommender.training.schedule import Schedule
 
 pytestmark = pytest.mark.anyio
 OFTEN = Schedule(0.0, None, 1)

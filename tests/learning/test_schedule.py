@@ -2,7 +2,7 @@
 
 import pytest
 
-from recommender.schedule import Schedule
+from recommender.training.schedule import Schedule
 
 SCHEDULE = Schedule(incremental_every_s=30, full_every_s=1000, min_interactions=10)
 

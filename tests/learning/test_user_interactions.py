@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.errors import InvalidRequestError
-from recommender.learner import Learner
 from recommender.storage.archive.archive import Archive
 from recommender.storage.archive.user_interactions import HistoryEntry, Place, learned_rows, page_of
 from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training import ModelSettings
+from recommender.training.full import ModelSettings
+from recommender.training.pipeline import Learner
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from recommender.cli import main
 from recommender.datasets import synthetic
-from recommender.training import ModelSettings, Trained, TrainingData, train_full
+from recommender.training.full import ModelSettings, Trained, TrainingData, train_full
 
 META = {"log_offset": 0, "items_sequence": 0}
 QUICK = ModelSettings(no_components=8, epochs=3)

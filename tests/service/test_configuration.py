@@ -12,10 +12,10 @@ from running_service import ROOT
 from deployments.app import FASTER_WITH
 from deployments.args import AppArgs
 from deployments.store_keeper import check_embedded
-from recommender.incremental import IncrementSettings
 from recommender.models.feedback import Feedback
-from recommender.settling import Settling
-from recommender.training import ModelSettings
+from recommender.training.full import ModelSettings
+from recommender.training.incremental import IncrementSettings
+from recommender.training.serving_transform import Settling
 
 CONFIG = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
 (APPLICATION,) = CONFIG["applications"]

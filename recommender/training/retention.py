@@ -11,7 +11,7 @@ from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry, VersionInfo
 from recommender.stores.protocols import InteractionLog
 
-logger = logging.getLogger("recommender.learner")
+logger = logging.getLogger("recommender.training.pipeline")
 
 
 class Retention:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from recommender.stores.protocols import Interaction, InteractionLog, LogEntry, Poison, UserDeleted
 
-logger = logging.getLogger("recommender.learner")
+logger = logging.getLogger("recommender.training.pipeline")
 
 PAGE = 10_000
 WEIGHTS = (1e-6, 1e6)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from recommender.models.checkpoint import model_to_arrays, model_to_meta
 from recommender.storage.registry import Artifact, VersionMeta
-from recommender.training import Trained
+from recommender.training.full import Trained
 
 
 def artifact_of(trained: Trained, meta: VersionMeta) -> Artifact:

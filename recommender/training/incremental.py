@@ -19,18 +19,27 @@ from scipy import sparse
 
 from recommender.errors import TrainingError
 from recommender.feature_space import Features, FeatureSpace
-from recommender.gate import Contestant, JudgedOn, Verdict, compare, evaluate_snapshot, fault, figures, rejected
-from recommender.histories import extended, histories, pairs_of, sampled
 from recommender.ids import UNKNOWN
-from recommender.indexing import APPROXIMATE_ABOVE, indexed
 from recommender.models.feedback import disliked, joining, liking, loss_weights
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.serving.snapshot import Snapshot, without
 from recommender.serving.trends.interaction_counts import activity_of, together
-from recommender.settling import Settling, settled
-from recommender.snapshot_builder import CatalogueEntry, build_snapshot
 from recommender.sparse_frame import SparseFrame
-from recommender.training import Progress, Trained, frame_of
+from recommender.training.full import Progress, Trained, frame_of
+from recommender.training.histories import extended, histories, pairs_of, sampled
+from recommender.training.index_builder import APPROXIMATE_ABOVE, indexed
+from recommender.training.promotion_gate import (
+    Contestant,
+    JudgedOn,
+    Verdict,
+    compare,
+    evaluate_snapshot,
+    fault,
+    figures,
+    rejected,
+)
+from recommender.training.serving_transform import Settling, settled
+from recommender.training.snapshot_builder import CatalogueEntry, build_snapshot
 
 FEWEST_JUDGING = 50
 """Interactions that judge an increment, of at least twice as many."""

@@ -11,13 +11,13 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from recommender.catalogue_copy import CatalogueCopy
 from recommender.storage.archive.archive import Archive
 from recommender.storage.archive.segment import Segment
 from recommender.storage.registry import VersionInfo
 from recommender.stores.protocols import Interaction, LogEntry, Store
+from recommender.training.catalogue_mirror import CatalogueCopy
 
-logger = logging.getLogger("recommender.learner")
+logger = logging.getLogger("recommender.training.pipeline")
 
 PAGE = 1_000
 UNSEEN = 1_000_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from recommender.snapshot_builder import CatalogueEntry
 from recommender.stores.protocols import FeatureStore, Item
+from recommender.training.snapshot_builder import CatalogueEntry
 
 PAGE = 10_000
 

@@ -14,7 +14,14 @@ import pandas as pd
 from recommender.errors import TrainingError
 from recommender.evaluation import global_time_split
 from recommender.feature_space import RARE, Features, FeatureSpace
-from recommender.gate import (
+from recommender.models.feedback import disliked, joining, liking, loss_weights
+from recommender.models.lightfm_recommender import Indicators, LFMRecommender
+from recommender.serving.snapshot import Snapshot
+from recommender.serving.trends.interaction_counts import activity_of
+from recommender.sparse_frame import SparseFrame
+from recommender.training.histories import histories
+from recommender.training.index_builder import APPROXIMATE_ABOVE, indexed
+from recommender.training.promotion_gate import (
     Contestant,
     JudgedOn,
     Verdict,
@@ -25,15 +32,8 @@ from recommender.gate import (
     newest_users,
     rejected,
 )
-from recommender.histories import histories
-from recommender.indexing import APPROXIMATE_ABOVE, indexed
-from recommender.models.feedback import disliked, joining, liking, loss_weights
-from recommender.models.lightfm_recommender import Indicators, LFMRecommender
-from recommender.serving.snapshot import Snapshot
-from recommender.serving.trends.interaction_counts import activity_of
-from recommender.settling import Settling, settled
-from recommender.snapshot_builder import CatalogueEntry, build_snapshot
-from recommender.sparse_frame import SparseFrame
+from recommender.training.serving_transform import Settling, settled
+from recommender.training.snapshot_builder import CatalogueEntry, build_snapshot
 
 _LIGHTFM = (
     "no_components",

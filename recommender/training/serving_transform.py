@@ -2,8 +2,8 @@
 
 * Trained user rows move towards what their histories say: a row that was trained on few interactions says
   less than these folded in, and even a well trained one is better with the newest beside it.
-* History components join the factors (`recommender.history_components`).
-* Items without an indicator get what their features predict (`recommender.newcomers`).
+* History components join the factors (`recommender.training.ease_components`).
+* Items without an indicator get what their features predict (`recommender.training.cold_start`).
 
 ``recommender evaluate`` measures what comes of it, ``history_components: 0`` and ``newcomer_quantile`` what of each.
 """
@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.history_components import of_histories, scaled_components
 from recommender.models.fold_in import fold_in_rows, history_share, with_history_components
 from recommender.models.lightfm_recommender import LFMRecommender
-from recommender.newcomers import with_newcomers
 from recommender.serving.snapshot import Rows, Snapshot, Table
+from recommender.training.cold_start import with_newcomers
+from recommender.training.ease_components import of_histories, scaled_components
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Settling:
     history_weight
         How far they spread the scores of a user, as a share of LightFM's.
     newcomer_quantile
-        Advance of items that nobody has interacted with, see `recommender.newcomers`: at 0.5 they wait
+        Advance of items that nobody has interacted with, see `recommender.training.cold_start`: at 0.5 they wait
         until somebody finds them, near 1 they come first.
     """
 

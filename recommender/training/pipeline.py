@@ -13,23 +13,13 @@ import msgspec
 import pandas as pd
 from cachetools import LRUCache
 
-from recommender.catalogue_copy import CatalogueCopy
-from recommender.consuming import NOTHING, Consumed, consume
 from recommender.datasets.dataset import Dataset, feature_records, withdrawn
 from recommender.errors import CorruptArtifactError, NewerSchemaError, RecommenderError, TrainingError
-from recommender.gate import Verdict
 from recommender.ids import UNKNOWN
-from recommender.incremental import IncrementSettings, News, train_increment
-from recommender.indexing import APPROXIMATE_ABOVE
 from recommender.models.checkpoint import model_from_arrays
 from recommender.models.feedback import Feedback
 from recommender.models.lightfm_recommender import LFMRecommender
-from recommender.publishing import artifact_of, newest_timestamp
-from recommender.reconciliation import Reconciliation
-from recommender.retention import Retention
-from recommender.schedule import Schedule
 from recommender.serving.snapshot import Snapshot
-from recommender.snapshot_builder import still_withdrawn
 from recommender.storage.archive import interaction_pages
 from recommender.storage.archive.archive import Archive
 from recommender.storage.archive.interaction_pages import InteractionPage
@@ -44,9 +34,19 @@ from recommender.stores.protocols import (
     Store,
     User,
 )
-from recommender.training import ModelSettings, Progress, Trained, TrainingData, train_full
+from recommender.training.catalogue_mirror import CatalogueCopy
+from recommender.training.full import ModelSettings, Progress, Trained, TrainingData, train_full
+from recommender.training.incremental import IncrementSettings, News, train_increment
+from recommender.training.index_builder import APPROXIMATE_ABOVE
+from recommender.training.log_consumer import NOTHING, Consumed, consume
+from recommender.training.promotion_gate import Verdict
+from recommender.training.publishing import artifact_of, newest_timestamp
+from recommender.training.reconciliation import Reconciliation
+from recommender.training.retention import Retention
+from recommender.training.schedule import Schedule
+from recommender.training.snapshot_builder import still_withdrawn
 
-logger = logging.getLogger("recommender.learner")
+logger = logging.getLogger("recommender.training.pipeline")
 
 PUT_AT_ONCE = 1_000
 USERS_READ = 16
