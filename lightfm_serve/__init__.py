@@ -7,10 +7,10 @@
 >>> client.close()
 """
 
-from lightfm_serve import answers, errors
-from lightfm_serve.bodies import Interaction, Item, RankItem, Request, User
-from lightfm_serve.client import ONCE, AsyncClient, Client
-from lightfm_serve.errors import (
+from lightfm_serve.client import errors, responses
+from lightfm_serve.client.client import ONCE, AsyncClient, Client
+from lightfm_serve.client.dataframes import Imported
+from lightfm_serve.client.errors import (
     ConflictError,
     ForbiddenError,
     InvalidError,
@@ -25,8 +25,8 @@ from lightfm_serve.errors import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from lightfm_serve.frames import Imported
-from lightfm_serve.retrying import Retries
+from lightfm_serve.client.requests import Interaction, Item, RankItem, Request, User
+from lightfm_serve.client.retries import Retries
 
 __all__ = [
     "ONCE",

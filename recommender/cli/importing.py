@@ -11,10 +11,11 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from lightfm_serve import Client, InvalidError, calls
-from lightfm_serve.answers import Accepted, Upserted
-from lightfm_serve.batches import fitting
-from lightfm_serve.calls import Call
+from lightfm_serve import Client, InvalidError
+from lightfm_serve.client import endpoints
+from lightfm_serve.client.body_batches import fitting
+from lightfm_serve.client.endpoints import Call
+from lightfm_serve.client.responses import Accepted, Upserted
 from recommender.cli.calling import calling, key_option, patience_option, url_option
 from recommender.cli.group import as_json, main, progress_bar, say
 from recommender.cli.schema_options import schema_options, warn
@@ -29,9 +30,9 @@ from recommender.storage import atomic_files
 PROGRESS = ".recommender-import.json"
 SOURCES = ("folder", "gorse")
 CALLS: Mapping[str, Callable[[Sequence[Any]], Call[Accepted | Upserted]]] = {
-    "items": calls.put_items,
-    "users": calls.put_users,
-    "interactions": calls.add_interactions,
+    "items": endpoints.put_items,
+    "users": endpoints.put_users,
+    "interactions": endpoints.add_interactions,
 }
 
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from deployments import schemas
 from deployments.bodies import decode
 from deployments.routes.parameters import id_of
-from lightfm_serve import calls
-from lightfm_serve.frames import calls_of
+from lightfm_serve.client import endpoints
+from lightfm_serve.client.dataframes import calls_of
 from recommender.feature_space import FeatureSpace, tokens
 from recommender.sparse_frame import SparseFrame
 
@@ -62,7 +62,7 @@ def in_library(value: Any) -> Labels:
 
 
 def in_call(value: Any) -> Labels:
-    return _served(calls.put_user("u", {"x": value}), schemas.UserBody, lambda body: body.features)
+    return _served(endpoints.put_user("u", {"x": value}), schemas.UserBody, lambda body: body.features)
 
 
 def in_frame(value: Any) -> Labels:
@@ -73,7 +73,7 @@ def in_frame(value: Any) -> Labels:
     return _served(call, schemas.UserBodies, lambda body: body.users[0].features)
 
 
-def _served(call: calls.Call, kind: Any, features: Callable[[Any], Any]) -> Labels:
+def _served(call: endpoints.Call, kind: Any, features: Callable[[Any], Any]) -> Labels:
     return in_library_of(features(decode(call.body or b"", msgspec.json.Decoder(kind))))
 
 
@@ -126,11 +126,11 @@ def id_in_library(value: Any) -> str:
 
 
 def id_in_path(value: Any) -> str:
-    return id_of(calls.recommend(value).path.split("/")[3], "user_id")
+    return id_of(endpoints.recommend(value).path.split("/")[3], "user_id")
 
 
 def id_in_body(value: Any) -> str | None:
-    body = calls.rank(["i"], user_id=value).body if value is not None else b'{"items":["i"],"user_id":5}'
+    body = endpoints.rank(["i"], user_id=value).body if value is not None else b'{"items":["i"],"user_id":5}'
     return decode(body or b"", msgspec.json.Decoder(schemas.RankRequest)).user_id
 
 

@@ -23,10 +23,9 @@ from lightfm_serve import (
     UnavailableError,
     UnexpectedAnswerError,
     UnreachableError,
-    calls,
-    errors,
 )
-from lightfm_serve.retrying import Attempts
+from lightfm_serve.client import endpoints, errors
+from lightfm_serve.client.retries import Attempts
 
 QUICK = Retries(attempts=4, first_s=0.001)
 CLICK = {"user_id": "ann", "item_id": "50"}
@@ -34,36 +33,36 @@ CLICK = {"user_id": "ann", "item_id": "50"}
 
 def each_call():
     """Every call there is, with some arguments."""
-    yield calls.recommend("a/b", filter=["genres:Comedy"], explain=True, boost={"genres:Drama": 0.5})
-    yield calls.recommend_many([{"user_id": "a"}])
-    yield calls.rank(["50"], user_id="a")
-    yield calls.similar_items("50")
-    yield calls.similar_users("a")
-    yield calls.popular()
-    yield calls.trending()
-    yield calls.latest()
-    yield calls.search("star")
-    yield calls.add_interactions([CLICK])
-    yield calls.list_interactions()
-    yield calls.put_user("a", {"age": 24})
-    yield calls.get_user("a")
-    yield calls.delete_user("a")
-    yield calls.list_users()
-    yield calls.put_users([{"user_id": "a"}])
-    yield calls.user_interactions("a")
-    yield calls.put_item("50")
-    yield calls.get_item("50")
-    yield calls.delete_item("50")
-    yield calls.list_items()
-    yield calls.put_items([{"item_id": "50"}])
-    yield calls.models()
-    yield calls.train()
-    yield calls.active_model()
-    yield calls.activate("latest")
-    yield calls.status()
-    yield calls.metrics()
-    yield calls.healthy()
-    yield calls.ready()
+    yield endpoints.recommend("a/b", filter=["genres:Comedy"], explain=True, boost={"genres:Drama": 0.5})
+    yield endpoints.recommend_many([{"user_id": "a"}])
+    yield endpoints.rank(["50"], user_id="a")
+    yield endpoints.similar_items("50")
+    yield endpoints.similar_users("a")
+    yield endpoints.popular()
+    yield endpoints.trending()
+    yield endpoints.latest()
+    yield endpoints.search("star")
+    yield endpoints.add_interactions([CLICK])
+    yield endpoints.list_interactions()
+    yield endpoints.put_user("a", {"age": 24})
+    yield endpoints.get_user("a")
+    yield endpoints.delete_user("a")
+    yield endpoints.list_users()
+    yield endpoints.put_users([{"user_id": "a"}])
+    yield endpoints.user_interactions("a")
+    yield endpoints.put_item("50")
+    yield endpoints.get_item("50")
+    yield endpoints.delete_item("50")
+    yield endpoints.list_items()
+    yield endpoints.put_items([{"item_id": "50"}])
+    yield endpoints.models()
+    yield endpoints.train()
+    yield endpoints.active_model()
+    yield endpoints.activate("latest")
+    yield endpoints.status()
+    yield endpoints.metrics()
+    yield endpoints.healthy()
+    yield endpoints.ready()
 
 
 def test_both_clients_have_a_method_for_every_route_of_the_service():
@@ -73,15 +72,17 @@ def test_both_clients_have_a_method_for_every_route_of_the_service():
         for method in methods
         if re.match("/v1/|/healthz|/readyz", path)
     }
-    described = [call for call in each_call() if isinstance(call, calls.Call)]
+    described = [call for call in each_call() if isinstance(call, endpoints.Call)]
 
     assert {(call.method, call.template) for call in described} >= routes
-    methods = {name for name, found in vars(calls).items() if getattr(found, "__module__", "") == calls.__name__}
+    methods = {
+        name for name, found in vars(endpoints).items() if getattr(found, "__module__", "") == endpoints.__name__
+    }
     methods = {name for name in methods if name[0].islower() and name[0] != "_"}
     assert len(methods) == len(described)
     for client in (Client, AsyncClient):
         assert methods <= set(dir(client))
-        assert client.recommend.__doc__ == calls.recommend.__doc__
+        assert client.recommend.__doc__ == endpoints.recommend.__doc__
 
 
 DOCUMENT = build_api().openapi()
@@ -267,7 +268,7 @@ def test_a_frame_with_a_misspelt_column_is_refused():
 
 
 def test_who_is_patient_for_hours_is_not_stopped_by_the_number_of_attempts():
-    attempts = Attempts(Retries(attempts=10_000, patience_s=1e6), calls.healthy())
+    attempts = Attempts(Retries(attempts=10_000, patience_s=1e6), endpoints.healthy())
     pauses = [attempts.pause_s(UnreachableError("away")) for _ in range(2_000)]
 
     assert max(pauses) <= Retries.longest_s

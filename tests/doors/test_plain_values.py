@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 from answering import Reply, accepting, answering
 
-from lightfm_serve import Client, Interaction, Item, RankItem, Request, calls
-from lightfm_serve.frames import calls_of
+from lightfm_serve import Client, Interaction, Item, RankItem, Request
+from lightfm_serve.client import endpoints
+from lightfm_serve.client.dataframes import calls_of
 
 SOMEONE = UUID("12345678-1234-5678-1234-567812345678")
 
 
-def body(call: calls.Call) -> dict:
+def body(call: endpoints.Call) -> dict:
     return json.loads(call.body)
 
 
@@ -38,27 +39,27 @@ def test_an_id_of_any_kind_stands_in_a_path(given, path):
     with answering(lambda _: empty) as talk, Client(talk.url) as client:
         client.recommend(given, k=1)
 
-    assert calls.recommend(given).path == path
+    assert endpoints.recommend(given).path == path
     assert [asked.path.partition("?")[0] for asked in talk.asked] == [path]
 
 
 @pytest.mark.parametrize("given", [None, float("nan"), 1.5, True, b"a"])
 def test_what_is_no_id_is_refused_before_anything_is_sent(given):
     with pytest.raises(ValueError, match="id"):
-        _ = calls.recommend(given).path
+        _ = endpoints.recommend(given).path
 
 
 def test_a_filter_or_an_id_that_stands_alone_is_one():
-    assert ("filter", "genres:Horror") in calls.recommend("196", filter="genres:Horror").query
-    assert ("filter", "genres:Horror") in calls.popular(filter="genres:Horror").query
-    assert body(calls.rank("tea"))["items"] == ["tea"]
-    assert body(calls.rank([1, SOMEONE], recent=7, user_id=5)) == {
+    assert ("filter", "genres:Horror") in endpoints.recommend("196", filter="genres:Horror").query
+    assert ("filter", "genres:Horror") in endpoints.popular(filter="genres:Horror").query
+    assert body(endpoints.rank("tea"))["items"] == ["tea"]
+    assert body(endpoints.rank([1, SOMEONE], recent=7, user_id=5)) == {
         "items": ["1", str(SOMEONE)],
         "recent": ["7"],
         "user_id": "5",
     }
     for one in ({"filter": "a:b", "recent": 5, "exclude": "x"}, Request(filter="a:b", recent=5, exclude="x")):  # type: ignore[arg-type]
-        [asked] = body(calls.recommend_many([one]))["requests"]
+        [asked] = body(endpoints.recommend_many([one]))["requests"]
         assert (asked["filter"], asked["recent"], asked["exclude"]) == (["a:b"], ["5"], ["x"])
 
 
@@ -66,19 +67,21 @@ def test_bodies_have_plain_ids_and_features():
     features = {"age": np.int64(24), "tags": ("a", "b"), "vip": np.bool_(True), "gone": None, "price": float("nan")}
     plain = {"age": 24, "tags": ["a", "b"], "vip": True}
 
-    assert body(calls.put_user("a", features))["features"] == plain
-    assert body(calls.put_item("a", features=features))["features"] == plain
+    assert body(endpoints.put_user("a", features))["features"] == plain
+    assert body(endpoints.put_item("a", features=features))["features"] == plain
     for item in ({"item_id": 5, "features": features}, Item(item_id=5, features=features)):  # type: ignore[arg-type]
-        assert body(calls.put_items([item]))["items"] == [{"item_id": "5", "features": plain}]
-    assert body(calls.rank([RankItem(item_id=5, features=features)]))["items"] == [{"item_id": "5", "features": plain}]  # type: ignore[arg-type]
+        assert body(endpoints.put_items([item]))["items"] == [{"item_id": "5", "features": plain}]
+    assert body(endpoints.rank([RankItem(item_id=5, features=features)]))["items"] == [
+        {"item_id": "5", "features": plain}
+    ]  # type: ignore[arg-type]
     for click in ({"user_id": 1, "item_id": 2, "event_id": "e"}, Interaction(user_id=1, item_id=2, event_id="e")):  # type: ignore[arg-type]
-        [sent] = body(calls.add_interactions([click]))["interactions"]
+        [sent] = body(endpoints.add_interactions([click]))["interactions"]
         assert (sent["user_id"], sent["item_id"]) == ("1", "2")
 
 
 def test_a_bad_feature_is_named():
     with pytest.raises(ValueError, match=r"feature 'colour': .* is neither text"):
-        calls.put_user("a", {"colour": {"a": 1}})
+        endpoints.put_user("a", {"colour": {"a": 1}})
 
 
 def sent(**frames: pd.DataFrame) -> list[dict]:

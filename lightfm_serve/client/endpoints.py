@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from lightfm_serve import answers
-from lightfm_serve.answers import Features
-from lightfm_serve.bodies import Interaction, Item, RankItem, Request, User
-from lightfm_serve.plain import Id, plain_body, plain_clauses, plain_features, plain_id, plain_ids
+from lightfm_serve.client import responses
+from lightfm_serve.client.plain_values import Id, plain_body, plain_clauses, plain_features, plain_id, plain_ids
+from lightfm_serve.client.requests import Interaction, Item, RankItem, Request, User
+from lightfm_serve.client.responses import Features
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -83,18 +83,18 @@ def _nothing(_: bytes) -> None:
     return None
 
 
-_recommendations = _reader(answers.Recommendations)
-_results = _reader(answers.RecommendationResults)
-_ranking = _reader(answers.Ranking)
-_similar_items, _similar_users = _reader(answers.SimilarItems), _reader(answers.SimilarUsers)
-_popular, _latest, _found = _reader(answers.Popular), _reader(answers.Latest), _reader(answers.FoundItems)
-_accepted, _upserted = _reader(answers.Accepted), _reader(answers.Upserted)
-_user, _users = _reader(answers.StoredUser), _reader(answers.UserPage)
-_item, _items = _reader(answers.StoredItem), _reader(answers.ItemPage)
-_history, _interactions = _reader(answers.HistoryPage), _reader(answers.InteractionPage)
-_model, _models = _reader(answers.Model), _reader(answers.Models)
-_training, _status = _reader(answers.Training), _reader(answers.Status)
-_counted = _reader(answers.Counted)
+_recommendations = _reader(responses.Recommendations)
+_results = _reader(responses.RecommendationResults)
+_ranking = _reader(responses.Ranking)
+_similar_items, _similar_users = _reader(responses.SimilarItems), _reader(responses.SimilarUsers)
+_popular, _latest, _found = _reader(responses.Popular), _reader(responses.Latest), _reader(responses.FoundItems)
+_accepted, _upserted = _reader(responses.Accepted), _reader(responses.Upserted)
+_user, _users = _reader(responses.StoredUser), _reader(responses.UserPage)
+_item, _items = _reader(responses.StoredItem), _reader(responses.ItemPage)
+_history, _interactions = _reader(responses.HistoryPage), _reader(responses.InteractionPage)
+_model, _models = _reader(responses.Model), _reader(responses.Models)
+_training, _status = _reader(responses.Training), _reader(responses.Status)
+_counted = _reader(responses.Counted)
 _said = _reader(dict[str, str])
 _encode = msgspec.json.encode
 
@@ -117,7 +117,7 @@ def recommend(
     boost: Mapping[str, float] | None = None,
     cursor: str | None = None,
     fallback: Literal["popular", "none"] = "popular",
-) -> Call[answers.Recommendations]:
+) -> Call[responses.Recommendations]:
     """Recommend items to a user, best first.
 
     Parameters
@@ -155,7 +155,7 @@ def recommend(
     return Call("GET", "/v1/users/{user_id}/recommendations", _recommendations, {"user_id": user_id}, params)
 
 
-def recommend_many(requests: Iterable[Request | Given]) -> Call[answers.RecommendationResults]:
+def recommend_many(requests: Iterable[Request | Given]) -> Call[responses.RecommendationResults]:
     """Recommend for 1 to 256 users or anonymous sessions at once."""
     return Call("POST", "/v1/recommendations", _results, body=_encode({"requests": _all(requests)}))
 
@@ -166,7 +166,7 @@ def rank(
     user_id: Id | None = None,
     features: Features | None = None,
     recent: str | Sequence[Id] = (),
-) -> Call[answers.Ranking]:
+) -> Call[responses.Ranking]:
     """Score exactly these items for one user, known or not."""
     asked = [items] if isinstance(items, str) else items
     whole = (RankItem, Mapping)
@@ -179,33 +179,33 @@ def rank(
     return Call("POST", "/v1/rank", _ranking, body=_encode(body))
 
 
-def similar_items(item_id: Id, k: int = 10, *, filter: str | Sequence[str] = ()) -> Call[answers.SimilarItems]:
+def similar_items(item_id: Id, k: int = 10, *, filter: str | Sequence[str] = ()) -> Call[responses.SimilarItems]:
     """Items like this one."""
     params = {"k": k, "filter": plain_clauses(filter)}
     return Call("GET", "/v1/items/{item_id}/similar", _similar_items, {"item_id": item_id}, params)
 
 
-def similar_users(user_id: Id, k: int = 10) -> Call[answers.SimilarUsers]:
+def similar_users(user_id: Id, k: int = 10) -> Call[responses.SimilarUsers]:
     """Users like this one."""
     return Call("GET", "/v1/users/{user_id}/similar", _similar_users, {"user_id": user_id}, {"k": k})
 
 
-def popular(k: int = 10, *, filter: str | Sequence[str] = (), window_s: int | None = None) -> Call[answers.Popular]:
+def popular(k: int = 10, *, filter: str | Sequence[str] = (), window_s: int | None = None) -> Call[responses.Popular]:
     """What everyone gets, best first; with `window_s` by the number of interactions in so many seconds up to now."""
     return Call("GET", "/v1/popular", _popular, params={"k": k, "filter": plain_clauses(filter), "window_s": window_s})
 
 
-def trending(k: int = 10, *, filter: str | Sequence[str] = (), window_s: int = 86_400) -> Call[answers.Popular]:
+def trending(k: int = 10, *, filter: str | Sequence[str] = (), window_s: int = 86_400) -> Call[responses.Popular]:
     """Items whose part in the interactions of the last seconds is larger than before, the surest first."""
     return Call("GET", "/v1/trending", _popular, params={"k": k, "filter": plain_clauses(filter), "window_s": window_s})
 
 
-def search(q: str, k: int = 10) -> Call[answers.FoundItems]:
+def search(q: str, k: int = 10) -> Call[responses.FoundItems]:
     """Items by what someone has typed of a title or an id, the most fitting first."""
     return Call("GET", "/v1/search", _found, params={"q": q, "k": k})
 
 
-def latest(k: int = 10, *, filter: str | Sequence[str] = ()) -> Call[answers.Latest]:
+def latest(k: int = 10, *, filter: str | Sequence[str] = ()) -> Call[responses.Latest]:
     """Available items by the time of their last change, newest first."""
     return Call("GET", "/v1/latest", _latest, params={"k": k, "filter": plain_clauses(filter)})
 
@@ -213,7 +213,7 @@ def latest(k: int = 10, *, filter: str | Sequence[str] = ()) -> Call[answers.Lat
 # Writing, and reading what was written.
 
 
-def add_interactions(interactions: Iterable[Interaction | Given]) -> Call[answers.Accepted]:
+def add_interactions(interactions: Iterable[Interaction | Given]) -> Call[responses.Accepted]:
     """Add 1 to 10,000 interactions, all or none; they are durable when the answer comes.
 
     One without an ``event_id`` gets one, so that a repetition does not count twice: where an answer was lost, those
@@ -233,14 +233,14 @@ def _named(interaction: Interaction | Given) -> Interaction | Given:
     return {**interaction, "event_id": uuid.uuid4().hex}
 
 
-def put_user(user_id: Id, features: Features | None = None) -> Call[answers.StoredUser]:
+def put_user(user_id: Id, features: Features | None = None) -> Call[responses.StoredUser]:
     """Create or replace a user."""
     return Call(
         "PUT", "/v1/users/{user_id}", _user, {"user_id": user_id}, body=_encode({"features": plain_features(features)})
     )
 
 
-def get_user(user_id: Id) -> Call[answers.StoredUser]:
+def get_user(user_id: Id) -> Call[responses.StoredUser]:
     """A user as stored."""
     return Call("GET", "/v1/users/{user_id}", _user, {"user_id": user_id})
 
@@ -250,36 +250,36 @@ def delete_user(user_id: Id) -> Call[None]:
     return Call("DELETE", "/v1/users/{user_id}", _nothing, {"user_id": user_id})
 
 
-def list_users(*, cursor: str | None = None, limit: int = 100) -> Call[answers.UserPage]:
+def list_users(*, cursor: str | None = None, limit: int = 100) -> Call[responses.UserPage]:
     """A page of users, least recently changed first."""
     return Call("GET", "/v1/users", _users, params={"cursor": cursor, "limit": limit})
 
 
-def put_users(users: Iterable[User | Given]) -> Call[answers.Upserted]:
+def put_users(users: Iterable[User | Given]) -> Call[responses.Upserted]:
     """Create or replace 1 to 10,000 users, all or none."""
     return Call("POST", "/v1/users", _upserted, body=_encode({"users": _all(users)}))
 
 
-def user_interactions(user_id: Id, *, cursor: str | None = None, limit: int = 100) -> Call[answers.HistoryPage]:
+def user_interactions(user_id: Id, *, cursor: str | None = None, limit: int = 100) -> Call[responses.HistoryPage]:
     """A page of a user's interactions, newest first."""
     params = {"cursor": cursor, "limit": limit}
     return Call("GET", "/v1/users/{user_id}/interactions", _history, {"user_id": user_id}, params)
 
 
-def list_interactions(*, cursor: str | None = None, limit: int = 1000) -> Call[answers.InteractionPage]:
+def list_interactions(*, cursor: str | None = None, limit: int = 1000) -> Call[responses.InteractionPage]:
     """A page of everyone's interactions."""
     return Call("GET", "/v1/interactions", _interactions, params={"cursor": cursor, "limit": limit})
 
 
 def put_item(
     item_id: Id, *, title: str | None = None, features: Features | None = None, available: bool = True
-) -> Call[answers.StoredItem]:
+) -> Call[responses.StoredItem]:
     """Create or replace an item; with features it is recommendable at once."""
     body = _encode({"title": title, "features": plain_features(features), "available": available})
     return Call("PUT", "/v1/items/{item_id}", _item, {"item_id": item_id}, body=body)
 
 
-def get_item(item_id: Id) -> Call[answers.StoredItem]:
+def get_item(item_id: Id) -> Call[responses.StoredItem]:
     """An item as stored."""
     return Call("GET", "/v1/items/{item_id}", _item, {"item_id": item_id})
 
@@ -289,12 +289,12 @@ def delete_item(item_id: Id) -> Call[None]:
     return Call("DELETE", "/v1/items/{item_id}", _nothing, {"item_id": item_id})
 
 
-def list_items(*, cursor: str | None = None, limit: int = 100) -> Call[answers.ItemPage]:
+def list_items(*, cursor: str | None = None, limit: int = 100) -> Call[responses.ItemPage]:
     """A page of items, least recently changed first."""
     return Call("GET", "/v1/items", _items, params={"cursor": cursor, "limit": limit})
 
 
-def put_items(items: Iterable[Item | Given]) -> Call[answers.Upserted]:
+def put_items(items: Iterable[Item | Given]) -> Call[responses.Upserted]:
     """Create or replace 1 to 10,000 items, all or none."""
     return Call("POST", "/v1/items", _upserted, body=_encode({"items": _all(items)}))
 
@@ -302,32 +302,32 @@ def put_items(items: Iterable[Item | Given]) -> Call[answers.Upserted]:
 # Models, and operating.
 
 
-def models() -> Call[answers.Models]:
+def models() -> Call[responses.Models]:
     """Versions of the model, newest first."""
     return Call("GET", "/v1/models", _models)
 
 
-def train(mode: Literal["full", "incremental"] = "incremental") -> Call[answers.Training]:
+def train(mode: Literal["full", "incremental"] = "incremental") -> Call[responses.Training]:
     """Train now; `ConflictError` when a training is running."""
     return Call("POST", "/v1/models", _training, body=_encode({"mode": mode}), repeatable=False)
 
 
-def active_model() -> Call[answers.Model]:
+def active_model() -> Call[responses.Model]:
     """Which version serves."""
     return Call("GET", "/v1/models/active", _model)
 
 
-def activate(version: str) -> Call[answers.Model]:
+def activate(version: str) -> Call[responses.Model]:
     """Roll back or forward, on every replica; ``latest`` follows new versions again."""
     return Call("PUT", "/v1/models/active", _model, body=_encode({"version": version}))
 
 
-def status() -> Call[answers.Status]:
+def status() -> Call[responses.Status]:
     """Health of each part, versions of the replicas, what waits and how the last training went."""
     return Call("GET", "/v1/status", _status)
 
 
-def metrics() -> Call[answers.Counted]:
+def metrics() -> Call[responses.Counted]:
     """Counters and histograms, added up over the replicas."""
     return Call("GET", "/v1/metrics", _counted)
 

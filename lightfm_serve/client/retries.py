@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from lightfm_serve.calls import Call
-from lightfm_serve.errors import NotFoundError, ProblemError, ServeError, UnreachableError
+from lightfm_serve.client.endpoints import Call
+from lightfm_serve.client.errors import NotFoundError, ProblemError, ServeError, UnreachableError
 
 AGAIN = frozenset({429, 502, 503, 504})
 """Statuses after which asking again may help: the request was not taken, or did not get through a proxy."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from lightfm_serve.calls import Call, Given
+from lightfm_serve.client.endpoints import Call, Given
 
 T = TypeVar("T")
 

@@ -12,12 +12,12 @@ from typing import Any, Self, TypeVar
 import httpx
 import msgspec
 
-from lightfm_serve import calls
-from lightfm_serve.calls import Call
-from lightfm_serve.errors import ServeError, UnexpectedAnswerError, UnreachableError, problem_of
-from lightfm_serve.frames import Frame, Imported, calls_of
-from lightfm_serve.methods import AsyncMethod, Method
-from lightfm_serve.retrying import Attempts, Retries
+from lightfm_serve.client import endpoints
+from lightfm_serve.client.client_methods import AsyncMethod, Method
+from lightfm_serve.client.dataframes import Frame, Imported, calls_of
+from lightfm_serve.client.endpoints import Call
+from lightfm_serve.client.errors import ServeError, UnexpectedAnswerError, UnreachableError, problem_of
+from lightfm_serve.client.retries import Attempts, Retries
 from recommender.values import MISSING
 
 T = TypeVar("T")
@@ -51,36 +51,36 @@ class Client:
     ...     client.recommend("ann", k=3).items
     """
 
-    recommend = Method(calls.recommend)
-    recommend_many = Method(calls.recommend_many)
-    rank = Method(calls.rank)
-    similar_items = Method(calls.similar_items)
-    similar_users = Method(calls.similar_users)
-    popular = Method(calls.popular)
-    trending = Method(calls.trending)
-    latest = Method(calls.latest)
-    search = Method(calls.search)
-    add_interactions = Method(calls.add_interactions)
-    list_interactions = Method(calls.list_interactions)
-    put_user = Method(calls.put_user)
-    get_user = Method(calls.get_user)
-    delete_user = Method(calls.delete_user)
-    list_users = Method(calls.list_users)
-    put_users = Method(calls.put_users)
-    user_interactions = Method(calls.user_interactions)
-    put_item = Method(calls.put_item)
-    get_item = Method(calls.get_item)
-    delete_item = Method(calls.delete_item)
-    list_items = Method(calls.list_items)
-    put_items = Method(calls.put_items)
-    models = Method(calls.models)
-    train = Method(calls.train)
-    active_model = Method(calls.active_model)
-    activate = Method(calls.activate)
-    status = Method(calls.status)
-    metrics = Method(calls.metrics)
-    healthy = Method(calls.healthy)
-    ready = Method(calls.ready)
+    recommend = Method(endpoints.recommend)
+    recommend_many = Method(endpoints.recommend_many)
+    rank = Method(endpoints.rank)
+    similar_items = Method(endpoints.similar_items)
+    similar_users = Method(endpoints.similar_users)
+    popular = Method(endpoints.popular)
+    trending = Method(endpoints.trending)
+    latest = Method(endpoints.latest)
+    search = Method(endpoints.search)
+    add_interactions = Method(endpoints.add_interactions)
+    list_interactions = Method(endpoints.list_interactions)
+    put_user = Method(endpoints.put_user)
+    get_user = Method(endpoints.get_user)
+    delete_user = Method(endpoints.delete_user)
+    list_users = Method(endpoints.list_users)
+    put_users = Method(endpoints.put_users)
+    user_interactions = Method(endpoints.user_interactions)
+    put_item = Method(endpoints.put_item)
+    get_item = Method(endpoints.get_item)
+    delete_item = Method(endpoints.delete_item)
+    list_items = Method(endpoints.list_items)
+    put_items = Method(endpoints.put_items)
+    models = Method(endpoints.models)
+    train = Method(endpoints.train)
+    active_model = Method(endpoints.active_model)
+    activate = Method(endpoints.activate)
+    status = Method(endpoints.status)
+    metrics = Method(endpoints.metrics)
+    healthy = Method(endpoints.healthy)
+    ready = Method(endpoints.ready)
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Client:
         Raises
         ------
         ServeError
-            No answer came, or it said that something is wrong; see `lightfm_serve.errors`.
+            No answer came, or it said that something is wrong; see `lightfm_serve.client.errors`.
         """
         attempts = Attempts(self._retries, call)
         while True:
@@ -167,36 +167,36 @@ class Client:
 class AsyncClient:
     """`Client` for asyncio: the same methods, to be awaited."""
 
-    recommend = AsyncMethod(calls.recommend)
-    recommend_many = AsyncMethod(calls.recommend_many)
-    rank = AsyncMethod(calls.rank)
-    similar_items = AsyncMethod(calls.similar_items)
-    similar_users = AsyncMethod(calls.similar_users)
-    popular = AsyncMethod(calls.popular)
-    trending = AsyncMethod(calls.trending)
-    latest = AsyncMethod(calls.latest)
-    search = AsyncMethod(calls.search)
-    add_interactions = AsyncMethod(calls.add_interactions)
-    list_interactions = AsyncMethod(calls.list_interactions)
-    put_user = AsyncMethod(calls.put_user)
-    get_user = AsyncMethod(calls.get_user)
-    delete_user = AsyncMethod(calls.delete_user)
-    list_users = AsyncMethod(calls.list_users)
-    put_users = AsyncMethod(calls.put_users)
-    user_interactions = AsyncMethod(calls.user_interactions)
-    put_item = AsyncMethod(calls.put_item)
-    get_item = AsyncMethod(calls.get_item)
-    delete_item = AsyncMethod(calls.delete_item)
-    list_items = AsyncMethod(calls.list_items)
-    put_items = AsyncMethod(calls.put_items)
-    models = AsyncMethod(calls.models)
-    train = AsyncMethod(calls.train)
-    active_model = AsyncMethod(calls.active_model)
-    activate = AsyncMethod(calls.activate)
-    status = AsyncMethod(calls.status)
-    metrics = AsyncMethod(calls.metrics)
-    healthy = AsyncMethod(calls.healthy)
-    ready = AsyncMethod(calls.ready)
+    recommend = AsyncMethod(endpoints.recommend)
+    recommend_many = AsyncMethod(endpoints.recommend_many)
+    rank = AsyncMethod(endpoints.rank)
+    similar_items = AsyncMethod(endpoints.similar_items)
+    similar_users = AsyncMethod(endpoints.similar_users)
+    popular = AsyncMethod(endpoints.popular)
+    trending = AsyncMethod(endpoints.trending)
+    latest = AsyncMethod(endpoints.latest)
+    search = AsyncMethod(endpoints.search)
+    add_interactions = AsyncMethod(endpoints.add_interactions)
+    list_interactions = AsyncMethod(endpoints.list_interactions)
+    put_user = AsyncMethod(endpoints.put_user)
+    get_user = AsyncMethod(endpoints.get_user)
+    delete_user = AsyncMethod(endpoints.delete_user)
+    list_users = AsyncMethod(endpoints.list_users)
+    put_users = AsyncMethod(endpoints.put_users)
+    user_interactions = AsyncMethod(endpoints.user_interactions)
+    put_item = AsyncMethod(endpoints.put_item)
+    get_item = AsyncMethod(endpoints.get_item)
+    delete_item = AsyncMethod(endpoints.delete_item)
+    list_items = AsyncMethod(endpoints.list_items)
+    put_items = AsyncMethod(endpoints.put_items)
+    models = AsyncMethod(endpoints.models)
+    train = AsyncMethod(endpoints.train)
+    active_model = AsyncMethod(endpoints.active_model)
+    activate = AsyncMethod(endpoints.activate)
+    status = AsyncMethod(endpoints.status)
+    metrics = AsyncMethod(endpoints.metrics)
+    healthy = AsyncMethod(endpoints.healthy)
+    ready = AsyncMethod(endpoints.ready)
 
     def __init__(
         self,

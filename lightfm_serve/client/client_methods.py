@@ -6,7 +6,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
-from lightfm_serve.calls import Call
+from lightfm_serve.client.endpoints import Call
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from lightfm_serve.answers import Features
+from lightfm_serve.client.responses import Features
 
 
 class Interaction(msgspec.Struct, omit_defaults=True, kw_only=True):

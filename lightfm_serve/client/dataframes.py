@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from lightfm_serve import answers, calls
-from lightfm_serve.batches import fitting
-from lightfm_serve.calls import MOST_AT_ONCE, Call, Given
-from lightfm_serve.event_ids import digest_of, event_id_of
-from lightfm_serve.plain import cell_id, cell_time, cell_weight, plain_features
+from lightfm_serve.client import endpoints, responses
+from lightfm_serve.client.body_batches import fitting
+from lightfm_serve.client.endpoints import MOST_AT_ONCE, Call, Given
+from lightfm_serve.client.event_ids import digest_of, event_id_of
+from lightfm_serve.client.plain_values import cell_id, cell_time, cell_weight, plain_features
 from recommender.nearest import did_you_mean
 from recommender.values import MISSING, is_missing, plain_value
 
@@ -29,9 +29,9 @@ class Imported(NamedTuple):
     duplicates: int = 0
     """Interactions that had been there before."""
 
-    def plus(self, template: str, answer: answers.Accepted | answers.Upserted) -> Imported:
+    def plus(self, template: str, answer: responses.Accepted | responses.Upserted) -> Imported:
         """With the answer of one more call."""
-        if isinstance(answer, answers.Accepted):
+        if isinstance(answer, responses.Accepted):
             return self._replace(
                 accepted=self.accepted + answer.accepted, duplicates=self.duplicates + answer.duplicates
             )
@@ -41,7 +41,7 @@ class Imported(NamedTuple):
 
 def calls_of(
     interactions: Frame | None, users: Frame | None, items: Frame | None, missing: Collection[str] = MISSING
-) -> Iterator[Call[answers.Accepted | answers.Upserted]]:
+) -> Iterator[Call[responses.Accepted | responses.Upserted]]:
     """Calls that put frames, each of at most `MOST_AT_ONCE` rows.
 
     Raises
@@ -51,21 +51,21 @@ def calls_of(
     """
     if items is not None:
         for rows in _pages(_identified(items, "item_id"), missing):
-            yield from _calls(calls.put_items, [_item(row, f"items, row {number}") for number, row in rows])
+            yield from _calls(endpoints.put_items, [_item(row, f"items, row {number}") for number, row in rows])
     if users is not None:
         for rows in _pages(_identified(users, "user_id"), missing):
-            yield from _calls(calls.put_users, [_user(row, f"users, row {number}") for number, row in rows])
+            yield from _calls(endpoints.put_users, [_user(row, f"users, row {number}") for number, row in rows])
     if interactions is not None:
         _check_columns(interactions)
         identify = _identifying()
         for rows in _pages(interactions, missing):
             checked = [_interaction(row, f"interactions, row {number}") for number, row in rows]
-            yield from _calls(calls.add_interactions, [identify(row) for row in checked])
+            yield from _calls(endpoints.add_interactions, [identify(row) for row in checked])
 
 
 def _calls(
-    describe: Callable[[Sequence[Given]], Call[answers.Accepted | answers.Upserted]], rows: Sequence[Given]
-) -> Iterator[Call[answers.Accepted | answers.Upserted]]:
+    describe: Callable[[Sequence[Given]], Call[responses.Accepted | responses.Upserted]], rows: Sequence[Given]
+) -> Iterator[Call[responses.Accepted | responses.Upserted]]:
     return (call for call, _ in fitting(describe, rows))
 
 
