@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from benchmarks import report
-from recommender.cli.group import training_data
+from lightfm_serve.cli.group import training_data
 from recommender.datasets.open import open_dataset
 from recommender.serving.snapshot import Table
 from recommender.training.full import ModelSettings, fit

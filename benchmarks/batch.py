@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks import load, report
 from benchmarks.service import PORT, Service
 from deployments import batching
-from recommender.cli.group import training_data
+from lightfm_serve.cli.group import training_data
 from recommender.datasets import open_dataset
 from recommender.ids import IdTable, TextTable
 from recommender.serving.snapshot import Rows, Snapshot, Table

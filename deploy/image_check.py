@@ -402,7 +402,7 @@ def commands(container: Container) -> None:
     helped = container.inside("recommender", "--help")
     if helped.returncode or "batch" not in helped.stdout:
         raise WrongError(f"recommender --help: {tail(helped)}")
-    for module in ("lightfm_serve", "s3fs", "ray.data", "deployments.batch_command"):
+    for module in ("lightfm_serve", "s3fs", "ray.data", "lightfm_serve.cli.batch"):
         loaded = container.inside("python", "-c", f"import {module}")
         if loaded.returncode:
             raise WrongError(f"import {module}: {tail(loaded)}")

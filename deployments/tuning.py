@@ -10,7 +10,7 @@ import ray
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
-from recommender.cli.group import progress_bar
+from lightfm_serve.cli.group import progress_bar
 from recommender.errors import TrainingError
 from recommender.experiments.candidates import Settings
 from recommender.experiments.folds import Fold

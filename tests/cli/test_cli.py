@@ -7,7 +7,7 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from recommender.cli import main
+from lightfm_serve.cli import main
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Current, Registry
 from recommender.stores import MemoryStore

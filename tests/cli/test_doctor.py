@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 from shelves import registry_with
 
-from recommender.cli import main
-from recommender.doctor import examine
+from lightfm_serve.cli import main
+from lightfm_serve.cli.health_checks import examine
 
 WELL = {"health": {"trainer": "ok", "store": "ok"}, "store": {"engine": "valkey", "version": "9", "warnings": []}}
 GIVEN: list[str | None] = []

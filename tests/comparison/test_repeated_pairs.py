@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from recommender.cli import main
+from lightfm_serve.cli import main
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import yaml
 from pages import ADDRESS, DOCS, PAGES, ROOT, Block, Desk, blocks_of
 from running_service import RunningService
 
-from recommender.cli import main
+from lightfm_serve.cli import main
 
 BLOCKS = {page: blocks_of(page) for page in PAGES}
 OWN_DATA = DOCS / "own-data.md"

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from empty_service import KEY
 from pandas.testing import assert_frame_equal
 
-from deployments.batch_command import batch
 from lightfm_serve import AsyncClient, NotFoundError, UnavailableError
-from recommender.cli import main
+from lightfm_serve.cli import main
+from lightfm_serve.cli.batch import batch
 from recommender.datasets import folder as folders
 
 # Ray leaves sockets and files to the collector when it is shut down

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recommender.cli.group import training_data
+from lightfm_serve.cli.group import training_data
 from recommender.datasets import open_dataset
 from recommender.schema import Query, UserState
 from recommender.serving.batch import TOGETHER, Everyone

@@ -8,7 +8,7 @@ import pytest
 from answering import Reply, accepting, answering, problem
 from click.testing import CliRunner
 
-from recommender.cli import main
+from lightfm_serve.cli import main
 from recommender.datasets.batches import open_folder
 
 

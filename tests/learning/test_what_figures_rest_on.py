@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from recommender.cli import main
+from lightfm_serve.cli import main
 from recommender.datasets import synthetic
 from recommender.training.full import ModelSettings, Trained, TrainingData, train_full
 

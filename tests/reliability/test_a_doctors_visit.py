@@ -2,7 +2,7 @@
 
 import pytest
 
-from recommender.doctor import examine
+from lightfm_serve.cli.health_checks import examine
 
 pytestmark = pytest.mark.reliability
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from recommender.cli import main
+from lightfm_serve.cli import main
 from recommender.datasets import folder, open_dataset
 from recommender.datasets.batches import open_folder
 from recommender.datasets.dataset import feature_records

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from deployments.tune_command import tune
+from lightfm_serve.cli.tune import tune
 
 WORLD = "synthetic?n_users=60&n_items=30"
 

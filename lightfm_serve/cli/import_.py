@@ -12,13 +12,13 @@ import click
 from tqdm import tqdm
 
 from lightfm_serve import Client, InvalidError
+from lightfm_serve.cli.group import as_json, main, progress_bar, say
+from lightfm_serve.cli.schema_options import schema_options, warn
+from lightfm_serve.cli.service_client import calling, key_option, patience_option, url_option
 from lightfm_serve.client import endpoints
 from lightfm_serve.client.body_batches import fitting
 from lightfm_serve.client.endpoints import Call
 from lightfm_serve.client.responses import Accepted, Upserted
-from recommender.cli.calling import calling, key_option, patience_option, url_option
-from recommender.cli.group import as_json, main, progress_bar, say
-from recommender.cli.schema_options import schema_options, warn
 from recommender.datasets.batches import Batch, Rows, Told, open_folder
 from recommender.datasets.folder import check_schema
 from recommender.datasets.gorse import NOTE, is_export, open_gorse

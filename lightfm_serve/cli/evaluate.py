@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from recommender.cli.group import as_json, main, progress_bar, say
-from recommender.cli.schema_options import schema_options, warn
+from lightfm_serve.cli.group import as_json, main, progress_bar, say
+from lightfm_serve.cli.schema_options import schema_options, warn
 from recommender.datasets import open_dataset
 from recommender.datasets.schema import Schema
 from recommender.evaluation import SPLITS

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from recommender.cli.group import as_json, say, tell
-from recommender.cli.schema_options import schema_options, warn
+from lightfm_serve.cli.group import as_json, say, tell
+from lightfm_serve.cli.schema_options import schema_options, warn
 from recommender.datasets import open_dataset
 from recommender.datasets.schema import Schema
 from recommender.errors import TrainingError

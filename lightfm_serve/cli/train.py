@@ -11,8 +11,8 @@ from typing import Any
 import click
 import msgspec
 
-from recommender.cli.group import as_json, listing, main, say, tell, training_data
-from recommender.cli.schema_options import schema_options, warn
+from lightfm_serve.cli.group import as_json, listing, main, say, tell, training_data
+from lightfm_serve.cli.schema_options import schema_options, warn
 from recommender.datasets import movielens, open_dataset
 from recommender.datasets.schema import Schema
 from recommender.errors import TrainingError

@@ -10,8 +10,8 @@ from typing import Any
 import click
 import httpx
 
-from recommender.cli.calling import KEY_VARIABLE, key_in, key_option, url_option
-from recommender.cli.group import as_json, main, say
+from lightfm_serve.cli.group import as_json, main, say
+from lightfm_serve.cli.service_client import KEY_VARIABLE, key_in, key_option, url_option
 
 
 @main.command()

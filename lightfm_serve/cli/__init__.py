@@ -1,6 +1,6 @@
 """The command line: ``recommender --help``."""
 
-from recommender.cli import evaluating, examining, exporting, importing, inspecting, learning, running
-from recommender.cli.group import main
+from lightfm_serve.cli import doctor, evaluate, export, import_, inspect_folder, status, train
+from lightfm_serve.cli.group import main
 
 __all__ = ["evaluating", "examining", "exporting", "importing", "inspecting", "learning", "main", "running"]

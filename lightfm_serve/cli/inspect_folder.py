@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from recommender.cli.group import as_json, main, progress_bar, say
-from recommender.cli.schema_options import schema_options
+from lightfm_serve.cli.group import as_json, main, progress_bar, say
+from lightfm_serve.cli.schema_options import schema_options
 from recommender.datasets import folder as folders
 from recommender.datasets.profile import FolderProfile
 from recommender.datasets.schema import Schema

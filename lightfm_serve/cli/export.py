@@ -10,8 +10,8 @@ import click
 import msgspec
 from tqdm import tqdm
 
-from recommender.cli.calling import calling, key_option, patience_option, url_option
-from recommender.cli.group import as_json, main, progress_bar, say
+from lightfm_serve.cli.group import as_json, main, progress_bar, say
+from lightfm_serve.cli.service_client import calling, key_option, patience_option, url_option
 from recommender.datasets.export import Written, write_table
 from recommender.datasets.tables import SUFFIXES
 from recommender.errors import InvalidDataError

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from recommender.cli.group import as_json, progress_bar, say, tell
+from lightfm_serve.cli.group import as_json, progress_bar, say, tell
 from recommender.errors import InvalidDataError, InvalidRequestError
 from recommender.extras import check_installed
 from recommender.ids import UNKNOWN, IdTable, without_prefix

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from recommender.cli.calling import key_in, key_option, url_option
-from recommender.cli.group import as_json, main, say
-from recommender.doctor import Finding, examine
+from lightfm_serve.cli.group import as_json, main, say
+from lightfm_serve.cli.health_checks import Finding, examine
+from lightfm_serve.cli.service_client import key_in, key_option, url_option
 
 
 @main.command()

@@ -1,5 +1,0 @@
-"""``python -m recommender.cli``."""
-
-from recommender.cli import main
-
-main()
