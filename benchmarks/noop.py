@@ -5,8 +5,8 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from deployments import replicas
+from deployments.http.service import COMPANY_S, MOST_TOGETHER, PATIENCE_S
 from deployments.micro_batches import MicroBatches
-from deployments.service import COMPANY_S, MOST_TOGETHER, PATIENCE_S
 
 api = FastAPI()
 

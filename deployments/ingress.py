@@ -9,16 +9,17 @@ from fastapi import Depends, FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments import metrics, openapi, problems, replicas
-from deployments.admission import Admission
-from deployments.edge import Edge
+from deployments import metrics, replicas
+from deployments.http import openapi, problems
+from deployments.http.access_middleware import Edge
+from deployments.http.admission_middleware import Admission
+from deployments.http.query_parameters import check_query_parameters
+from deployments.http.request_metrics import Observed
+from deployments.http.routes import console, data, docs, models, operations, recommendations
+from deployments.http.routes.fast_path import PlainRecommendations
+from deployments.http.service import Service
 from deployments.measured_store import measured
 from deployments.model_store import model_store
-from deployments.observed import Observed
-from deployments.query_parameters import check_query_parameters
-from deployments.routes import console, docs, models, operating, recommending, writing
-from deployments.routes.plain import PlainRecommendations
-from deployments.service import Service
 from deployments.tallies import Counted
 from recommender.stores import open_store
 
@@ -38,7 +39,7 @@ def build_api() -> FastAPI:
     problems.install(api)
     openapi.install(api)
     api.router.routes.append(PlainRecommendations())
-    for chapter in (recommending, writing, models, operating, console, docs):
+    for chapter in (recommendations, data, models, operations, console, docs):
         api.include_router(chapter.router)
     api.add_middleware(Edge)
     api.add_middleware(Observed)

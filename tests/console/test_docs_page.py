@@ -10,7 +10,7 @@ import httpx
 import pytest
 import uvicorn
 
-import deployments.edge
+import deployments.http.access_middleware
 from deployments.ingress import build_api
 
 

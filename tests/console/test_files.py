@@ -5,8 +5,8 @@ import asyncio
 import httpx
 import pytest
 
+from deployments.http.security import needed_scope
 from deployments.ingress import build_api
-from deployments.security import needed_scope
 
 
 @pytest.fixture

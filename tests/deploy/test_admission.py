@@ -4,8 +4,8 @@ import asyncio
 
 import httpx
 
-from deployments.admission import Admission
 from deployments.haproxy import NEVER_REFUSED
+from deployments.http.admission_middleware import Admission
 
 
 class Slow:

@@ -6,9 +6,9 @@ from itertools import product
 import msgspec
 import pytest
 
-from deployments import schemas
-from deployments.bodies import decode
-from deployments.problems import Problem
+from deployments.http import schemas
+from deployments.http.body_reader import decode
+from deployments.http.problems import Problem
 
 
 def refusal(kind, body: str | bytes) -> Problem:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from deployments.schemas import MAX_VALUES, ItemBody, RankRequest, RecommendationRequests
+from deployments.http.schemas import MAX_VALUES, ItemBody, RankRequest, RecommendationRequests
 
 
 def decoded(kind: type, **body: object) -> object:

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from deployments import schemas
-from deployments.bodies import decode
-from deployments.routes.parameters import id_of
+from deployments.http import schemas
+from deployments.http.body_reader import decode
+from deployments.http.routes.parameters import id_of
 from lightfm_serve.client import endpoints
 from lightfm_serve.client.dataframes import calls_of
 from recommender.feature_space import FeatureSpace, tokens

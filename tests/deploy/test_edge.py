@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from fastapi import FastAPI, Request
 
-import deployments.edge
-from deployments import problems, rates
-from deployments.bodies import read
-from deployments.edge import Edge
-from deployments.rates import Rates
-from deployments.schemas import InteractionBodies
+import deployments.http.access_middleware
+from deployments.http import problems, rate_limit
+from deployments.http.access_middleware import Edge
+from deployments.http.body_reader import read
+from deployments.http.rate_limit import Rates
+from deployments.http.schemas import InteractionBodies
 
 BODY = b'{"interactions": [{"user_id": "victim", "item_id": "promoted"}]}'
 FOREIGN = [
@@ -146,7 +146,7 @@ def test_a_made_up_key_does_not_pass_the_rate_of_its_address(monkeypatch):
 
 
 def test_buckets_are_bounded(monkeypatch):
-    monkeypatch.setattr(rates, "MOST_BUCKETS", 100)
+    monkeypatch.setattr(rate_limit, "MOST_BUCKETS", 100)
     limited = Rates(1)
     for number in range(1_000):
         limited.take(str(number).encode())

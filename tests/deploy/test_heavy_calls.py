@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from deployments import calls, metrics, service
+from deployments import calls, metrics
+from deployments.http import service
+from deployments.http.service import Service
 from deployments.messages import unpack_queries
-from deployments.service import Service
 from recommender.schema import Query, RankQuery
 from recommender.serving import request_cost
 from recommender.stores.protocols import Appended, Interaction

@@ -25,8 +25,8 @@ from clients import FIRST_S, N_GROUPS, N_ITEMS, N_USERS, Answer, Page, Refused, 
 from crashing import GROWING, Killed, failing, no_space
 from recorded import ClockSet, Disturbed, Ending, History, Published, Row, StoreLost
 
-from deployments.problems import Problem
-from deployments.routes import writing
+from deployments.http.problems import Problem
+from deployments.http.routes import data
 from recommender.datasets.synthetic import make
 from recommender.errors import ArtifactError, CorruptArtifactError, RecommenderError, StoreError, StoreFullError
 from recommender.models.feedback import Feedback
@@ -151,9 +151,9 @@ class LibraryService:
     async def interactions(self, user_id: str, cursor: str | None, limit: int) -> Page:
         """See `clients.Service`; by the route itself."""
         served = SimpleNamespace(store=self._store, history=self._learner.history, user_interactions=self._page)
-        with answering(), mock.patch.object(writing, "current", return_value=served):
+        with answering(), mock.patch.object(data, "current", return_value=served):
             try:
-                page = json.loads((await writing.user_interactions(user_id, cursor, limit)).body)
+                page = json.loads((await data.user_interactions(user_id, cursor, limit)).body)
             except Problem as problem:
                 if problem.status != 404:
                     raise

@@ -5,10 +5,10 @@ import pickle
 import pytest
 
 from deployments.args import AppArgs
+from deployments.http.problems import Problem, _methods
+from deployments.http.rate_limit import Rates
+from deployments.http.security import SCOPES, Keys, check, is_loopback, key_in, needed_scope
 from deployments.ingress import build_api
-from deployments.problems import Problem, _methods
-from deployments.rates import Rates
-from deployments.security import SCOPES, Keys, check, is_loopback, key_in, needed_scope
 
 KEYS = Keys("read:r1,write:w1,admin:a1,read:r2")
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from deployments.service import _not_everywhere, _status, _unconfirmed
+from deployments.http.service import _not_everywhere, _status, _unconfirmed
 from recommender.errors import StoreUnavailableError
 from recommender.stores.protocols import LogState, StoreHealth
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from deployments.http.request_metrics import Observed
 from deployments.metrics import TALLY
-from deployments.observed import Observed
 from deployments.tallies import Tally, together
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from deployments.bodies import read
-from deployments.openapi import documented
-from deployments.problems import invalid
-from deployments.routes.parameters import (
+from deployments.http.body_reader import read
+from deployments.http.openapi import documented
+from deployments.http.problems import invalid
+from deployments.http.routes.parameters import (
     Cursor,
     Everyones,
     Histories,
@@ -21,8 +21,16 @@ from deployments.routes.parameters import (
     not_found,
     raw_answer,
 )
-from deployments.schemas import InteractionBodies, ItemBodies, ItemBody, ItemFields, UserBodies, UserBody, UserFields
-from deployments.service import current
+from deployments.http.schemas import (
+    InteractionBodies,
+    ItemBodies,
+    ItemBody,
+    ItemFields,
+    UserBodies,
+    UserBody,
+    UserFields,
+)
+from deployments.http.service import current
 from recommender.storage.archive.interaction_pages import InteractionPage
 from recommender.storage.archive.user_interactions import HistoryPage
 from recommender.stores.protocols import Item, User

@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, Response
 
-from deployments.openapi import documented
-from deployments.problems import unavailable
-from deployments.routes.parameters import answer
-from deployments.service import current
+from deployments.http.openapi import documented
+from deployments.http.problems import unavailable
+from deployments.http.routes.parameters import answer
+from deployments.http.service import current
 from deployments.tallies import Counted
 
 router = APIRouter(tags=["operating"])

@@ -10,8 +10,8 @@ from typing import TypeVar
 import msgspec
 from fastapi import Request
 
-from deployments import body_faults
-from deployments.problems import Problem
+from deployments.http import body_faults
+from deployments.http.problems import Problem
 
 AT_ONCE_BYTES = 2**18
 """Decoded on the event loop; a larger body is decoded beside it, so that the others go on."""

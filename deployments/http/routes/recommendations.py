@@ -3,9 +3,9 @@
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from deployments.bodies import read
-from deployments.openapi import documented
-from deployments.routes.parameters import (
+from deployments.http.body_reader import read
+from deployments.http.openapi import documented
+from deployments.http.routes.parameters import (
     Boosts,
     Diversity,
     Fallback,
@@ -20,8 +20,8 @@ from deployments.routes.parameters import (
     not_found,
     raw_answer,
 )
-from deployments.schemas import RankRequest, RecommendationRequests
-from deployments.service import current
+from deployments.http.schemas import RankRequest, RecommendationRequests
+from deployments.http.service import current
 from recommender import schema
 from recommender.serving.boosts import parse_boosts
 from recommender.serving.filters import Filter

@@ -5,8 +5,8 @@ from importlib.resources import files
 
 from fastapi import APIRouter, Request, Response
 
-from deployments.routes.console import PAGE, File, files_of, sent
-from deployments.routes.parameters import not_found
+from deployments.http.routes.console import PAGE, File, files_of, sent
+from deployments.http.routes.parameters import not_found
 
 router = APIRouter(include_in_schema=False)
 

@@ -17,9 +17,9 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments import logs, metrics
 from deployments.calls import Call, call_idempotent, call_long
+from deployments.http.problems import Problem, unavailable
 from deployments.messages import pack
 from deployments.micro_batches import MicroBatches
-from deployments.problems import Problem, unavailable
 from deployments.tallies import Counted, together
 from recommender.errors import StoreError
 from recommender.schema import Query, RankQuery

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from deployments import patterns
+from deployments.http import schema_patterns
 from recommender.schema import Query, RankQuery
 from recommender.serving.boosts import checked_boosts
 from recommender.serving.filters import Filter
@@ -35,11 +35,11 @@ Id = Annotated[
         min_length=1,
         max_length=256,
         description="1 to 256 bytes of UTF-8, no control characters",
-        extra_json_schema={"pattern": patterns.ID},
+        extra_json_schema={"pattern": schema_patterns.ID},
     ),
 ]
 FilterClause = Annotated[
-    str, Meta(description="genres:Comedy or -genres:Horror", extra_json_schema={"pattern": patterns.FILTER})
+    str, Meta(description="genres:Comedy or -genres:Horror", extra_json_schema={"pattern": schema_patterns.FILTER})
 ]
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Value = str | bool | Integer | float | list[str]
@@ -47,7 +47,7 @@ FeatureMap = Annotated[
     dict[str, Value],
     Meta(
         description=f"name to string, number, boolean or list of strings; {MAX_VALUES} values at most in all",
-        extra_json_schema={"propertyNames": {"pattern": patterns.FEATURE_NAME}},
+        extra_json_schema={"propertyNames": {"pattern": schema_patterns.FEATURE_NAME}},
     ),
 ]
 K = Annotated[int, Meta(ge=1, le=1000)] | Annotated[float, Meta(ge=1, le=1000, multiple_of=1)]
@@ -61,7 +61,7 @@ Timestamp = (
         str,
         Meta(
             description="RFC 3339; a bare date is its first moment in UTC",
-            extra_json_schema={"pattern": patterns.TIMESTAMP},
+            extra_json_schema={"pattern": schema_patterns.TIMESTAMP},
         ),
     ]
 )
@@ -71,11 +71,11 @@ Boost = Annotated[
     Meta(
         max_length=100,
         description="name:value to what is added to the score",
-        extra_json_schema={"propertyNames": {"pattern": patterns.FEATURE}},
+        extra_json_schema={"propertyNames": {"pattern": schema_patterns.FEATURE}},
     ),
 ]
 Shown = Annotated[
-    str, Meta(description="next_cursor of the page before", extra_json_schema={"pattern": patterns.SHOWN})
+    str, Meta(description="next_cursor of the page before", extra_json_schema={"pattern": schema_patterns.SHOWN})
 ]
 Fallback = Literal["popular", "none"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments import origins, security
-from deployments.exposure import is_open_to_others
-from deployments.observed import routed
-from deployments.problems import problem_of
-from deployments.rates import Rates
+from deployments.http import origins, security
+from deployments.http.exposure import is_open_to_others
+from deployments.http.problems import problem_of
+from deployments.http.rate_limit import Rates
+from deployments.http.request_metrics import routed
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),

@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from deployments.routes.parameters import id_of
-from deployments.routes.recommending import PATH, answered
+from deployments.http.routes.parameters import id_of
+from deployments.http.routes.recommendations import PATH, answered
 from recommender.schema import Query
 
 _QUERY = re.compile(rb"(?:k=([1-9][0-9]{0,2}))?")

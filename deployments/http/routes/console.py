@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
-from deployments.routes.parameters import not_found
+from deployments.http.routes.parameters import not_found
 
 router = APIRouter(include_in_schema=False)
 

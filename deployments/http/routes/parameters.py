@@ -7,16 +7,16 @@ import msgspec
 from fastapi import Depends, Path, Query, Request, Response
 from pydantic import WithJsonSchema
 
-from deployments import patterns
-from deployments.problems import Problem, invalid
-from deployments.schemas import check_id
+from deployments.http import schema_patterns
+from deployments.http.problems import Problem, invalid
+from deployments.http.schemas import check_id
 from recommender.serving.pagination import LONGEST_CURSOR
 from recommender.storage.archive.interaction_pages import CURSOR
 from recommender.storage.archive.user_interactions import CURSOR as HISTORY_CURSOR
 
 JSON = "application/json"
 LONGEST_WINDOW_S = 10_000_000_000
-ID: Any = {"minLength": 1, "maxLength": 256, "pattern": patterns.ID}
+ID: Any = {"minLength": 1, "maxLength": 256, "pattern": schema_patterns.ID}
 
 
 def id_of(raw: str, loc: str) -> str:
@@ -42,20 +42,20 @@ async def _item_id(item_id: Annotated[str, Path(description="percent-encoded", j
 UserId = Annotated[str, Depends(_user_id)]
 ItemId = Annotated[str, Depends(_item_id)]
 K = Annotated[int, Query(ge=1, le=1000)]
-FilterClause = Annotated[str, WithJsonSchema({"type": "string", "pattern": patterns.FILTER})]
+FilterClause = Annotated[str, WithJsonSchema({"type": "string", "pattern": schema_patterns.FILTER})]
 Filters = Annotated[
     list[FilterClause], Query(alias="filter", max_length=100, description="genres:Comedy or -genres:Horror")
 ]
 Diversity = Annotated[float, Query(ge=0, le=1, description="0: the best; 1: the least alike behind the best one")]
-BoostClause = Annotated[str, WithJsonSchema({"type": "string", "pattern": patterns.BOOST})]
+BoostClause = Annotated[str, WithJsonSchema({"type": "string", "pattern": schema_patterns.BOOST})]
 Boosts = Annotated[
     list[BoostClause], Query(alias="boost", max_length=100, description="genres:Comedy:0.5, added to the score")
 ]
-ShownText = Annotated[str, WithJsonSchema({"type": "string", "pattern": patterns.SHOWN})]
+ShownText = Annotated[str, WithJsonSchema({"type": "string", "pattern": schema_patterns.SHOWN})]
 Shown = Annotated[ShownText | None, Query(max_length=LONGEST_CURSOR, description="next_cursor of the page before")]
 Typed = Annotated[str, Query(min_length=1, max_length=256, description="part of a title or an id")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
-Cursor = Annotated[str | None, Query(pattern=patterns.CURSOR, description="next_cursor of the page before")]
+Cursor = Annotated[str | None, Query(pattern=schema_patterns.CURSOR, description="next_cursor of the page before")]
 WindowS = Annotated[int, Query(ge=1, le=LONGEST_WINDOW_S, description="seconds that the window has, up to now")]
 LongLimit = Annotated[int, Query(ge=1, le=10_000)]
 Everyones = Annotated[str | None, Query(pattern=f"^{CURSOR}$", description="next_cursor of the page before")]

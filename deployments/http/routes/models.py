@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from deployments.bodies import read
-from deployments.openapi import documented
-from deployments.routes.parameters import answer
-from deployments.schemas import ActiveModel, TrainRequest
-from deployments.service import current
+from deployments.http.body_reader import read
+from deployments.http.openapi import documented
+from deployments.http.routes.parameters import answer
+from deployments.http.schemas import ActiveModel, TrainRequest
+from deployments.http.service import current
 
 router = APIRouter(tags=["models"])
 

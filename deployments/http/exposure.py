@@ -6,7 +6,7 @@ import logging
 
 from ray.serve.context import _get_global_client
 
-from deployments.security import is_loopback
+from deployments.http.security import is_loopback
 
 logger = logging.getLogger("recommender.ingress")
 

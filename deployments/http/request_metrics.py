@@ -11,8 +11,8 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments import logs, metrics
-from deployments.problems import Problem
-from deployments.security import header
+from deployments.http.problems import Problem
+from deployments.http.security import header
 
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 CLIENT_HAS_GONE = 499

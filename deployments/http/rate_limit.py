@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from cachetools import LRUCache
 
-from deployments.problems import Problem
+from deployments.http.problems import Problem
 
 VARIABLE = "RECOMMENDER_RATE_LIMIT"
 BURST_S = 1.0

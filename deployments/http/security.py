@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Sequence
 from functools import lru_cache
 
-from deployments.problems import Problem
+from deployments.http.problems import Problem
 from deployments.secrets import secret
 
 VARIABLE = "RECOMMENDER_API_KEYS"

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from deployments.problems import Problem
-from deployments.security import VARIABLE, is_loopback
+from deployments.http.problems import Problem
+from deployments.http.security import VARIABLE, is_loopback
 
 OWN_SITES = ("same-origin", "none")
 """Of ``Sec-Fetch-Site``: a page of ours, or somebody who typed the address."""

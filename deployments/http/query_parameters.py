@@ -8,7 +8,7 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from deployments.problems import Problem
+from deployments.http.problems import Problem
 from recommender.nearest import did_you_mean
 
 MOST_NAMED = 10
