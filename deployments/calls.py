@@ -10,7 +10,7 @@ from typing import Any
 from ray.exceptions import RayActorError
 from ray.serve.handle import DeploymentHandle
 
-from deployments import logs
+from deployments.telemetry import logs
 
 Call = Callable[..., Awaitable[Any]]
 """`call_idempotent` or `call_long`."""

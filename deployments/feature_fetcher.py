@@ -7,11 +7,12 @@ import logging
 
 from ray import serve
 
-from deployments import metrics, replicas
+from deployments import replicas
 from deployments.calls import answering
-from deployments.measured_store import measured
 from deployments.messages import Fetched, pack
-from deployments.tallies import Counted
+from deployments.telemetry import metrics
+from deployments.telemetry.measured_store import measured
+from deployments.telemetry.metric_snapshot import Counted
 from recommender.errors import StoreError
 from recommender.schema import UserState
 from recommender.stores import open_store

@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments import metrics, replicas
+from deployments import replicas
 from deployments.http import openapi, problems
 from deployments.http.access_middleware import Edge
 from deployments.http.admission_middleware import Admission
@@ -18,9 +18,10 @@ from deployments.http.request_metrics import Observed
 from deployments.http.routes import console, data, docs, models, operations, recommendations
 from deployments.http.routes.fast_path import PlainRecommendations
 from deployments.http.service import Service
-from deployments.measured_store import measured
 from deployments.model_store import model_store
-from deployments.tallies import Counted
+from deployments.telemetry import metrics
+from deployments.telemetry.measured_store import measured
+from deployments.telemetry.metric_snapshot import Counted
 from recommender.stores import open_store
 
 

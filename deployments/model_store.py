@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import ray
 
-from deployments import logs
 from deployments.release import release
+from deployments.telemetry import logs
 from recommender.errors import StateUnavailableError
 from recommender.storage.registry import Registry, VersionInfo
 

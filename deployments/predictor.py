@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 from ray import serve
 
-from deployments import metrics, replicas
+from deployments import replicas
 from deployments.calls import answering
-from deployments.measured_store import measured
 from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries, unpack_rank_query
 from deployments.model_store import Published, model_store
 from deployments.serial_executor import SerialExecutor
-from deployments.tallies import Counted
+from deployments.telemetry import metrics
+from deployments.telemetry.measured_store import measured
+from deployments.telemetry.metric_snapshot import Counted
 from recommender.errors import NotFittedError, StoreError
 from recommender.models.feedback import Feedback
 from recommender.schema import Query, RankQuery, UserState

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 
-from deployments import logs, reporting
+from deployments import reporting
+from deployments.telemetry import logs
 
 COLLECT_AFTER = 5_000
 """Objects made and not freed before garbage is looked for. A request of the ingress leaves a hundred in cycles, so

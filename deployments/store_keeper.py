@@ -9,8 +9,8 @@ from typing import Any
 
 import ray
 
-from deployments import logs
 from deployments.args import StoreArgs
+from deployments.telemetry import logs
 from recommender.storage.object_store import is_url
 from recommender.stores import EmbeddedValkey
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from ray import serve
 
-from deployments import logs, metrics
 from deployments.args import AppArgs
 from deployments.calls import answering
-from deployments.freshness import tell_freshness
-from deployments.measured_store import measured
 from deployments.messages import answer
 from deployments.model_store import model_store
+from deployments.telemetry import logs, metrics
+from deployments.telemetry.measured_store import measured
+from deployments.telemetry.model_freshness import tell_freshness
 from recommender.datasets import open_dataset
 from recommender.errors import told
 from recommender.storage.archive.archive import Archive

@@ -9,8 +9,8 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments import metrics
 from deployments.haproxy import AT_ONCE, NEVER_REFUSED, RETRY_AFTER_S, TOO_MANY, problem
+from deployments.telemetry import metrics
 
 MOST = 2 * AT_ONCE
 """Twice what HAProxy lets through for a replica, so that one that dies leaves its share to the other."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments import logs, metrics
 from deployments.http.problems import Problem
 from deployments.http.security import header
+from deployments.telemetry import logs, metrics
 
 REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 CLIENT_HAS_GONE = 499

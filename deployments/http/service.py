@@ -15,12 +15,12 @@ from ray import serve
 from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from deployments import logs, metrics
 from deployments.calls import Call, call_idempotent, call_long
 from deployments.http.problems import Problem, unavailable
 from deployments.messages import pack
 from deployments.micro_batches import MicroBatches
-from deployments.tallies import Counted, together
+from deployments.telemetry import logs, metrics
+from deployments.telemetry.metric_snapshot import Counted, together
 from recommender.errors import StoreError
 from recommender.schema import Query, RankQuery
 from recommender.serving import request_cost

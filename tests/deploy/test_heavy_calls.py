@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from deployments import calls, metrics
+from deployments import calls
 from deployments.http import service
 from deployments.http.service import Service
 from deployments.messages import unpack_queries
+from deployments.telemetry import metrics
 from recommender.schema import Query, RankQuery
 from recommender.serving import request_cost
 from recommender.stores.protocols import Appended, Interaction

@@ -5,8 +5,8 @@ import inspect
 
 import pytest
 
-from deployments import metrics
-from deployments.measured_store import measured
+from deployments.telemetry import metrics
+from deployments.telemetry.measured_store import measured
 from recommender.errors import StoreError
 from recommender.stores import open_store
 from recommender.stores.protocols import Item, Store

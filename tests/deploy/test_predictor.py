@@ -7,10 +7,10 @@ import msgspec
 import pytest
 from known_worlds import item_features, shared_snapshot
 
-from deployments import metrics
 from deployments.messages import Fetched, pack
 from deployments.predictor import Predictor
 from deployments.serial_executor import SerialExecutor
+from deployments.telemetry import metrics
 from recommender.schema import Query, RankQuery, UserState
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.catalogue_sync import CatalogueFollower

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from running_service import RunningService, children_of, words
 
-from deployments.metrics import ALL
+from deployments.telemetry.metrics import ALL
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "grafana"
 RECOMMENDATIONS = "/v1/users/{user_id}/recommendations"

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from deployments.http.request_metrics import Observed
-from deployments.metrics import TALLY
-from deployments.tallies import Tally, together
+from deployments.telemetry.metric_snapshot import Tally, together
+from deployments.telemetry.metrics import TALLY
 
 
 def tally(*counted: tuple[str, int]) -> Tally:

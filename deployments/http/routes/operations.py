@@ -6,7 +6,7 @@ from deployments.http.openapi import documented
 from deployments.http.problems import unavailable
 from deployments.http.routes.parameters import answer
 from deployments.http.service import current
-from deployments.tallies import Counted
+from deployments.telemetry.metric_snapshot import Counted
 
 router = APIRouter(tags=["operating"])
 

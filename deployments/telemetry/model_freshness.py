@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from deployments import metrics
+from deployments.telemetry import metrics
 from recommender.stores.protocols import Store, StoreHealth
 
 EVERY_S = 5.0

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from ray import serve
 from ray.serve import metrics
 
-from deployments.tallies import Counted, Tally
+from deployments.telemetry.metric_snapshot import Counted, Tally
 
 QUICK_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 SLOW_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0)

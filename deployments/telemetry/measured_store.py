@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, cast
 
-from deployments import metrics
+from deployments.telemetry import metrics
 from recommender.errors import StoreError
 from recommender.stores.protocols import Store
 
