@@ -29,7 +29,7 @@ RUN apt-get update \
 # under /usr/local, so that ray and serve are on the PATH of every shell, KubeRay's included
 COPY --from=build /installed /usr/local
 # what Ray starts for HAProxy; an installed module cannot be executed
-RUN install --mode 755 /usr/local/lib/python3.11/site-packages/deployments/haproxy.py /usr/local/bin/recommender-haproxy
+RUN install --mode 755 /usr/local/lib/python3.11/site-packages/deployments/ray_runtime/haproxy.py /usr/local/bin/recommender-haproxy
 # /tmp/ray is here so that a volume over it belongs to the user
 RUN useradd --create-home --uid 1000 recommender \
     && mkdir --parents /state /tmp/ray \

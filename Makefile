@@ -21,7 +21,7 @@ RAY_ENVIRONMENT := \
 	RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH=268435456 \
 	RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S=1 \
 	RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S=2 \
-	RAY_SERVE_HAPROXY_BINARY_PATH=$(CURDIR)/deployments/haproxy.py \
+	RAY_SERVE_HAPROXY_BINARY_PATH=$(CURDIR)/deployments/ray_runtime/haproxy.py \
 	RAY_worker_niceness=0 \
 	OMP_NUM_THREADS=1 \
 	RAY_metrics_report_interval_ms=1000 \
@@ -43,13 +43,13 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP)  ## set up .venv
 
 serve: $(STAMP)  ## start the service on http://127.0.0.1:8000; CONFIG=staging.yaml for one beside it
-	@$(BIN)/python -m deployments.leftovers
-	@umask 077 && own=$$($(BIN)/python -m deployments.isolation $(CONFIG)) && \
+	@$(BIN)/python -m deployments.ray_runtime.orphans
+	@umask 077 && own=$$($(BIN)/python -m deployments.ray_runtime.isolation $(CONFIG)) && \
 		exec env $(RAY_ENVIRONMENT) $$own RAY_ADDRESS=local PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/serve run $(CONFIG)
 
 # Ray's own port is 6379, which is Redis's. The token that every node and every operator needs is in ~/.ray/auth_token.
 CLUSTER = exec env $(RAY_ENVIRONMENT) $$own RAY_AUTH_MODE=token PATH="$(CURDIR)/$(BIN):$$PATH"
-OWN = umask 077 && own=$$($(BIN)/python -m deployments.isolation)
+OWN = umask 077 && own=$$($(BIN)/python -m deployments.ray_runtime.isolation)
 DEAD_AFTER = RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=3000 RAY_health_check_failure_threshold=5
 
 # A machine that falls silent is dead to Ray after 20 s instead of 65. With RAY_REDIS_ADDRESS set, Ray keeps in that Redis
@@ -63,7 +63,7 @@ node: $(STAMP)  ## join the cluster at HEAD, as in HEAD=10.0.0.1:6399
 	@$(OWN) && $(CLUSTER) $(BIN)/ray start --address=$(HEAD) --disable-usage-stats --block
 
 deploy: $(STAMP)  ## bring CONFIG and this code onto the cluster whose head is here, without a failed request
-	@umask 077 && $(CLUSTER) $(BIN)/python -m deployments.deploy $(CONFIG)
+	@umask 077 && $(CLUSTER) $(BIN)/python -m deployments.ray_runtime.deploy $(CONFIG)
 
 environment:  ## print what `serve` sets for Ray
 	@echo $(RAY_ENVIRONMENT)

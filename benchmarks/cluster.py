@@ -82,7 +82,7 @@ class Cluster:
             for number in range(2, self._nodes + 1):
                 self._ray(f"--address=127.0.0.1:{self._gcs}")
                 wait_until(lambda number=number: len(self._alive()) == number)
-            command = [sys.executable, "-m", "deployments.deploy", str(self._config)]
+            command = [sys.executable, "-m", "deployments.ray_runtime.deploy", str(self._config)]
             command += ["--address", f"http://127.0.0.1:{self._dashboard}"]
             subprocess.run(command, cwd=ROOT, env=self._environment(), check=True)
             time.sleep(SETTLING_S)

@@ -4,9 +4,9 @@ from fastapi import FastAPI, Response
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments import replicas
 from deployments.http.service import COMPANY_S, MOST_TOGETHER, PATIENCE_S
 from deployments.micro_batches import MicroBatches
+from deployments.ray_runtime import replica_setup
 
 api = FastAPI()
 
@@ -16,7 +16,7 @@ class NoopFetcher:
     """Stands for the FeatureFetcher."""
 
     def __init__(self) -> None:
-        replicas.begin()
+        replica_setup.begin()
 
     async def fetch_many(self, users: list[str]) -> bytes:
         """Nothing."""
@@ -28,7 +28,7 @@ class NoopPredictor:
     """Stands for the Predictor."""
 
     def __init__(self) -> None:
-        replicas.begin()
+        replica_setup.begin()
 
     async def predict_many(self, users: list[str], fetched: bytes) -> list[bytes]:
         """An empty answer each."""
@@ -41,7 +41,7 @@ class NoopIngress:
     """Stands for the Ingress."""
 
     def __init__(self, fetcher: DeploymentHandle, predictor: DeploymentHandle) -> None:
-        replicas.begin()
+        replica_setup.begin()
         self._fetcher, self._predictor = fetcher, predictor
         self._batches = MicroBatches(self._many, most=MOST_TOGETHER, company_s=COMPANY_S, patience_s=PATIENCE_S)
 

@@ -7,9 +7,9 @@ import logging
 
 from ray import serve
 
-from deployments import replicas
 from deployments.calls import answering
 from deployments.messages import Fetched, pack
+from deployments.ray_runtime import replica_setup
 from deployments.telemetry import metrics
 from deployments.telemetry.measured_store import measured
 from deployments.telemetry.metric_snapshot import Counted
@@ -31,7 +31,7 @@ class FeatureFetcher:
     """
 
     async def __init__(self, store_url: str) -> None:  # type: ignore[misc]  # Serve awaits it
-        replicas.begin()
+        replica_setup.begin()
         self._store = measured(open_store(store_url))
         # connects now, so that the first request does not run out of time for it
         with contextlib.suppress(StoreError):

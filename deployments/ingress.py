@@ -9,7 +9,6 @@ from fastapi import Depends, FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments import replicas
 from deployments.http import openapi, problems
 from deployments.http.access_middleware import Edge
 from deployments.http.admission_middleware import Admission
@@ -19,6 +18,7 @@ from deployments.http.routes import console, data, docs, models, operations, rec
 from deployments.http.routes.fast_path import PlainRecommendations
 from deployments.http.service import Service
 from deployments.model_store import model_store
+from deployments.ray_runtime import replica_setup
 from deployments.telemetry import metrics
 from deployments.telemetry.measured_store import measured
 from deployments.telemetry.metric_snapshot import Counted
@@ -74,7 +74,7 @@ class Ingress:
         store_url: str,
         max_backlog: int,
     ) -> None:
-        replicas.begin()
+        replica_setup.begin()
         store: Any = measured(open_store(store_url, max_backlog=max_backlog))
         self.service = Service(fetcher, predictor, trainer, model_store(models), store)
         await self.service.prepare_store()

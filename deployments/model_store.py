@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import ray
 
-from deployments.release import release
+from deployments.ray_runtime.code_hash import release
 from deployments.telemetry import logs
 from recommender.errors import StateUnavailableError
 from recommender.storage.registry import Registry, VersionInfo

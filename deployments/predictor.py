@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from ray import serve
 
-from deployments import replicas
 from deployments.calls import answering
 from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries, unpack_rank_query
 from deployments.model_store import Published, model_store
+from deployments.ray_runtime import replica_setup
 from deployments.serial_executor import SerialExecutor
 from deployments.telemetry import metrics
 from deployments.telemetry.measured_store import measured
@@ -71,7 +71,7 @@ class Predictor:
         feedback: Feedback | None = None,
         catalogue_wait_s: float = 1.0,
     ) -> None:
-        replicas.begin()
+        replica_setup.begin()
         self._explore, self._feedback = explore, feedback
         self._registry = models
         self._models = model_store(models)

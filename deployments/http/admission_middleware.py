@@ -1,6 +1,6 @@
 """Admission: what a replica of the ingress takes on at once; it refuses the rest before anything is read of it.
 
-`deployments/haproxy.py` refuses first, and for less; this is for a service without it, or with one on every node.
+`deployments/ray_runtime/haproxy.py` refuses first, and for less; this is for a service without it, or with one on every node.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments.haproxy import AT_ONCE, NEVER_REFUSED, RETRY_AFTER_S, TOO_MANY, problem
+from deployments.ray_runtime.haproxy import AT_ONCE, NEVER_REFUSED, RETRY_AFTER_S, TOO_MANY, problem
 from deployments.telemetry import metrics
 
 MOST = 2 * AT_ONCE

@@ -95,7 +95,14 @@ class RunningCluster(RunningService):
     def deploy(self) -> subprocess.CompletedProcess:
         """Bring code and configuration onto the cluster as an operator does it."""
         self.config.write_text(yaml.safe_dump(self.content))
-        command = [sys.executable, "-m", "deployments.deploy", str(self.config), "--address", self.dashboard]
+        command = [
+            sys.executable,
+            "-m",
+            "deployments.ray_runtime.deploy",
+            str(self.config),
+            "--address",
+            self.dashboard,
+        ]
         done = subprocess.run(
             command, cwd=self.code, env=self.variables, capture_output=True, text=True, check=False, timeout=300
         )

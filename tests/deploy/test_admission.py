@@ -4,8 +4,8 @@ import asyncio
 
 import httpx
 
-from deployments.haproxy import NEVER_REFUSED
 from deployments.http.admission_middleware import Admission
+from deployments.ray_runtime.haproxy import NEVER_REFUSED
 
 
 class Slow:

@@ -17,7 +17,7 @@ from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig,
 from ray.serve.config import HTTPOptions
 from running_service import free_port
 
-from deployments import haproxy, leftovers
+from deployments.ray_runtime import haproxy, orphans
 
 RAYS = """\
 global
@@ -118,13 +118,13 @@ def test_a_haproxy_that_is_watched_for_a_living_ray_is_nothing_left_behind(tmp_p
     command = [sys.executable, "-I", haproxy.__file__, haproxy.WATCH, str(ray.pid), str(proxy.pid), str(tmp_path)]
     watcher = subprocess.Popen(command)
     try:
-        until(lambda: leftovers.is_of_a_service(proxy.pid))
-        assert not leftovers.is_of_a_service(other.pid)
+        until(lambda: orphans.is_of_a_service(proxy.pid))
+        assert not orphans.is_of_a_service(other.pid)
 
         ray.kill()
         ray.wait()
         watcher.wait(10)
-        assert not leftovers.is_of_a_service(proxy.pid)
+        assert not orphans.is_of_a_service(proxy.pid)
     finally:
         for each in (ray, proxy, other, watcher):
             each.kill()

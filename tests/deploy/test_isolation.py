@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments import isolation
-from deployments.isolation import BLOCK, FILES, FOLDER_OF_STATE, PORTS
+from deployments.ray_runtime import isolation
+from deployments.ray_runtime.isolation import BLOCK, FILES, FOLDER_OF_STATE, PORTS
 
 LONGEST_SOCKET = 107
 NODE = "n" * 56

@@ -8,7 +8,7 @@ from steady_load import SteadyLoad
 from test_exactly_once import learned_by
 from test_learning_faults import settle
 
-from deployments.haproxy import AT_ONCE, NEVER_REFUSED, TOO_MANY
+from deployments.ray_runtime.haproxy import AT_ONCE, NEVER_REFUSED, TOO_MANY
 
 pytestmark = pytest.mark.reliability
 

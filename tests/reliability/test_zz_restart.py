@@ -23,7 +23,7 @@ def test_a_killed_service_starts_from_disk_while_the_store_is_down(house):
     service.process.wait()
     house.store.process.kill()
     house.store.process.wait()
-    subprocess.run([sys.executable, "-m", "deployments.leftovers"], check=True)
+    subprocess.run([sys.executable, "-m", "deployments.ray_runtime.orphans"], check=True)
     ready_s = service.start().wait_until_ready()
     with service.client() as client:
         after = client.get("/v1/users/u7/recommendations").json()

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import yaml
 
-from deployments import isolation
+from deployments.ray_runtime import isolation
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -68,7 +68,7 @@ def test_a_killed_store_and_a_killed_service_lose_nothing_and_leave_nothing_and_
     assert wait_for_none(store, 20) == set()
 
     # what `make serve` does first: Ray's own HAProxy outlives the kill and would keep the port
-    subprocess.run([sys.executable, "-m", "deployments.leftovers"], check=True)
+    subprocess.run([sys.executable, "-m", "deployments.ray_runtime.orphans"], check=True)
     small.start().wait_until_ready()
     with small.client() as client:
         after = client.get("/v1/users/u7/recommendations").json()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from deployments import reporting
+from deployments.ray_runtime import ray_niceness
 from deployments.telemetry import logs
 
 COLLECT_AFTER = 5_000
@@ -19,6 +19,6 @@ def begin() -> None:
     To be called before a model is loaded: what exists now is never looked at again, nor freed where it is in a cycle.
     """
     logs.configure()
-    reporting.give_way()
+    ray_niceness.give_way()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)

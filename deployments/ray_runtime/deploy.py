@@ -1,4 +1,4 @@
-"""Deploy onto a running Ray cluster: ``python -m deployments.deploy serve_config.yaml``.
+"""Deploy onto a running Ray cluster: ``python -m deployments.ray_runtime.deploy serve_config.yaml``.
 
 What ``serve deploy`` does, and two things more. Serve replaces replicas when their configuration has changed, and does
 not see that the code has: here the configuration names the release. And it waits, and fails when the deployment does.
@@ -15,7 +15,7 @@ import click
 import yaml
 from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 
-from deployments.release import release
+from deployments.ray_runtime.code_hash import release
 
 LOOK_EVERY_S = 0.5
 

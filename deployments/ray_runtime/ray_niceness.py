@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from deployments import processes
+from deployments.ray_runtime import proc
 
 NICENESS = 10
 TITLES = (
@@ -26,19 +26,19 @@ TITLES = (
 def give_way() -> None:
     """Lower the priority of what reports of the Ray that started this process, on this machine."""
     raylet = os.getppid()
-    for pid in processes.everyone():
+    for pid in proc.everyone():
         # a process that has ended, or that is somebody else's
         with contextlib.suppress(OSError):
-            if _reports(pid) and not {raylet, processes.parent(raylet)}.isdisjoint(processes.ancestors(pid)):
+            if _reports(pid) and not {raylet, proc.parent(raylet)}.isdisjoint(proc.ancestors(pid)):
                 _lower(pid)
 
 
 def _reports(pid: int) -> bool:
-    command = processes.command(pid)
+    command = proc.command(pid)
     return any(title in command for title in TITLES)
 
 
 def _lower(pid: int) -> None:
-    for thread in processes.threads(pid):
+    for thread in proc.threads(pid):
         if os.getpriority(os.PRIO_PROCESS, thread) < NICENESS:
             os.setpriority(os.PRIO_PROCESS, thread, NICENESS)
