@@ -115,7 +115,7 @@ image-check: $(STAMP)  ## build the image with buildah and run it, as root; says
 	@$(BIN)/python deploy/image_check.py
 
 openapi: $(STAMP)  ## write docs/openapi.json
-	$(BIN)/python -m deployments.openapi_file docs/openapi.json
+	$(BIN)/python -m deployments.jobs.openapi_file docs/openapi.json
 
 $(VENV)/bench: $(STAMP)
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --quiet --compile -c constraints.txt -e '.[dev,bench]'

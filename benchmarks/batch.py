@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks import load, report
 from benchmarks.service import PORT, Service
-from deployments import batching
+from deployments.jobs import batch
 from lightfm_serve.cli.group import training_data
 from recommender.datasets import open_dataset
 from recommender.ids import IdTable, TextTable
@@ -37,10 +37,10 @@ LARGE_ITEMS, LARGE_USERS, SEEN = 100_000, (25_000, 100_000), 30
 
 def users_per_s(version: str, artifact: Artifact, n_users: int, folder: Path) -> dict[str, float]:
     """Speed of a batch, and how long until its first block."""
-    plan = batching.Plan(folder, K, True, (), BLOCK, n_users, (), None)
+    plan = batch.Plan(folder, K, True, (), BLOCK, n_users, (), None)
     begin = start = time.perf_counter()
     first, done = None, 0
-    for number, users in enumerate(batching.run(version, artifact, plan, None)):
+    for number, users in enumerate(batch.run(version, artifact, plan, None)):
         first = first or time.perf_counter()
         if number < (os.cpu_count() or 1):
             start = time.perf_counter()  # the first round of all workers has ended: what is half done counts for nobody

@@ -53,7 +53,7 @@ def tune(
     notebook = Notebook(out, about)
     tell(f"{len(notebook.trials)} trials are known from before" if notebook.trials else "starting Ray")
     # Ray takes a second to import, which --help need not wait for
-    importlib.import_module("deployments.tuning").search(
+    importlib.import_module("deployments.jobs.tune").search(
         fold, notebook, notebook.open_settings(trials, seed), minutes * 60, k, out
     )
     best, default = notebook.best(), notebook.default()

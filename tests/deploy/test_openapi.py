@@ -7,7 +7,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from deployments.ingress import build_api
-from deployments.openapi_file import text
+from deployments.jobs.openapi_file import text
 
 DOCUMENT = build_api().openapi()
 OPERATIONS = {
