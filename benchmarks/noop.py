@@ -5,7 +5,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from deployments.http.service import COMPANY_S, MOST_TOGETHER, PATIENCE_S
-from deployments.micro_batches import MicroBatches
+from deployments.micro_batching import MicroBatches
 from deployments.ray_runtime import replica_setup
 
 api = FastAPI()

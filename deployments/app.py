@@ -9,11 +9,11 @@ from pathlib import Path
 from ray import serve
 
 from deployments.args import AppArgs
+from deployments.embedded_store import EMBEDDED, check_embedded, embedded_store_url
 from deployments.feature_fetcher import FeatureFetcher
 from deployments.ingress import Ingress
 from deployments.model_store import model_store
 from deployments.predictor import Predictor
-from deployments.store_keeper import EMBEDDED, check_embedded, embedded_store_url
 from deployments.telemetry import logs
 from deployments.trainer import Trainer
 from recommender.storage.object_store import Bucket, is_url, within

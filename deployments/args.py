@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deployments.secrets import secret
+from deployments.env_secrets import secret
 from recommender.models.feedback import Feedback
 from recommender.stores.embedded_valkey import START_TIMEOUT_S
 from recommender.stores.redis_store import MAX_BACKLOG

@@ -7,7 +7,7 @@ import logging
 
 from ray import serve
 
-from deployments.calls import answering
+from deployments.handle_calls import answering
 from deployments.messages import Fetched, pack
 from deployments.ray_runtime import replica_setup
 from deployments.telemetry import metrics

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ray import serve
 
-from deployments.calls import answering
+from deployments.handle_calls import answering
 from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries, unpack_rank_query
 from deployments.model_store import Published, model_store
 from deployments.ray_runtime import replica_setup

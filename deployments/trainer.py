@@ -11,7 +11,7 @@ from typing import Any
 from ray import serve
 
 from deployments.args import AppArgs
-from deployments.calls import answering
+from deployments.handle_calls import answering
 from deployments.messages import answer
 from deployments.model_store import model_store
 from deployments.telemetry import logs, metrics

@@ -8,8 +8,8 @@ import ipaddress
 from collections.abc import Sequence
 from functools import lru_cache
 
+from deployments.env_secrets import secret
 from deployments.http.problems import Problem
-from deployments.secrets import secret
 
 VARIABLE = "RECOMMENDER_API_KEYS"
 SCOPES = ("read", "write", "admin")

@@ -15,10 +15,10 @@ from ray import serve
 from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from deployments.calls import Call, call_idempotent, call_long
+from deployments.handle_calls import Call, call_idempotent, call_long
 from deployments.http.problems import Problem, unavailable
 from deployments.messages import pack
-from deployments.micro_batches import MicroBatches
+from deployments.micro_batching import MicroBatches
 from deployments.telemetry import logs, metrics
 from deployments.telemetry.metric_snapshot import Counted, together
 from recommender.errors import StoreError

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from ray.exceptions import ActorDiedError
 
-from deployments import calls
+from deployments import handle_calls
 
 
 class Replicas:
@@ -29,12 +29,12 @@ class Replicas:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr(calls, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(handle_calls, "PATIENCE_S", 0.05)
 
 
 def asked(replicas: Replicas) -> object:
     async def ask() -> object:
-        answer = await calls.call_idempotent(replicas)
+        answer = await handle_calls.call_idempotent(replicas)
         await asyncio.sleep(0)
         return answer
 
@@ -77,5 +77,5 @@ def test_another_is_asked_when_one_dies():
 def test_a_long_call_waits_for_a_silent_replica_and_asks_again_when_one_dies():
     replicas = Replicas((0, ActorDiedError()), (0.2, "at last"), (0, "nobody asked"))
 
-    assert asyncio.run(calls.call_long(replicas)) == "at last"
+    assert asyncio.run(handle_calls.call_long(replicas)) == "at last"
     assert replicas.asked == 2

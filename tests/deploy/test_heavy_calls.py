@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from deployments import calls
+from deployments import handle_calls
 from deployments.http import service
 from deployments.http.service import Service
 from deployments.messages import unpack_queries
@@ -68,7 +68,7 @@ class Log:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr(calls, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(handle_calls, "PATIENCE_S", 0.02)
 
 
 def asked(ask, after_s: float = 0.1) -> tuple[object, Handle]:
@@ -111,7 +111,7 @@ def test_a_second_heavy_call_does_not_wait_for_all_of_the_first():
 def test_a_light_call_goes_to_another_replica_when_one_is_silent():
     _, predictor = asked(lambda service: service.recommend_many([Query(user_id="u")]))
 
-    assert len(predictor.asked) == calls.AT_MOST
+    assert len(predictor.asked) == handle_calls.AT_MOST
 
 
 def test_a_long_ranking_is_asked_for_once():

@@ -11,7 +11,7 @@ from running_service import ROOT
 
 from deployments.app import FASTER_WITH
 from deployments.args import AppArgs
-from deployments.store_keeper import check_embedded
+from deployments.embedded_store import check_embedded
 from recommender.models.feedback import Feedback
 from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from deployments.micro_batches import MicroBatches
+from deployments.micro_batching import MicroBatches
 
 LONG_S = 60.0
 """Longer than any test takes: what leaves before has not waited for it."""
