@@ -89,7 +89,7 @@ reliability: $(STAMP)  ## break everything, at full length; writes docs/reliabil
 	$(BIN)/python tests/reliability/table.py .reliability.jsonl
 
 soak: $(STAMP)  ## load, a fault a minute and a model every ten seconds, for MINUTES
-	$(BIN)/python -m benchmarks.soak $(MINUTES)
+	$(BIN)/python -m benchmarks.service.soak $(MINUTES)
 
 check: $(STAMP)  ## format, lint, types, layers, spelling
 	$(BIN)/ruff format --check .

@@ -3,7 +3,7 @@
     python deploy/sizing.py --users 1e6 --items 1e5 --requests-per-s 500 --interactions 5e7 --interactions-per-day 2e6
 
 Every constant is read from what our benchmarks measured (benchmarks/results), two cores of an AMD EPYC; run
-`python -m benchmarks.sizing` to have those of your machine. docs/many-machines.md has the formulas in words.
+`python -m benchmarks.service.sizing` to have those of your machine. docs/many-machines.md has the formulas in words.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ factors like any others: they stand behind LightFM's in the same vectors, and se
 A user's are the sum of those of their items, divided by the square root of how many they are (k), times
 ``k / (k + TRUSTED_LENGTH)``: in time, what comes after a few clicks is said better by LightFM's fold-in, what else
 somebody likes who has a long history by all of it. A session that is not learned yet brings none, for the same reason:
-``benchmarks.fold_in`` shows it.
+``benchmarks.learning.fold_in`` shows it.
 
 References
 ----------

@@ -19,7 +19,7 @@ from recommender.vector_search.quantization import encode
 
 APPROXIMATE_ABOVE = 200_000
 """Items from which on an index is built: below, the exact pass over codes takes less than what else an answer takes
-(``benchmarks/approximate.py``)."""
+(``benchmarks/search/ivf.py``)."""
 RECALL = 0.99
 """Share of the exact best rows that must be found."""
 AIM = 0.994

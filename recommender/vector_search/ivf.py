@@ -25,7 +25,7 @@ DEPTH = 100
 """Rows for which recall is measured; who wants more is answered exactly."""
 LISTED_COST = 2.0
 """Time of a row from a list, in those of a row in passing by: memory is jumped through, as
-``benchmarks/approximate.py`` measures."""
+``benchmarks/search/ivf.py`` measures."""
 SHARED_COST = 0.5
 """Time of a row in passing by when many users share the pass, in those of one user's."""
 CODED_COST, CODED_SHARED_COST = 0.2, 0.07

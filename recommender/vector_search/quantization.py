@@ -17,7 +17,7 @@ from recommender.ids import Arrays, with_prefix, without_prefix
 from recommender.vector_search import kernel
 
 CODED_ABOVE = 5_000
-"""Rows from which on bounding and then scoring few costs less than scoring all (``benchmarks/kernel.py``)."""
+"""Rows from which on bounding and then scoring few costs less than scoring all (``benchmarks/search/kernel.py``)."""
 NARROWEST, WIDEST = 16, 1024
 """Widths: below, what stands beside the codes is as long as they are; above, sums of products have no float32."""
 _COMPONENTS = 4

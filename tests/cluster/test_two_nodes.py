@@ -8,7 +8,7 @@ from running_cluster import RunningCluster
 from steady_load import SteadyLoad
 from test_process_faults import wait_for
 
-from benchmarks.versions import put_versions
+from benchmarks.harness.fake_versions import put_versions
 
 pytestmark = pytest.mark.reliability
 

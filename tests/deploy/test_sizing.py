@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.sizing import store_bytes
+from benchmarks.service.sizing import store_bytes
 from recommender.stores import EmbeddedValkey
 
 PATH = Path(__file__).parents[2] / "deploy" / "sizing.py"
@@ -18,7 +18,7 @@ SPEC.loader.exec_module(sizing)
 
 NOT_CALIBRATED = sizing.SERVICE[1:-1]
 WORLD = {"users": 10_000, "interactions": 500_000, "features": 5, "width": 64}
-"""Of benchmarks.versions."""
+"""Of benchmarks.harness.fake_versions."""
 
 
 def near(measured: float) -> object:

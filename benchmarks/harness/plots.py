@@ -12,7 +12,7 @@ mpl.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks.report import RESULTS
+from benchmarks.harness.report import RESULTS
 
 OURS, THEIRS = "#0b6e4f", "#b0413e"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from benchmarks import family, load, report
-from benchmarks.service import PORT, Service
+from benchmarks.harness import http_load, process_tree, report
+from benchmarks.harness.service_process import PORT, Service
 
 N_ITEMS = 400_000
 DATASET = f"synthetic?n_users=2000&n_items={N_ITEMS}&n_interactions_per_user=50"
@@ -16,20 +16,22 @@ MODEL = {"epochs": 1, "no_components": 64}
 
 def replicas_of(deployment: str) -> list[dict[str, int]]:
     """KiB of each replica that this process started, by kind."""
-    found = (family.memory_kib(pid) for pid in family.called(f"ServeReplica:recommender:{deployment}".encode()))
+    found = (
+        process_tree.memory_kib(pid) for pid in process_tree.called(f"ServeReplica:recommender:{deployment}".encode())
+    )
     return [each for each in found if each]
 
 
 def private_mib(processes: list[dict[str, int]]) -> int:
     """Mean of what each process has alone."""
-    return sum(map(family.private_kib, processes)) // len(processes) >> 10
+    return sum(map(process_tree.private_kib, processes)) // len(processes) >> 10
 
 
 def measure(dataset: str, replicas: int) -> dict[str, int]:
     """A service with that many predictors, after each has answered."""
     args = {"dataset": dataset, "model": MODEL, "training": {"holdout": 0}}
     with tempfile.TemporaryDirectory() as folder, Service(Path(folder), args, {"Predictor": replicas}):
-        load.measure(PORT, lambda turn: f"/v1/users/u{turn % 200}/recommendations", 16, 5)
+        http_load.measure(PORT, lambda turn: f"/v1/users/u{turn % 200}/recommendations", 16, 5)
         found = replicas_of("Predictor")
         (version,) = (Path(folder) / "state" / "models").glob("0*")
         snapshot_mib = (version / "snapshot.safetensors").stat().st_size >> 20

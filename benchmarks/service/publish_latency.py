@@ -15,10 +15,10 @@ from typing import Any
 
 import httpx
 
-from benchmarks import load, report
-from benchmarks.memory import private_mib, replicas_of
-from benchmarks.service import PORT, Service
-from benchmarks.versions import BYTES_AN_ITEM, put_versions, snapshot_mb
+from benchmarks.harness import http_load, report
+from benchmarks.harness.fake_versions import BYTES_AN_ITEM, put_versions, snapshot_mb
+from benchmarks.harness.service_process import PORT, Service
+from benchmarks.service.replica_memory import private_mib, replicas_of
 
 SIZES_MB = (10, 51, 100, 500)
 CONNECTIONS, PER_S, LOAD_S = 4, 100.0, 15.0
@@ -61,11 +61,11 @@ def measure(folder: Path, size_mb: int) -> dict[str, Any]:
     """Delay of swaps, and what requests see of them."""
     versions = put_versions(folder / "state", size_mb * 1_000_000 // BYTES_AN_ITEM, 2)
     with Service(folder, QUIET), httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=30) as client:
-        load.measure(PORT, path, CONNECTIONS, 5)
-        quiet = load.measure(PORT, path, CONNECTIONS, LOAD_S, PER_S)
+        http_load.measure(PORT, path, CONNECTIONS, 5)
+        quiet = http_load.measure(PORT, path, CONNECTIONS, LOAD_S, PER_S)
         swapping = Swapping(client, versions)
         swapping.start()
-        seen = load.measure(PORT, path, CONNECTIONS, LOAD_S, PER_S)
+        seen = http_load.measure(PORT, path, CONNECTIONS, LOAD_S, PER_S)
         swapping.finish.set()
         swapping.join()
         delays = swapping.delays_ms
@@ -90,7 +90,7 @@ def given_back(folder: Path) -> dict[str, Any]:
         sizes = [pss_mib()]
         for turn in range(MANY_SWAPS):
             swap(client, versions[(turn + 1) % 2])
-            load.measure(PORT, path, CONNECTIONS, 0.3)
+            http_load.measure(PORT, path, CONNECTIONS, 0.3)
             sizes.append(pss_mib())
         return {
             "swaps": MANY_SWAPS,
@@ -111,7 +111,7 @@ def shared(folder: Path, replicas: int) -> dict[str, Any]:
     """Memory of some replicas with one large snapshot."""
     put_versions(folder / "state", REPLICAS_MB * 1_000_000 // BYTES_AN_ITEM, 1)
     with Service(folder, QUIET, {"Predictor": replicas}):
-        load.measure(PORT, path, 8, 5)
+        http_load.measure(PORT, path, 8, 5)
         found = replicas_of("Predictor")
         return {
             "replicas": replicas,

@@ -13,10 +13,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks import family, load, report
-from benchmarks.broadcast import QUIET
-from benchmarks.service import PORT, Service
-from benchmarks.versions import put_versions
+from benchmarks.harness import http_load, process_tree, report
+from benchmarks.harness.fake_versions import put_versions
+from benchmarks.harness.service_process import PORT, Service
+from benchmarks.service.publish_latency import QUIET
 from recommender.stores import open_store
 from recommender.stores.embedded_valkey import EmbeddedValkey
 from recommender.stores.protocols import Interaction, Item, User
@@ -44,14 +44,14 @@ def path(turn: int) -> str:
 
 def part_of(pid: int) -> str:
     """Name of the part."""
-    words = family.command(pid)
+    words = process_tree.command(pid)
     return next((name for each, name in PARTS.items() if each in words), "ray")
 
 
 def processor_s(root: int) -> Counter[str]:
     """Seconds of processor time by part."""
     seconds: Counter[str] = Counter()
-    for pid in (root, *family.pids(root)):
+    for pid in (root, *process_tree.pids(root)):
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
@@ -63,15 +63,15 @@ def processor_s(root: int) -> Counter[str]:
 def pss_mib(root: int) -> Counter[str]:
     """Memory by part, shared pages in shares."""
     sizes: Counter[str] = Counter()
-    for pid in (root, *family.pids(root)):
-        sizes[part_of(pid)] += family.memory_kib(pid).get("Pss", 0)
+    for pid in (root, *process_tree.pids(root)):
+        sizes[part_of(pid)] += process_tree.memory_kib(pid).get("Pss", 0)
     return Counter({part: size >> 10 for part, size in sizes.items()})
 
 
 def round_of(service: Service) -> dict[str, Any]:
     """What a request costs each part, and the client."""
     before, own, begin = processor_s(service.pid), time.process_time(), time.monotonic()
-    seen = load.measure(PORT, path, CONNECTIONS, SECONDS)
+    seen = http_load.measure(PORT, path, CONNECTIONS, SECONDS)
     elapsed, client_s, after = time.monotonic() - begin, time.process_time() - own, processor_s(service.pid)
     requests = seen.requests_per_s * SECONDS
     assert not seen.failed, f"{seen.failed} requests failed"
@@ -91,7 +91,7 @@ def measure(folder: Path, n_items: int) -> dict[str, Any]:
     put_versions(folder / "state", n_items, 1)
     (version,) = (folder / "state" / "models").glob("0*")
     with Service(folder, QUIET) as service:
-        load.measure(PORT, path, CONNECTIONS, WARM_S)
+        http_load.measure(PORT, path, CONNECTIONS, WARM_S)
         best = min((round_of(service) for _ in range(ROUNDS)), key=lambda each: float(each["processor_ms"]))
         sizes = pss_mib(service.pid)
     return {

@@ -1,6 +1,6 @@
 """Five times more requests than the service can answer: what it still answers, and how it refuses the rest.
 
-``python -m benchmarks.overload [SECONDS]`` starts a service of its own. Open loop: a request is sent when it
+``python -m benchmarks.service.overload [SECONDS]`` starts a service of its own. Open loop: a request is sent when it
 is due, whatever became of those before it, as strangers on the internet do. The same client measures capacity,
 before and after, so that what it takes of the processors (about 25 µs a request) counts on both sides.
 """
@@ -23,9 +23,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import family
-from benchmarks.load import measure
-from benchmarks.service import PORT, Service
+from benchmarks.harness import process_tree
+from benchmarks.harness.http_load import measure
+from benchmarks.harness.service_process import PORT, Service
 
 TIMES, CONNECTIONS, CLOSED, CAPACITY_S = 5, 512, 60, 10
 PATIENCE_S, LOOK_EVERY_S = 10.0, 5.0
@@ -132,7 +132,7 @@ def looked_after() -> Iterator[Beside]:
 
     def look() -> None:
         while not ended.wait(LOOK_EVERY_S):
-            found.pss_mb.append(family.resources()["pss_mb"])
+            found.pss_mb.append(process_tree.resources()["pss_mb"])
             for probe in ALWAYS_ANSWERED:
                 asked = time.perf_counter()
                 status = _status(probe)
@@ -172,7 +172,7 @@ def run(seconds: float) -> dict[str, object]:
     offer(CLOSED, 3)  # warm
     quiet = measure(PORT, path, 4, 3)
     before = _good_per_s(offer(CLOSED, CAPACITY_S)[0], CAPACITY_S)
-    idle_mb = family.resources()["pss_mb"]
+    idle_mb = process_tree.resources()["pss_mb"]
     with looked_after() as beside:
         seen, unsent = offer(CONNECTIONS, seconds, TIMES * before)
     after = [measure(PORT, path, 4, 1) for _ in range(5)]

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import load, report
-from benchmarks.service import PORT, Service
+from benchmarks.harness import http_load, report
+from benchmarks.harness.service_process import PORT, Service
 from deployments.jobs import batch
 from lightfm_serve.cli.group import training_data
 from recommender.datasets import open_dataset
@@ -57,8 +57,8 @@ def against_http() -> list[dict[str, Any]]:
         args = {"dataset": SMALL, "model": MODEL, "training": {"holdout": 0}}
         with Service(folder, args):
             path = lambda turn: f"/v1/users/u{turn * 7919 % 20_000}/recommendations"  # noqa: E731
-            load.measure(PORT, path, CONNECTIONS, 5)
-            http = load.measure(PORT, path, CONNECTIONS, SECONDS)
+            http_load.measure(PORT, path, CONNECTIONS, 5)
+            http = http_load.measure(PORT, path, CONNECTIONS, SECONDS)
         assert not http.failed
         found = Registry(folder / "state" / "models").load_current()
         assert found is not None

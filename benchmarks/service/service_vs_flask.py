@@ -19,10 +19,10 @@ from typing import Any
 
 import httpx
 
-from benchmarks import load, report, yardstick
-from benchmarks.broadcast import QUIET
-from benchmarks.service import BIN, PORT, ROOT, Service
-from benchmarks.versions import put_versions
+from benchmarks.harness import flask_baseline, http_load, report
+from benchmarks.harness.fake_versions import put_versions
+from benchmarks.harness.service_process import BIN, PORT, ROOT, Service
+from benchmarks.service.publish_latency import QUIET
 from recommender.stores.embedded_valkey import EmbeddedValkey
 
 SIZES = (1_700, 100_000, 1_000_000)
@@ -51,7 +51,11 @@ def plain_server(n_items: int, redis_url: str, log: Path) -> Iterator[None]:
     variables = {"YARDSTICK_ITEMS": str(n_items), "YARDSTICK_REDIS": redis_url, "OMP_NUM_THREADS": "1"}
     with log.open("w") as file:
         process = subprocess.Popen(
-            [*command, "benchmarks.yardstick:build()"], cwd=ROOT, env=os.environ | variables, stdout=file, stderr=file
+            [*command, "benchmarks.harness.flask_baseline:build()"],
+            cwd=ROOT,
+            env=os.environ | variables,
+            stdout=file,
+            stderr=file,
         )
     try:
         deadline = time.monotonic() + 120
@@ -70,31 +74,31 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def best_of(rounds: int, port: int, path: Path_, connections: int) -> load.Load:
+def best_of(rounds: int, port: int, path: Path_, connections: int) -> http_load.Load:
     """Round with the most requests, so that a hiccup of the machine does not count."""
-    seen = [load.measure(port, path, connections, SECONDS) for _ in range(rounds)]
+    seen = [http_load.measure(port, path, connections, SECONDS) for _ in range(rounds)]
     assert not sum(each.failed for each in seen), f"requests to port {port} failed"
     return max(seen, key=lambda each: each.requests_per_s)
 
 
 def at_rates(
     rates: Mapping[str, float], seconds: float = 2 * SECONDS, rounds: int = ROUNDS_AT_A_RATE
-) -> dict[str, load.Load]:
+) -> dict[str, http_load.Load]:
     """Latencies at a rate of requests that arrive evenly, by the name of the rate; medians of rounds in turns.
 
     A name says who is asked: ``plain`` or ``service``, and what else after a blank.
     """
     ports = {"plain": (YARDSTICK_PORT, theirs), "service": (PORT, ours)}
-    seen: dict[str, list[load.Load]] = {name: [] for name in rates}
+    seen: dict[str, list[http_load.Load]] = {name: [] for name in rates}
     for _ in range(rounds):
         for name, per_s in rates.items():
-            seen[name].append(load.measure(*ports[name.split()[0]], max(CONNECTIONS), seconds, per_s))
+            seen[name].append(http_load.measure(*ports[name.split()[0]], max(CONNECTIONS), seconds, per_s))
     return {name: _middle(loads) for name, loads in seen.items()}
 
 
-def _middle(loads: Sequence[load.Load]) -> load.Load:
+def _middle(loads: Sequence[http_load.Load]) -> http_load.Load:
     assert not sum(each.failed for each in loads), "requests at half load failed"
-    return load.Load(*(statistics.median(values) for values in zip(*loads, strict=True)))  # type: ignore[arg-type]
+    return http_load.Load(*(statistics.median(values) for values in zip(*loads, strict=True)))  # type: ignore[arg-type]
 
 
 def measure(n_items: int, connections: Sequence[int] = CONNECTIONS) -> list[dict[str, Any]]:
@@ -105,7 +109,7 @@ def measure(n_items: int, connections: Sequence[int] = CONNECTIONS) -> list[dict
         store = EmbeddedValkey(folder / "redis")
         store.start()
         try:
-            yardstick.put_users(store.url)
+            flask_baseline.put_users(store.url)
             with (
                 Service(folder, {**QUIET, "redis_url": store.url}),
                 plain_server(n_items, store.url, folder / "gunicorn.log"),
@@ -118,7 +122,7 @@ def measure(n_items: int, connections: Sequence[int] = CONNECTIONS) -> list[dict
 def _measured(n_items: int, connections: Sequence[int]) -> list[dict[str, Any]]:
     answer = httpx.get(f"http://127.0.0.1:{PORT}{ours(7)}").json()
     assert answer["strategy"] == "personalized", answer
-    load.measure(PORT, ours, 16, 3)
+    http_load.measure(PORT, ours, 16, 3)
     rows = []
     for number in connections:
         plain = best_of(ROUNDS, YARDSTICK_PORT, theirs, number)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.scoring import N_USERS, SEED, World
+from benchmarks.search.seed_path import N_USERS, SEED, World
 from recommender.serving.snapshot import Rows, Snapshot
 from recommender.storage.registry import Artifact, Registry, VersionMeta
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks import load, report
-from benchmarks.service import PORT, ROOT, Service
+from benchmarks.harness import http_load, report
+from benchmarks.harness.service_process import PORT, ROOT, Service
 
 SECONDS, ROUNDS = 5.0, 3
 CONNECTIONS = (1, 16, 64)
@@ -26,7 +26,7 @@ def noop_application() -> dict[str, object]:
     return {
         "name": "noop",
         "route_prefix": "/noop",
-        "import_path": "benchmarks.noop:build",
+        "import_path": "benchmarks.harness.noop_graph:build",
         "logging_config": ours["logging_config"],
         "deployments": named,
     }
@@ -34,10 +34,10 @@ def noop_application() -> dict[str, object]:
 
 def measure(connections: int) -> dict[str, object]:
     """Both graphs in turns; the best round of each, so that a hiccup of the machine does not count."""
-    best: dict[str, load.Load] = {}
+    best: dict[str, http_load.Load] = {}
     for _ in range(ROUNDS):
         for name, path in PATHS.items():
-            seen = load.measure(PORT, path, connections, SECONDS)
+            seen = http_load.measure(PORT, path, connections, SECONDS)
             assert not seen.failed, f"{seen.failed} requests of {name} failed"
             if name not in best or seen.requests_per_s > best[name].requests_per_s:
                 best[name] = seen
@@ -57,7 +57,7 @@ def main() -> None:
     """Measure every number of connections."""
     with tempfile.TemporaryDirectory() as folder, Service(Path(folder), {}, more=(noop_application(),)) as service:
         service.wait_for("/noop/1")
-        load.measure(PORT, PATHS["service"], 16, 2)
+        http_load.measure(PORT, PATHS["service"], 16, 2)
         rows = [measure(connections) for connections in CONNECTIONS]
     report.write("overhead", 0, rows)
 

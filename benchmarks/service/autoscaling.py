@@ -1,4 +1,4 @@
-"""Replicas, latency and failures while the load rises, stays, bursts and falls: ``python -m benchmarks.autoscaling``.
+"""Replicas, latency and failures while the load rises, stays, bursts and falls: ``python -m benchmarks.service.autoscaling``.
 
 The service runs with deploy/serve_config.autoscaling.yaml. Requests are sent when they are due, whether or not earlier
 ones were answered, and a time counts from then.
@@ -15,9 +15,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import report
-from benchmarks.service import PORT, ROOT, Service
-from benchmarks.versions import put_versions
+from benchmarks.harness import report
+from benchmarks.harness.fake_versions import put_versions
+from benchmarks.harness.service_process import PORT, ROOT, Service
 
 CONFIG = ROOT / "deploy" / "serve_config.autoscaling.yaml"
 ITEMS = 100_000

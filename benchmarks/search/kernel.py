@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from benchmarks import report
+from benchmarks.harness import report
 from recommender.vector_search.exact import EVERYTHING, Users, best_rows
 from recommender.vector_search.quantization import encode
 

@@ -12,7 +12,7 @@ import os
 import redis
 from flask import Flask, Response
 
-from benchmarks.scoring import N_USERS, World
+from benchmarks.search.seed_path import N_USERS, World
 
 KEY = "yardstick:user:"
 TOP = 10

@@ -6,13 +6,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import load, report
-from benchmarks.broadcast import QUIET
-from benchmarks.memory import private_mib, replicas_of
-from benchmarks.service import PORT, Service
-from benchmarks.sizing import processor_s
-from benchmarks.versions import put_versions, snapshot_mb
-from benchmarks.whole import ours
+from benchmarks.harness import http_load, report
+from benchmarks.harness.fake_versions import put_versions, snapshot_mb
+from benchmarks.harness.service_process import PORT, Service
+from benchmarks.service.publish_latency import QUIET
+from benchmarks.service.replica_memory import private_mib, replicas_of
+from benchmarks.service.service_vs_flask import ours
+from benchmarks.service.sizing import processor_s
 
 SIZES, REPLICAS = (1_700, 1_000_000), (1, 2, 4)
 CONNECTIONS, SECONDS, ROUNDS = 64, 4.0, 3
@@ -24,7 +24,7 @@ def measure(n_items: int, replicas: int) -> dict[str, Any]:
         folder = Path(name)
         put_versions(folder / "state", n_items, 1)
         with Service(folder, QUIET, {"Predictor": replicas}) as service:
-            load.measure(PORT, ours, CONNECTIONS, SECONDS)
+            http_load.measure(PORT, ours, CONNECTIONS, SECONDS)
             rounds = [_round(service) for _ in range(ROUNDS)]
             found = replicas_of("Predictor")
         best = max(rounds, key=lambda each: float(each["rps"]))
@@ -40,7 +40,7 @@ def measure(n_items: int, replicas: int) -> dict[str, Any]:
 
 def _round(service: Service) -> dict[str, Any]:
     before = processor_s(service.pid)
-    seen = load.measure(PORT, ours, CONNECTIONS, SECONDS)
+    seen = http_load.measure(PORT, ours, CONNECTIONS, SECONDS)
     assert not seen.failed, f"{seen.failed} requests failed"
     spent = processor_s(service.pid)
     busy = {part: round((spent[part] - before[part]) / SECONDS, 2) for part in ("ingress", "fetcher", "predictor")}

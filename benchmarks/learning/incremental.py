@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.report import write
+from benchmarks.harness.report import write
 from recommender.datasets import open_dataset
 from recommender.datasets.dataset import feature_records
 from recommender.feature_space import Features

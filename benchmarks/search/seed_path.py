@@ -14,7 +14,7 @@ import pandas as pd
 from lightfm import LightFM
 from scipy import sparse
 
-from benchmarks import report
+from benchmarks.harness import report
 from recommender.feature_space import FeatureSpace
 from recommender.ids import IdTable, TextTable
 from recommender.schema import Query, UserState

@@ -19,8 +19,8 @@ from typing import Any
 import httpx
 import yaml
 
-from benchmarks import family
-from benchmarks.service import BIN, ROOT, SETTLING_S
+from benchmarks.harness import process_tree
+from benchmarks.harness.service_process import BIN, ROOT, SETTLING_S
 from recommender.stores.server_binary import server_binary
 
 SPARE_BYTES = 200 << 20
@@ -93,7 +93,7 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._started):
-            for pid in [*family.pids(process.pid), process.pid]:
+            for pid in [*process_tree.pids(process.pid), process.pid]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             process.wait()
@@ -106,7 +106,7 @@ class Cluster:
     def replicas(self, deployment: str) -> list[list[int]]:
         """Process ids of a deployment's replicas, by node."""
         title = f"ServeReplica:recommender:{deployment}".encode()
-        return [family.called(title, node.pid) for node in self._started[1:]]
+        return [process_tree.called(title, node.pid) for node in self._started[1:]]
 
     def object_store_bytes(self) -> list[int]:
         """What is used of the object store of each node, as Ray counts it."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from benchmarks import report
+from benchmarks.harness import report
 from lightfm_serve.cli.group import training_data
 from recommender.datasets.open import open_dataset
 from recommender.serving.snapshot import Table

@@ -15,10 +15,10 @@ from typing import Any
 
 import httpx
 
-from benchmarks import family, load, report
-from benchmarks.broadcast import QUIET
-from benchmarks.cluster import Cluster, wait_until
-from benchmarks.versions import BYTES_AN_ITEM, put_versions, snapshot_mb
+from benchmarks.harness import http_load, process_tree, report
+from benchmarks.harness.cluster_process import Cluster, wait_until
+from benchmarks.harness.fake_versions import BYTES_AN_ITEM, put_versions, snapshot_mb
+from benchmarks.service.publish_latency import QUIET
 
 NODES = (1, 2, 3)
 SIZES_MB = (50, 500)
@@ -56,12 +56,12 @@ def measure(folder: Path, size_mb: int, nodes: int) -> dict[str, Any]:
             delays.append(swap(client, versions[turn % 2], nodes))
             time.sleep(PAUSE_S)
         del delays[0]  # which also made the first object transfer of each node
-        load.measure(cluster.port, lambda turn: f"/v1/users/{turn % 10_000}/recommendations", 4, 5)
+        http_load.measure(cluster.port, lambda turn: f"/v1/users/{turn % 10_000}/recommendations", 4, 5)
         # the version before is given back when the last replica has let go of it
         wait_until(lambda: max(cluster.object_store_bytes()) < 1.5e6 * one_mb)
         held = [used / 1e6 for used in cluster.object_store_bytes()]
-        found = [family.memory_kib(pid) for (pid,) in cluster.replicas("Predictor")]
-        bare = [family.memory_kib(pid) for pids in cluster.replicas("FeatureFetcher") for pid in pids]
+        found = [process_tree.memory_kib(pid) for (pid,) in cluster.replicas("Predictor")]
+        bare = [process_tree.memory_kib(pid) for pids in cluster.replicas("FeatureFetcher") for pid in pids]
     return {
         "nodes": nodes,
         "snapshot_mb": round(one_mb, 1),
@@ -72,8 +72,8 @@ def measure(folder: Path, size_mb: int, nodes: int) -> dict[str, Any]:
         "object_store_mb": [round(each, 1) for each in held],
         "predictor_rss_mib": [each["Rss"] >> 10 for each in found],
         "predictor_pss_mib": [each["Pss"] >> 10 for each in found],
-        "predictor_private_mib": [family.private_kib(each) >> 10 for each in found],
-        "fetcher_private_mib": [family.private_kib(each) >> 10 for each in bare],
+        "predictor_private_mib": [process_tree.private_kib(each) >> 10 for each in found],
+        "fetcher_private_mib": [process_tree.private_kib(each) >> 10 for each in bare],
     }
 
 

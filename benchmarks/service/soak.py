@@ -1,6 +1,6 @@
 """Soak: load for a long time, faults and new models all along; nothing may fail, leak or slow down.
 
-``python -m benchmarks.soak [MINUTES]`` starts a service of its own, and writes ``results/soak.json`` and,
+``python -m benchmarks.service.soak [MINUTES]`` starts a service of its own, and writes ``results/soak.json`` and,
 where matplotlib is installed, ``results/soak.png``. A model is trained every ten seconds; a process is killed every
 minute, or more often where each of them would not have its turn otherwise.
 """
@@ -22,8 +22,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import family
-from benchmarks.service import PORT, Service
+from benchmarks.harness import process_tree
+from benchmarks.harness.service_process import PORT, Service
 
 READS_PER_S, WRITES_PER_S, LOOK_EVERY_S, SWAP_EVERY_S, FAULT_EVERY_S = 40, 10, 10, 10, 60
 AT_ONCE_MS = 100
@@ -120,14 +120,14 @@ async def _soak(minutes: float, session: Path) -> dict[str, Any]:
     async def look(_: int) -> None:
         _, content = await looker.ask("GET", "/v1/status")
         recent = sorted(reader.ms[-READS_PER_S * LOOK_EVERY_S :] or [0.0])
-        held = await asyncio.to_thread(lambda: {**family.resources(), **_objects(session)})
+        held = await asyncio.to_thread(lambda: {**process_tree.resources(), **_objects(session)})
         version, p99_ms = json.loads(content or b"{}").get("model_version"), recent[int(0.99 * (len(recent) - 1))]
         looks.append({"at": time.time(), "version": version, "p99_ms": round(p99_ms, 1), **held})
 
     async def break_one(turn: int) -> None:
         if turn:
             title = VICTIMS[(turn - 1) % len(VICTIMS)]
-            os.kill(family.called(title)[0], signal.SIGKILL)
+            os.kill(process_tree.called(title)[0], signal.SIGKILL)
             faults.append((time.time(), title.decode()))
 
     await asyncio.gather(

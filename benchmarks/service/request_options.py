@@ -18,11 +18,11 @@ from urllib.parse import urlencode
 import httpx
 import numpy as np
 
-from benchmarks import load, report
-from benchmarks.broadcast import QUIET
-from benchmarks.scoring import N_TAGS
-from benchmarks.service import PORT, Service
-from benchmarks.versions import put_versions, snapshot_of
+from benchmarks.harness import http_load, report
+from benchmarks.harness.fake_versions import put_versions, snapshot_of
+from benchmarks.harness.service_process import PORT, Service
+from benchmarks.search.seed_path import N_TAGS
+from benchmarks.service.publish_latency import QUIET
 from deployments.messages import answer, pack, unpack_queries
 from recommender.ids import IdTable
 from recommender.schema import Query, UserState
@@ -134,7 +134,7 @@ def by_service(client: httpx.Client, k: int) -> list[dict[str, Any]]:
 def by_load(k: int) -> list[dict[str, Any]]:
     """Medians of every way at several connections, where requests for the same share a pass."""
     found = {
-        name: load.measure(PORT, lambda turn, way=way: path(k, way, str(turn % 10_000)), CONNECTIONS, SECONDS)
+        name: http_load.measure(PORT, lambda turn, way=way: path(k, way, str(turn % 10_000)), CONNECTIONS, SECONDS)
         for name, way in WAYS.items()
     }
     assert not any(each.failed for each in found.values())
@@ -170,7 +170,7 @@ def main() -> None:
         folder = Path(name)
         put_versions(folder / "state", N_ITEMS, 1, served)
         with Service(folder, QUIET), httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=30) as client:
-            load.measure(PORT, lambda turn: path(10, {}, str(turn % 10_000)), CONNECTIONS, SECONDS)
+            http_load.measure(PORT, lambda turn: path(10, {}, str(turn % 10_000)), CONNECTIONS, SECONDS)
             found += [*by_service(client, 10), *by_service(client, 100), *by_load(10)]
     report.write("extras", SEED, found)
 

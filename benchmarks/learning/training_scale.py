@@ -1,6 +1,6 @@
 """Training at 1, 3 and 10 million interactions: seconds and peak memory of every stage, and of an increment.
 
-``python -m benchmarks.training`` runs each size in a process of its own. The stages are those of the real
+``python -m benchmarks.learning.training_scale`` runs each size in a process of its own. The stages are those of the real
 `Learner`: their functions are wrapped where the learner finds them, and what a stage calls is counted for itself.
 LightFM's epochs are the same work each time, so that one is timed and fifty are extrapolated.
 """
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from lightfm import LightFM
 
-from benchmarks.report import RESULTS, write
+from benchmarks.harness.report import RESULTS, write
 from recommender.datasets import synthetic
 from recommender.feature_space import FeatureSpace
 from recommender.models.lightfm_recommender import LFMRecommender
@@ -265,7 +265,7 @@ def _summary(full: dict[str, dict[str, float]], epochs: int) -> dict[str, float]
 
 
 def _in_a_process(size: str, threads: int, epochs: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.training", "--child", size]
+    command = [sys.executable, "-m", "benchmarks.learning.training_scale", "--child", size]
     command += ["--threads", str(threads), "--epochs", str(epochs)]
     # as ``make serve`` sets it: threads of BLAS that wait for each other take processors from LightFM's
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

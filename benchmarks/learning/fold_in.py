@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from benchmarks import report
+from benchmarks.harness import report
 from recommender.datasets import open_dataset
 from recommender.datasets.dataset import feature_records
 from recommender.evaluation import evaluate

@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
-from benchmarks import report
-from benchmarks.broadcast import QUIET
-from benchmarks.service import PORT, Service
-from benchmarks.versions import put_versions
+from benchmarks.harness import report
+from benchmarks.harness.fake_versions import put_versions
+from benchmarks.harness.service_process import PORT, Service
+from benchmarks.service.publish_latency import QUIET
 
 SIZES = (10_000, 1_000_000)
 ITEMS, IN_A_ROW = 50, 12

@@ -1,6 +1,6 @@
 """Item-item matrix, low-pass vectors and their mixture: quality and cost on a fixed split, or cost on made-up data.
 
-``python -m benchmarks.item_item --train gowalla_train.npz --test gowalla_test.npz`` prints recall@k and ndcg@k of each
+``python -m benchmarks.learning.item_item --train gowalla_train.npz --test gowalla_test.npz`` prints recall@k and ndcg@k of each
 part with the defaults and as tuned on a tenth of the training interactions, which the mixture is learned on as well.
 Without files it fits made-up interactions of ``--items`` items with Zipf's frequencies, and prints seconds and bytes.
 """
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy import sparse
 
-from benchmarks import report
+from benchmarks.harness import report
 from recommender.evaluation import evaluate
 from recommender.models.item_item import ItemItemSettings, item_item_matrix
 from recommender.models.low_pass import fit_low_pass
