@@ -86,7 +86,7 @@ reliability: $(STAMP)  ## break everything, at full length; writes docs/reliabil
 	rm -f .reliability.jsonl
 	RECOMMENDER_RELIABILITY=$(FACTOR) RECOMMENDER_RELIABILITY_ROWS=$(CURDIR)/.reliability.jsonl \
 		$(BIN)/python -m pytest -m reliability -o timeout=3600 tests
-	$(BIN)/python tests/reliability/table.py .reliability.jsonl
+	$(BIN)/python tests/support/reliability_table.py .reliability.jsonl
 
 soak: $(STAMP)  ## load, a fault a minute and a model every ten seconds, for MINUTES
 	$(BIN)/python -m benchmarks.service.soak $(MINUTES)

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner
-from shelves import registry_with
 
 from lightfm_serve.cli import main
 from lightfm_serve.cli.health_checks import examine
+from tests.support.shelves import registry_with
 
 WELL = {"health": {"trainer": "ok", "store": "ok"}, "store": {"engine": "valkey", "version": "9", "warnings": []}}
 GIVEN: list[str | None] = []

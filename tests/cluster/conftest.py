@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from store_servers import Server, start_redis
+
+from tests.support.store_servers import Server, start_redis
 
 
 @pytest.fixture(scope="session")

@@ -11,14 +11,15 @@ from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
-from machines import ClusterOfMachines, Network, are_possible
-from rows import FACTOR, Row, percentile, seconds_until
-from running_cluster import Node
-from running_service import ROOT
-from steady_load import SteadyLoad
-from store_servers import Server, start_redis
 from test_process_faults import wait_for
 from test_two_nodes import BY_HAND, WORLD, reading, versions
+
+from tests.support.machines import ClusterOfMachines, Network, are_possible
+from tests.support.rows import FACTOR, Row, percentile, seconds_until
+from tests.support.running_cluster import Node
+from tests.support.running_service import ROOT
+from tests.support.steady_load import SteadyLoad
+from tests.support.store_servers import Server, start_redis
 
 pytestmark = [
     pytest.mark.reliability,

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from rows import FACTOR, Row, percentile, seconds_until
-from running_cluster import Node, RunningCluster
-from running_service import ROOT, words
-from s3_server import S3Server
-from steady_load import SteadyLoad
 from test_process_faults import wait_for
 from test_two_nodes import BY_HAND, CONNECTIONS, WORLD, reading, versions
-from ways import Ways
+
+from tests.support.rows import FACTOR, Row, percentile, seconds_until
+from tests.support.running_cluster import Node, RunningCluster
+from tests.support.running_service import ROOT, words
+from tests.support.s3_server import S3Server
+from tests.support.steady_load import SteadyLoad
+from tests.support.ways import Ways
 
 pytestmark = [
     pytest.mark.reliability,

@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 
 import pytest
-from running_cluster import RunningCluster
-from steady_load import SteadyLoad
 from test_process_faults import wait_for
 
 from benchmarks.harness.fake_versions import put_versions
+from tests.support.running_cluster import RunningCluster
+from tests.support.steady_load import SteadyLoad
 
 pytestmark = pytest.mark.reliability
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from running_service import RunningService
+
+from tests.support.running_service import RunningService
 
 KEYS = {"read": "read-key", "write": "write-key", "admin": "admin-key"}
 ARGUMENTS = [

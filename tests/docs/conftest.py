@@ -5,7 +5,8 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from running_service import RunningService
+
+from tests.support.running_service import RunningService
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import shlex
 import click
 import pytest
 import yaml
-from pages import ADDRESS, DOCS, PAGES, ROOT, Block, Desk, blocks_of
-from running_service import RunningService
 
 from lightfm_serve.cli import main
+from tests.support.pages import ADDRESS, DOCS, PAGES, ROOT, Block, Desk, blocks_of
+from tests.support.running_service import RunningService
 
 BLOCKS = {page: blocks_of(page) for page in PAGES}
 OWN_DATA = DOCS / "own-data.md"

@@ -7,7 +7,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 
-from crash_points import OPERATIONS
+from tests.support.crash_points import OPERATIONS
 
 GROWING = ("fsync", "open", "mkdir")
 """Operations that a full disk refuses."""

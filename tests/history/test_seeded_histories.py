@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from history_checker import unknown
 from library_run import run_seed
-from store_servers import flush
 
 from recommender.errors import StoreError
 from recommender.stores import EmbeddedValkey
+from tests.support.store_servers import flush
 
 pytestmark = pytest.mark.reliability
 

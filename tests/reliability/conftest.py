@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import httpx
 import pytest
-from faulty_link import FaultyLink
-from running_service import RunningService
-from store_servers import Server, start_redis
+
+from tests.support.faulty_link import FaultyLink
+from tests.support.running_service import RunningService
+from tests.support.store_servers import Server, start_redis
 
 WORLD = "synthetic?n_users=200&n_items=100"
 OFTEN = {"incremental_every_s": 2, "full_every_s": None, "min_interactions": 1, "keep_versions": 3, "margin": 10}

@@ -5,10 +5,10 @@ import uuid
 
 import pytest
 import redis
-from rows import Row
-from steady_load import SteadyLoad
 
 from recommender.storage import atomic_files
+from tests.support.rows import Row
+from tests.support.steady_load import SteadyLoad
 
 pytestmark = pytest.mark.reliability
 

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from rows import FACTOR, Row
+
+from tests.support.rows import FACTOR, Row
 
 pytestmark = pytest.mark.reliability
 

@@ -3,12 +3,12 @@
 import time
 
 import pytest
-from rows import FACTOR, Row, failed, percentile, seconds_until
-from steady_load import SteadyLoad
 from test_exactly_once import learned_by
 from test_learning_faults import settle
 
 from deployments.ray_runtime.haproxy import AT_ONCE, NEVER_REFUSED, TOO_MANY
+from tests.support.rows import FACTOR, Row, failed, percentile, seconds_until
+from tests.support.steady_load import SteadyLoad
 
 pytestmark = pytest.mark.reliability
 

@@ -5,9 +5,10 @@ import signal
 import time
 
 import pytest
-from rows import FACTOR, Row, failed, seconds_until
-from running_service import children_of, words
-from steady_load import SteadyLoad
+
+from tests.support.rows import FACTOR, Row, failed, seconds_until
+from tests.support.running_service import children_of, words
+from tests.support.steady_load import SteadyLoad
 
 pytestmark = pytest.mark.reliability
 

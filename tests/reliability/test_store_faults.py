@@ -8,10 +8,11 @@ import time
 
 import pytest
 import redis
-from rows import FACTOR, Row, failed, percentile, seconds_until
-from steady_load import SteadyLoad
 from test_exactly_once import learned_by
 from test_learning_faults import settle
+
+from tests.support.rows import FACTOR, Row, failed, percentile, seconds_until
+from tests.support.steady_load import SteadyLoad
 
 pytestmark = pytest.mark.reliability
 

@@ -7,9 +7,10 @@ import sys
 import time
 
 import pytest
-from rows import Row
-from store_servers import start_redis
 from test_learning_faults import settle
+
+from tests.support.rows import Row
+from tests.support.store_servers import start_redis
 
 pytestmark = pytest.mark.reliability
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from running_service import RunningService
+
+from tests.support.running_service import RunningService
 
 
 @pytest.fixture(scope="session")

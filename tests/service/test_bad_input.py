@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from plain_http import Raw, ask, head, send
-from running_service import children_of, words
+
+from tests.support.plain_http import Raw, ask, head, send
+from tests.support.running_service import children_of, words
 
 MARK = "f00dfeed"
 """Stands in many a bad input, and in no answer."""

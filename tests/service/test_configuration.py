@@ -7,7 +7,6 @@ import pytest
 import yaml
 from pydantic import ValidationError
 from ray.serve.schema import ServeDeploySchema
-from running_service import ROOT
 
 from deployments.app import FASTER_WITH
 from deployments.args import AppArgs
@@ -16,6 +15,7 @@ from recommender.models.feedback import Feedback
 from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings
 from recommender.training.serving_transform import Settling
+from tests.support.running_service import ROOT
 
 CONFIG = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
 (APPLICATION,) = CONFIG["applications"]

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
-from running_service import RunningService
+
+from tests.support.running_service import RunningService
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
 OPERATIONS = {

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from running_service import RunningService, children_of, words
 
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
+from tests.support.running_service import RunningService, children_of, words
 
 # `make reliability` kills at full length
 TRAINER_KILLS, STORE_KILLS, N_EVENTS = (20, 10, 5_000) if "RECOMMENDER_RELIABILITY" in os.environ else (8, 4, 2_000)

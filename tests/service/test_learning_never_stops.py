@@ -7,8 +7,9 @@ import time
 
 import httpx
 import pytest
-from running_service import RunningService
-from steady_load import SteadyLoad
+
+from tests.support.running_service import RunningService
+from tests.support.steady_load import SteadyLoad
 
 N_USERS, N_ITEMS, N_GROUPS = 400, 200, 4
 WORLD = f"synthetic?n_users={N_USERS}&n_items={N_ITEMS}&n_groups={N_GROUPS}"

@@ -9,7 +9,8 @@ from contextlib import suppress
 
 import httpx
 import pytest
-from running_service import RunningService, alive, children_of, words
+
+from tests.support.running_service import RunningService, alive, children_of, words
 
 SMALL = "synthetic?n_users=200&n_items=100"
 

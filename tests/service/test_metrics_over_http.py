@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from running_service import RunningService, children_of, words
 
 from deployments.telemetry.metrics import ALL
+from tests.support.running_service import RunningService, children_of, words
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "grafana"
 RECOMMENDATIONS = "/v1/users/{user_id}/recommendations"

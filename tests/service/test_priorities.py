@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from running_service import children_of, words
+from tests.support.running_service import children_of, words
 
 
 def niceness(title: bytes, pids: set[int]) -> set[int]:

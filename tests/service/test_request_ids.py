@@ -4,8 +4,9 @@ import re
 import time
 
 import pytest
-from running_service import RunningService
 from test_metrics_over_http import without_store
+
+from tests.support.running_service import RunningService
 
 
 def test_the_id_of_a_request_comes_back(client):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from running_service import RunningService, words
+
+from tests.support.running_service import RunningService, words
 
 WATCHED_FOR_S = 10.0
 """After its first own answer."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from store_servers import Server, flush, start_redis
 
 from recommender.errors import StoreError
 from recommender.stores import EmbeddedValkey
+from tests.support.store_servers import Server, flush, start_redis
 
 KINDS = ("memory", "embedded", "redis-tcp", "redis-unix")
 

@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from store_servers import click, is_alive, opened, raw, run, wait_until
 
 from recommender.errors import StoreError, StoreFullError, StoreLockedError
 from recommender.stores import EmbeddedValkey, embedded_valkey
 from recommender.stores.protocols import StoreHealth
+from tests.support.store_servers import click, is_alive, opened, raw, run, wait_until
 
 OWNER = """
 import sys

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import pytest
 import redis.exceptions
-from store_servers import Proxy, Server, accepts, click, item, opened, raw, run, start_redis, user, wait_until
 
 from recommender.errors import InvalidDataError, StoreError, StoreFullError, StoreUnavailableError
 from recommender.schema import RecentItem, UserState
@@ -20,6 +19,19 @@ from recommender.stores.codec import pack
 from recommender.stores.connection import Connection
 from recommender.stores.health import read_health
 from recommender.stores.protocols import Appended, LogEntry, Poison
+from tests.support.store_servers import (
+    Proxy,
+    Server,
+    accepts,
+    click,
+    item,
+    opened,
+    raw,
+    run,
+    start_redis,
+    user,
+    wait_until,
+)
 
 REDIS_ERRORS = [
     kind

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from store_servers import Server, click, free_port, opened, run, start_redis, wait_until
 
 from recommender.errors import StoreError, StoreUnavailableError
+from tests.support.store_servers import Server, click, free_port, opened, run, start_redis, wait_until
 
 RIGHTS = "--user default off --user recommender on >s3cret ~{rec}:* +@read +@write +@scripting +@connection +time +info"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from msgspec import structs
-from store_servers import click, item, opened, run, user
 
 from recommender.errors import InvalidDataError, InvalidRequestError, StoreFullError
 from recommender.schema import RecentItem, UserState
@@ -20,6 +19,7 @@ from recommender.stores.protocols import (
     User,
     UserDeleted,
 )
+from tests.support.store_servers import click, item, opened, run, user
 
 
 def test_an_interaction_comes_back_as_it_was_given(url: str) -> None:

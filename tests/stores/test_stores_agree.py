@@ -6,11 +6,11 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from store_servers import flush, opened, run
 
 from recommender.errors import StoreFullError
 from recommender.stores import Store
 from recommender.stores.protocols import Interaction, Item, User
+from tests.support.store_servers import flush, opened, run
 
 IDS = st.sampled_from(["a", "b", "c", "ü/"])
 VALUES = st.one_of(

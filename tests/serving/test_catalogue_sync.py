@@ -1,0 +1,97 @@
+"""Following the changes of a store, while others want the event loop."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+
+from recommender.errors import StoreUnavailableError
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.catalogue_sync import AT_ONCE, CatalogueFollower, catch_up
+from recommender.stores import MemoryStore
+from recommender.stores.protocols import Item, ItemChanges
+from tests.support.known_worlds import item_features, shared_snapshot
+
+
+def items(n: int) -> list[Item]:
+    return [Item(f"n{number}", None, item_features(f"i{number}"), True, 0.0) for number in range(n)]
+
+
+class Gone(MemoryStore):
+    async def item_changes(self, after: int, limit: int) -> ItemChanges:  # noqa: ARG002 (of the protocol)
+        raise StoreUnavailableError("the store does not answer")
+
+
+def test_others_have_their_turns_while_many_changes_are_taken_over():
+    async def run() -> tuple[Catalogue, list[int]]:
+        store, catalogue, seen = MemoryStore(), Catalogue(shared_snapshot()), []
+        await store.put_items(items(3000))
+
+        async def light() -> None:
+            while True:
+                seen.append(catalogue.fresh.n)
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(light())
+        await catch_up(catalogue, store)
+        task.cancel()
+        return catalogue, seen
+
+    catalogue, seen = asyncio.run(run())
+
+    assert (catalogue.fresh.n, catalogue.sequence) == (3000, 3000)
+    assert max(later - earlier for earlier, later in pairwise(seen)) <= AT_ONCE
+
+
+def test_a_request_waits_for_its_own_change_and_not_for_all_that_come_behind():
+    async def run() -> tuple[bool, int, int]:
+        store, catalogue = MemoryStore(), Catalogue(shared_snapshot())
+        await store.put_items(items(20_000))
+        follower = CatalogueFollower(catalogue, store, asyncio.Lock())
+        reached = await follower.reach(500, 60)
+        at_once = catalogue.sequence
+        await follower.follow()
+        return reached, at_once, catalogue.sequence
+
+    reached, at_once, at_last = asyncio.run(run())
+
+    assert reached
+    assert 500 <= at_once < 20_000
+    assert at_last == 20_000
+
+
+def test_a_request_waits_no_longer_than_it_may_and_the_changes_go_on():
+    async def run() -> tuple[bool, bool, int]:
+        store, catalogue, changing = MemoryStore(), Catalogue(shared_snapshot()), asyncio.Lock()
+        await store.put_items(items(10))
+        follower = CatalogueFollower(catalogue, store, changing)
+        async with changing:  # as by a piece of a heavy call
+            late = await follower.reach(10, 0.05)
+            untouched = catalogue.fresh.n
+        return late, await follower.reach(10, 60), untouched
+
+    assert asyncio.run(run()) == (False, True, 0)
+
+
+def test_who_stops_waiting_stops_nobody_else():
+    async def run() -> int:
+        store, catalogue = MemoryStore(), Catalogue(shared_snapshot())
+        await store.put_items(items(2000))
+        follower = CatalogueFollower(catalogue, store, asyncio.Lock())
+        gone, stays = asyncio.create_task(follower.follow()), asyncio.create_task(follower.follow())
+        await asyncio.sleep(0)
+        gone.cancel()
+        await stays
+        return catalogue.sequence
+
+    assert asyncio.run(run()) == 2000
+
+
+def test_what_is_there_already_is_not_waited_for_and_a_silent_store_is_told_of():
+    async def run() -> bool:
+        follower = CatalogueFollower(Catalogue(shared_snapshot()), Gone(), asyncio.Lock())
+        with pytest.raises(StoreUnavailableError):
+            await follower.reach(1, 60)
+        return await follower.reach(0, 0)
+
+    assert asyncio.run(run())

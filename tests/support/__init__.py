@@ -1,0 +1,1 @@
+"""Helpers of the tests: servers, worlds with a known answer, load, faults."""
