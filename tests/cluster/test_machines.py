@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
-from test_process_faults import wait_for
 from test_two_nodes import BY_HAND, WORLD, reading, versions
 
 from tests.support.machines import ClusterOfMachines, Network, are_possible
@@ -20,6 +19,7 @@ from tests.support.running_cluster import Node
 from tests.support.running_service import ROOT
 from tests.support.steady_load import SteadyLoad
 from tests.support.store_servers import Server, start_redis
+from tests.support.waiting import wait_for
 
 pytestmark = [
     pytest.mark.reliability,

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from test_process_faults import wait_for
 from test_two_nodes import BY_HAND, CONNECTIONS, WORLD, reading, versions
 
 from tests.support.rows import FACTOR, Row, percentile, seconds_until
@@ -21,6 +20,7 @@ from tests.support.running_cluster import Node, RunningCluster
 from tests.support.running_service import ROOT, words
 from tests.support.s3_server import S3Server
 from tests.support.steady_load import SteadyLoad
+from tests.support.waiting import wait_for
 from tests.support.ways import Ways
 
 pytestmark = [

@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 
 import pytest
-from test_process_faults import wait_for
 
 from benchmarks.harness.fake_versions import put_versions
 from tests.support.running_cluster import RunningCluster
 from tests.support.steady_load import SteadyLoad
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.reliability
 

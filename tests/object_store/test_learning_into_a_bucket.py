@@ -4,7 +4,6 @@ import asyncio
 import time
 
 import pytest
-from test_archive import appended, keys, numbered
 
 from recommender.datasets import open_dataset
 from recommender.errors import ArtifactError, CorruptArtifactError
@@ -16,6 +15,7 @@ from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training.full import ModelSettings
 from recommender.training.pipeline import Learner
+from tests.support.archives import appended, keys, numbered
 
 WORLD = "synthetic?n_users=60&n_items=40&n_interactions_per_user=8"
 

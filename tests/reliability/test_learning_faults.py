@@ -9,6 +9,7 @@ import redis
 from recommender.storage import atomic_files
 from tests.support.rows import Row
 from tests.support.steady_load import SteadyLoad
+from tests.support.waiting import settle
 
 pytestmark = pytest.mark.reliability
 
@@ -45,17 +46,6 @@ def test_poison_is_set_aside_the_rest_is_learned_and_much_of_it_is_said(house, s
     assert lost == 0
     assert aside == n_bad
     assert status["health"]["trainer"].startswith(health)
-
-
-def settle(client, within_s: float = 60) -> dict:
-    """Status once nothing waits and nothing is being trained."""
-    deadline = time.monotonic() + within_s
-    while True:
-        status = client.get("/v1/status").json()
-        if status["interactions_waiting"] == 0 and status["training"] == "idle":
-            return status
-        assert time.monotonic() < deadline, status
-        time.sleep(0.2)
 
 
 def test_a_second_trainer_on_the_folder_is_refused_and_what_waits_is_learned_afterwards(house):

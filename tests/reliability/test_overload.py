@@ -3,12 +3,12 @@
 import time
 
 import pytest
-from test_exactly_once import learned_by
-from test_learning_faults import settle
 
 from deployments.ray_runtime.haproxy import AT_ONCE, NEVER_REFUSED, TOO_MANY
+from tests.support.learned import learned_by
 from tests.support.rows import FACTOR, Row, failed, percentile, seconds_until
 from tests.support.steady_load import SteadyLoad
+from tests.support.waiting import settle
 
 pytestmark = pytest.mark.reliability
 

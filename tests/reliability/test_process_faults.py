@@ -9,6 +9,7 @@ import pytest
 from tests.support.rows import FACTOR, Row, failed, seconds_until
 from tests.support.running_service import children_of, words
 from tests.support.steady_load import SteadyLoad
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.reliability
 
@@ -59,10 +60,3 @@ def kill_one(house, part: str) -> None:
     assert bad == [], [(each.status, each.body, round(each.ms)) for each in bad]
     assert stalled_s <= 10
     assert back_s <= within_s
-
-
-def wait_for(holds, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

@@ -8,11 +8,11 @@ import time
 
 import pytest
 import redis
-from test_exactly_once import learned_by
-from test_learning_faults import settle
 
+from tests.support.learned import learned_by
 from tests.support.rows import FACTOR, Row, failed, percentile, seconds_until
 from tests.support.steady_load import SteadyLoad
+from tests.support.waiting import settle
 
 pytestmark = pytest.mark.reliability
 

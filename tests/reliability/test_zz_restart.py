@@ -7,10 +7,10 @@ import sys
 import time
 
 import pytest
-from test_learning_faults import settle
 
 from tests.support.rows import Row
 from tests.support.store_servers import start_redis
+from tests.support.waiting import settle
 
 pytestmark = pytest.mark.reliability
 

@@ -1,20 +1,18 @@
 """What the service tells of itself, read where Prometheus reads it."""
 
 import json
-import os
 import re
-import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
 from deployments.telemetry.metrics import ALL
-from tests.support.running_service import RunningService, children_of, words
+from tests.support.running_service import RunningService
+from tests.support.stopped_store import without_store
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "grafana"
 RECOMMENDATIONS = "/v1/users/{user_id}/recommendations"
@@ -86,20 +84,6 @@ def is_complete(samples: Samples) -> bool:
             ("ray_recommender_online_hits_total", {}, 1),
         )
     )
-
-
-@contextmanager
-def without_store(service: RunningService) -> Iterator[None]:
-    """Stop the store for a moment: it does not answer, and nothing is lost."""
-    found = [pid for pid in children_of(service.process.pid) if b"valkey-server" in words(pid)]
-    assert found
-    for pid in found:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in found:
-            os.kill(pid, signal.SIGCONT)
 
 
 def family(sample: str) -> str:

@@ -4,9 +4,9 @@ import re
 import time
 
 import pytest
-from test_metrics_over_http import without_store
 
 from tests.support.running_service import RunningService
+from tests.support.stopped_store import without_store
 
 
 def test_the_id_of_a_request_comes_back(client):

@@ -14,27 +14,10 @@ from hypothesis import strategies as st
 from recommender.errors import ArtifactError, CorruptArtifactError, InvalidDataError
 from recommender.storage.archive.archive import Archive
 from recommender.storage.archive.backends import YOUNG_S
+from tests.support.archives import appended, interactions, keys, numbered
 
 users = st.sampled_from(["ada", "bob", "çelik", "日本"])
 items = st.sampled_from(["i1", "i2", "i3"])
-
-
-def interactions(rows):
-    """Frame of (offset, user, item); weight, time and event follow from the place."""
-    return pd.DataFrame(
-        {
-            "offset": np.array([row[0] for row in rows], np.int64),
-            "user_id": [row[1] for row in rows],
-            "item_id": [row[2] for row in rows],
-            "weight": np.arange(len(rows), dtype=np.float32) + 0.5,
-            "timestamp": np.arange(len(rows)) * 1.25,
-            "event": [None if place % 3 else "view" for place in range(len(rows))],
-        }
-    )
-
-
-def keys(frame):
-    return list(zip(frame["offset"], frame["user_id"], frame["item_id"], frame["weight"], strict=True))
 
 
 @pytest.fixture
@@ -43,23 +26,6 @@ def archive(tmp_path):
 
 
 batches = st.lists(st.lists(st.tuples(users, items), max_size=6), min_size=1, max_size=4)
-
-
-def numbered(batches):
-    """The batches as consecutive stretches of one log."""
-    offset, frames = 0, []
-    for batch in batches:
-        frames.append(interactions([(offset + place + 1, *pair) for place, pair in enumerate(batch)]))
-        offset += len(batch)
-    return frames
-
-
-def appended(archive, frames):
-    segments, last = [], 0
-    for frame in frames:
-        segments.append(archive.append(frame, first_offset=last + 1, last_offset=last + len(frame)))
-        last += len(frame)
-    return segments
 
 
 @given(batches=batches, user=users)
