@@ -52,6 +52,6 @@ __all__ = [
     "UnexpectedAnswerError",
     "UnreachableError",
     "User",
-    "answers",
     "errors",
+    "responses",
 ]

@@ -1,1 +1,1 @@
-"""harness."""
+"""What benchmarks share: load, services, reports, plots."""

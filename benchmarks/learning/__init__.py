@@ -1,1 +1,1 @@
-"""learning."""
+"""Benchmarks of training."""

@@ -1,1 +1,1 @@
-"""search."""
+"""Benchmarks of scoring and search, in the process."""

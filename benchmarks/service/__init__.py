@@ -1,1 +1,1 @@
-"""service."""
+"""Benchmarks of the running service."""

@@ -30,7 +30,7 @@ from benchmarks.harness.service_process import PORT, Service
 TIMES, CONNECTIONS, CLOSED, CAPACITY_S = 5, 512, 60, 10
 PATIENCE_S, LOOK_EVERY_S = 10.0, 5.0
 ALWAYS_ANSWERED = ("/healthz", "/readyz", "/v1/status")
-RESULTS = Path(__file__).parent / "results" / "overload.json"
+RESULTS = Path(__file__).parents[1] / "results" / "overload.json"
 
 
 class Seen(NamedTuple):

@@ -46,7 +46,7 @@ OBJECTS = {
 }
 """What Ray tells Prometheus of its object store."""
 SHOWN = ("pss_mb", "descriptors", "objects", "references", "p99_ms")
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 class Client:

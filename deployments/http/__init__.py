@@ -1,1 +1,1 @@
-"""http."""
+"""HTTP: middlewares, routes, schemas, problem documents, keys."""

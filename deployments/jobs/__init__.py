@@ -1,1 +1,1 @@
-"""jobs."""
+"""Batch jobs on Ray: recommendations for everybody, hyperparameter search."""

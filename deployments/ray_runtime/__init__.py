@@ -1,1 +1,1 @@
-"""ray_runtime."""
+"""Care of Ray's processes: HAProxy, orphans, niceness, garbage collection, deploying."""

@@ -1,1 +1,1 @@
-"""telemetry."""
+"""Metrics and logs of the service."""

@@ -1,1 +1,1 @@
-"""client."""
+"""The typed HTTP client, sync and async, with retries."""

@@ -1,1 +1,1 @@
-"""experiments."""
+"""Offline comparison with baselines, hyperparameter search, and the report of both."""

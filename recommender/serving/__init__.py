@@ -1,1 +1,1 @@
-"""serving."""
+"""From a snapshot and a request to an answer: retrieval, filters, boosts, diversification, explanation."""

@@ -1,1 +1,1 @@
-"""storage."""
+"""Durable state: the model registry and the interaction archive, in a folder or an object store."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.models import fold_in
+from recommender.models import fold_in as fold_in_module
 from recommender.models.fold_in import (
     DECAY,
     LONGEST,
@@ -88,7 +88,7 @@ def test_more_items_than_count_change_nothing():
 
 
 def test_among_very_many_users_a_sample_is_enough_and_always_the_same(monkeypatch):
-    monkeypatch.setattr(fold_in, "MOST_USERS", 10)
+    monkeypatch.setattr(fold_in_module, "MOST_USERS", 10)
     items, indptr, indices, targets = random_histories([5] * 40)
     first, again = (learn_fold_in(items, indptr, indices, targets) for _ in range(2))
 

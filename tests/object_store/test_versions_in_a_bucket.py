@@ -128,7 +128,7 @@ def killed(self, path, name):
 Bucket.upload = killed
 Registry(sys.argv[1]).publish(artifact(2), parent="00000001", status="ready")
 """
-    done = subprocess.run([sys.executable, "-c", script, url], cwd=Path(__file__).parents[1] / "registry", check=False)
+    done = subprocess.run([sys.executable, "-c", script, url], cwd=Path(__file__).parents[2], check=False)
 
     assert done.returncode == -9
     assert any(name.startswith("00000002/") for name in Bucket(url).sizes())

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,9 +174,7 @@ def test_a_disk_that_becomes_full_leaves_nothing_visible(tmp_path):
 
 
 def test_processes_that_publish_at_once_overwrite_and_lose_nothing(tmp_path):
-    script = Path(__file__).with_name("crash_points.py")
-
-    subprocess.run([sys.executable, script, tmp_path, "crowd"], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "tests.support.crash_points", tmp_path, "crowd"], check=True, timeout=60)
 
     registry = Registry(tmp_path)
     assert names(registry) == [f"{number:08d}" for number in range(24, 0, -1)]

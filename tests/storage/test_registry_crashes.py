@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -24,9 +23,7 @@ def assert_all_whole(registry: Registry) -> None:
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_death_before_any_file_operation_leaves_whole_versions(tmp_path, action):
-    script = Path(__file__).with_name("crash_points.py")
-
-    subprocess.run([sys.executable, script, tmp_path, action], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "tests.support.crash_points", tmp_path, action], check=True, timeout=60)
 
     places = sorted(tmp_path.iterdir())
     assert len(places) > FEWEST_POINTS[action]

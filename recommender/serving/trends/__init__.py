@@ -1,1 +1,1 @@
-"""trends."""
+"""What is popular lately: interaction counts in time, leaderboards, trending items."""

@@ -1,1 +1,1 @@
-"""archive."""
+"""Interaction archive: every interaction that was learned, in immutable Parquet segments."""
