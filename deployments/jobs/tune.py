@@ -9,8 +9,8 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler
+from tqdm import tqdm
 
-from lightfm_serve.cli.group import progress_bar
 from recommender.errors import TrainingError
 from recommender.experiments.candidates import Settings
 from recommender.experiments.folds import Fold
@@ -20,7 +20,9 @@ VALUE = "ndcg"
 TIME = "training_iteration"
 
 
-def search(fold: Fold, notebook: Notebook, points: Sequence[Settings], seconds: float, k: int, out: Path) -> None:
+def search(
+    fold: Fold, notebook: Notebook, points: Sequence[Settings], seconds: float, k: int, out: Path, bar: tqdm[Any]
+) -> None:
     """Try settings, each on a core of its own, until the time is over.
 
     Parameters
@@ -37,6 +39,8 @@ def search(fold: Fold, notebook: Notebook, points: Sequence[Settings], seconds: 
         Length of the judged lists.
     out
         Ray's own files go into its folder ``ray``.
+    bar
+        Progress bar, moved by one for each trial that ended.
     """
     if not points:
         return
@@ -54,7 +58,7 @@ def search(fold: Fold, notebook: Notebook, points: Sequence[Settings], seconds: 
                 metric=VALUE, mode="max", scheduler=_Halving(), time_budget_s=seconds, reuse_actors=True
             ),
             run_config=tune.RunConfig(
-                storage_path=str(out.absolute() / "ray"), verbose=0, callbacks=[_Writer(notebook, len(points))]
+                storage_path=str(out.absolute() / "ray"), verbose=0, callbacks=[_Writer(notebook, bar)]
             ),
         ).fit()
         if results.num_errors and notebook.best() is None:
@@ -84,9 +88,9 @@ class _Halving(AsyncHyperBandScheduler):
 class _Writer(tune.Callback):
     """Writes down each trial that ended, and moves the bar."""
 
-    def __init__(self, notebook: Notebook, total: int) -> None:
+    def __init__(self, notebook: Notebook, bar: tqdm[Any]) -> None:
         self.notebook = notebook
-        self.bar = progress_bar("tuning", "trial", total)
+        self.bar = bar
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the bar, which holds the terminal: Ray pickles callbacks, and never uses the copy."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from lightfm_serve.cli.group import as_json, say, tell
+from lightfm_serve.cli.group import as_json, progress_bar, say, tell
 from lightfm_serve.cli.schema_options import schema_options, warn
 from recommender.datasets import open_dataset
 from recommender.datasets.schema import Schema
@@ -52,9 +52,10 @@ def tune(
     about = {"dataset": dataset, "split": split, "holdout": holdout, "k": k, "seed": seed}
     notebook = Notebook(out, about)
     tell(f"{len(notebook.trials)} trials are known from before" if notebook.trials else "starting Ray")
+    points = notebook.open_settings(trials, seed)
     # Ray takes a second to import, which --help need not wait for
     importlib.import_module("deployments.jobs.tune").search(
-        fold, notebook, notebook.open_settings(trials, seed), minutes * 60, k, out
+        fold, notebook, points, minutes * 60, k, out, progress_bar("tuning", "trial", len(points))
     )
     best, default = notebook.best(), notebook.default()
     if best is None or default is None or not default.is_whole:

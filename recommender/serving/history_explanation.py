@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
-from recommender.models.fold_in import LONGEST, fold_in_parts, history_share, mapped_width, recent_share
+from recommender.models.fold_in import LONGEST, fold_in_parts, history_share, mapped_width, recent_share, share_of_each
 from recommender.serving.snapshot import Snapshot, UserVector
-from recommender.training.ease_components import share_of_each
 
 NAMED_FROM = 0.1
 """Share of all that speaks for an item, from which on a feature is named."""

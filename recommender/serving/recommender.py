@@ -44,8 +44,8 @@ from recommender.serving.pagination import cursor_of
 from recommender.serving.retrieval import Chosen, Wish, choose, choose_by
 from recommender.serving.snapshot import UserVector
 from recommender.serving.text_search import Finder
+from recommender.serving.user_similarity import LearnedUsers
 from recommender.serving.vocabulary import Vocabulary
-from recommender.vector_search.cosine import LearnedUsers
 from recommender.vector_search.exact import EVERYTHING, Users, best_rows
 
 WITHDRAWN = "the item is deleted or not available"

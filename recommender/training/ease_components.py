@@ -21,14 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recommender.models.fold_in import share_of_each
 from recommender.serving.snapshot import Rows, Table
 
 PENALTY = 400.0
 """What a component counts is λ / (λ + PENALTY), with λ the squared singular value."""
 OVERSAMPLING = 8
 ITERATIONS = 6
-TRUSTED_LENGTH = 100.0
-"""Length of a history at which its components count half. Chosen on MovieLens-100k, on random and on time splits."""
 MOST_MEASURED = 500
 """Users, and items, on which scales are measured."""
 
@@ -76,12 +75,6 @@ def of_histories(items: NDArray[np.float32], histories: Rows) -> NDArray[np.floa
     shares = share_of_each(np.diff(histories.indptr))
     own: NDArray[np.float32] = (_pairs(histories, len(items)) @ items) * shares[:, None]
     return own.astype(np.float32, copy=False)
-
-
-def share_of_each(lengths: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What each item of a history of this length counts in it."""
-    shares: NDArray[np.float64] = np.sqrt(lengths) / (lengths + TRUSTED_LENGTH)
-    return shares
 
 
 def scaled_components(

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommender.schema import RecentItem, UserState
+from recommender.serving import user_similarity
 from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import NOBODYS, Snapshot
-from recommender.vector_search import cosine as cosine_module
 from recommender.vector_search.cosine import cosines, lengths_of
 from tests.support.known_worlds import (
     COLD,
@@ -133,7 +133,7 @@ def learned_rows(indicators) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("users_at_once", [3, 65_536])
 @pytest.mark.parametrize("indicators", INDICATORS)
 def test_similar_users_are_those_of_the_largest_cosine(monkeypatch, indicators, users_at_once):
-    monkeypatch.setattr(cosine_module, "USERS_AT_ONCE", users_at_once)
+    monkeypatch.setattr(user_similarity, "USERS_AT_ONCE", users_at_once)
     recommender, vectors = Recommender(Catalogue(shared_snapshot(indicators))), learned_rows(indicators)
     for user_id in USERS[:4]:
         found = recommender.similar_users(user_id, UserState(user_features(user_id)), 99)
