@@ -20,7 +20,7 @@ from recommender.storage.object_store import Bucket, is_url, within
 
 logger = logging.getLogger("recommender.app")
 
-FASTER_WITH = {
+RECOMMENDED_ENVIRONMENT = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": "268435456",
@@ -39,7 +39,7 @@ def build(args: AppArgs) -> serve.Application:
     logs.configure()
     args = args.with_environment()
     args = args.model_copy(update={"state_dir": _made(args.state_dir)})
-    _say_what_is_missing()
+    _log_missing_environment()
     check_embedded(args.redis_url, args.state_dir)
     models = str(within(args.state_dir, "models"))
     model_store(models)  # starts beside the store, not after it
@@ -64,7 +64,7 @@ def _made(state_dir: str) -> str:
     return str(folder)
 
 
-def _say_what_is_missing() -> None:
-    missing = [f"{name}={value}" for name, value in FASTER_WITH.items() if os.environ.get(name) != value]
+def _log_missing_environment() -> None:
+    missing = [f"{name}={value}" for name, value in RECOMMENDED_ENVIRONMENT.items() if os.environ.get(name) != value]
     if missing:
         logger.warning("serving works, but slower than with `make serve`, which sets %s", " ".join(missing))

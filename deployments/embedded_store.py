@@ -19,7 +19,7 @@ NAMESPACE = "recommender"
 LOOK_EVERY_S = 0.2
 
 
-class StoreKeeperState:
+class EmbeddedStoreActor:
     """Starts the server, starts it again when it dies, and takes it along when this process dies."""
 
     def __init__(self, folder: str, max_memory_bytes: int | None, start_timeout_s: float) -> None:
@@ -68,5 +68,5 @@ def embedded_store_url(folder: Path, store: StoreArgs) -> str:
         "num_cpus": 0,
     }
     limits = store.max_memory_bytes, store.start_timeout_s
-    keeper = ray.remote(StoreKeeperState).options(**options).remote(str(folder), *limits)
+    keeper = ray.remote(EmbeddedStoreActor).options(**options).remote(str(folder), *limits)
     return str(ray.get(keeper.url.remote()))

@@ -7,12 +7,12 @@ import logging
 
 from ray import serve
 
-from deployments.handle_calls import answering
+from deployments.handle_calls import with_request_ids
 from deployments.messages import Fetched, pack
 from deployments.ray_runtime import replica_setup
 from deployments.telemetry import metrics
 from deployments.telemetry.measured_store import measured
-from deployments.telemetry.metric_snapshot import Counted
+from deployments.telemetry.metric_snapshot import MetricsSnapshot
 from recommender.errors import StoreError
 from recommender.schema import UserState
 from recommender.stores import open_store
@@ -37,7 +37,7 @@ class FeatureFetcher:
         with contextlib.suppress(StoreError):
             await self._store.fetch([])
 
-    @answering
+    @with_request_ids
     async def fetch_many(self, user_ids: list[str | None]) -> bytes:
         """States of users, None for an anonymous one; msgpack of `Fetched`.
 
@@ -53,6 +53,6 @@ class FeatureFetcher:
         known = [UserState() if user_id is None else next(states) for user_id in user_ids]
         return pack(Fetched(known, found.items_sequence, [], found.last_offset))
 
-    async def counted(self) -> Counted:
+    async def counted(self) -> MetricsSnapshot:
         """What this replica has counted."""
         return metrics.counted()

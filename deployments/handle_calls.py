@@ -18,12 +18,12 @@ PAUSES_S = (0.0, 0.05, 0.2, 0.5)
 """Before each further try."""
 PATIENCE_S = 2.0
 """After which another replica is asked as well: a machine that has lost its network refuses nothing, it is silent."""
-AT_MOST = 3
+MAX_ATTEMPTS = 3
 """Asked at once: Serve may choose the silent one again."""
 
 
 async def call_idempotent(method: DeploymentHandle, *arguments: Any) -> Any:
-    """Call a replica's `answering` method; again, on another one, when it dies under the call or is silent for long.
+    """Call a replica's `with_request_ids` method; again, on another one, when it dies under the call or is silent for long.
 
     Serve does not do this by itself: a call in flight on a replica that dies fails. When a node dies the next replica
     may have been on it too, so it is asked for a few times, while Serve learns which are left.
@@ -53,7 +53,7 @@ async def _first_answer(method: DeploymentHandle, arguments: Sequence[Any]) -> A
     try:
         while True:
             asked.append(asyncio.ensure_future(method.remote(logs.request_ids(), *arguments)))
-            patience_s = PATIENCE_S if len(asked) < AT_MOST else None
+            patience_s = PATIENCE_S if len(asked) < MAX_ATTEMPTS else None
             done, _ = await asyncio.wait(asked, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
             if done:
                 return done.pop().result()
@@ -62,7 +62,7 @@ async def _first_answer(method: DeploymentHandle, arguments: Sequence[Any]) -> A
             each.cancel()
 
 
-def answering(method: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+def with_request_ids(method: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
     """Make a method take the ids of the requests it is called for first, and its log lines name them."""
 
     @wraps(method)

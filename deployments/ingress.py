@@ -10,18 +10,18 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from deployments.http import openapi, problems
-from deployments.http.access_middleware import Edge
-from deployments.http.admission_middleware import Admission
+from deployments.http.access_middleware import AccessMiddleware
+from deployments.http.admission_middleware import AdmissionMiddleware
 from deployments.http.query_parameters import check_query_parameters
-from deployments.http.request_metrics import Observed
+from deployments.http.request_metrics import RequestMetricsMiddleware
 from deployments.http.routes import console, data, docs, models, operations, recommendations
-from deployments.http.routes.fast_path import PlainRecommendations
+from deployments.http.routes.fast_path import FastPathRoute
 from deployments.http.service import Service
 from deployments.model_store import model_store
 from deployments.ray_runtime import replica_setup
 from deployments.telemetry import metrics
 from deployments.telemetry.measured_store import measured
-from deployments.telemetry.metric_snapshot import Counted
+from deployments.telemetry.metric_snapshot import MetricsSnapshot
 from recommender.stores import open_store
 
 
@@ -39,12 +39,12 @@ def build_api() -> FastAPI:
     )
     problems.install(api)
     openapi.install(api)
-    api.router.routes.append(PlainRecommendations())
+    api.router.routes.append(FastPathRoute())
     for chapter in (recommendations, data, models, operations, console, docs):
         api.include_router(chapter.router)
-    api.add_middleware(Edge)
-    api.add_middleware(Observed)
-    api.add_middleware(Admission)  # the last one is the outermost
+    api.add_middleware(AccessMiddleware)
+    api.add_middleware(RequestMetricsMiddleware)
+    api.add_middleware(AdmissionMiddleware)  # the last one is the outermost
     return api
 
 
@@ -79,6 +79,6 @@ class Ingress:
         self.service = Service(fetcher, predictor, trainer, model_store(models), store)
         await self.service.prepare_store()
 
-    async def counted(self) -> Counted:
+    async def counted(self) -> MetricsSnapshot:
         """What this replica has counted."""
         return metrics.counted()

@@ -11,7 +11,7 @@ Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 
-class MicroBatches(Generic[Asked, Answer]):
+class MicroBatcher(Generic[Asked, Answer]):
     """Gathers what is asked while others are under way.
 
     A batch leaves when it is full, when the ones before it are back, or when its first has waited long enough,
@@ -41,11 +41,11 @@ class MicroBatches(Generic[Asked, Answer]):
         answer: Callable[[list[Asked]], Awaitable[list[Answer]]],
         *,
         most: int,
-        company_s: float,
-        patience_s: float,
+        idle_wait_s: float,
+        busy_wait_s: float,
     ) -> None:
         self._answer = answer
-        self._most, self._company_s, self._patience_s = most, company_s, patience_s
+        self._most, self._company_s, self._patience_s = most, idle_wait_s, busy_wait_s
         self._waiting: list[tuple[Asked, asyncio.Future[Answer]]] = []
         self._under_way: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -56,14 +56,14 @@ class MicroBatches(Generic[Asked, Answer]):
         answer: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((asked, answer))
         if len(self._waiting) >= self._most:
-            self._leave()
+            self._flush()
         elif self._timer is None:
             # in a context of nobody's: a batch does not end with the request that began it
             wait_s = self._patience_s if self._under_way else self._company_s
-            self._timer = loop.call_later(wait_s, self._leave, context=Context())
+            self._timer = loop.call_later(wait_s, self._flush, context=Context())
         return await answer
 
-    def _leave(self) -> None:
+    def _flush(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -71,16 +71,16 @@ class MicroBatches(Generic[Asked, Answer]):
         batch = [each for each in self._waiting if not each[1].done()]
         self._waiting = []
         if batch:
-            task = asyncio.get_running_loop().create_task(self._travel(batch), context=Context())
+            task = asyncio.get_running_loop().create_task(self._run(batch), context=Context())
             self._under_way.add(task)
-            task.add_done_callback(self._back)
+            task.add_done_callback(self._on_done)
 
-    def _back(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         if not self._under_way:
-            self._leave()
+            self._flush()
 
-    async def _travel(self, batch: list[tuple[Asked, asyncio.Future[Answer]]]) -> None:
+    async def _run(self, batch: list[tuple[Asked, asyncio.Future[Answer]]]) -> None:
         try:
             answers = await self._answer([asked for asked, _ in batch])
         except Exception as error:  # noqa: BLE001 (whatever it is, it is theirs who ask)

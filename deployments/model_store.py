@@ -30,7 +30,7 @@ class Published(NamedTuple):
     boxed: list[Any]
 
 
-class ModelStoreState:
+class ModelStoreActor:
     """Loads, verifies and hands out snapshots. One a registry and release; ends when those that asked it have ended.
 
     The registry is the authority: after a crash this starts again from there. Replicas keep what they have meanwhile.
@@ -164,4 +164,4 @@ def model_store(folder: str) -> Any:
         "num_cpus": 0,
         "max_concurrency": 1000,
     }
-    return ray.remote(ModelStoreState).options(**options).remote(folder)
+    return ray.remote(ModelStoreActor).options(**options).remote(folder)

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 from ray import serve
 
-from deployments.handle_calls import answering
+from deployments.handle_calls import with_request_ids
 from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries, unpack_rank_query
 from deployments.model_store import Published, model_store
 from deployments.ray_runtime import replica_setup
 from deployments.serial_executor import SerialExecutor
 from deployments.telemetry import metrics
 from deployments.telemetry.measured_store import measured
-from deployments.telemetry.metric_snapshot import Counted
+from deployments.telemetry.metric_snapshot import MetricsSnapshot
 from recommender.errors import NotFittedError, StoreError
 from recommender.models.feedback import Feedback
 from recommender.schema import Query, RankQuery, UserState
@@ -28,10 +28,10 @@ from recommender.serving import request_cost
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.catalogue_sync import CatalogueFollower, catch_up
 from recommender.serving.recommender import Recommender
-from recommender.serving.similarity import items_like, users_like
+from recommender.serving.similarity import find_similar_items, find_similar_users
 from recommender.serving.snapshot import Snapshot
 from recommender.serving.trends.leaderboards import Leaderboards, Name
-from recommender.serving.trends.log_tail import Trail, follow
+from recommender.serving.trends.log_tail import LogTail, follow
 from recommender.stores import open_store
 from recommender.vector_search.exact import warm_up
 
@@ -93,7 +93,7 @@ class Predictor:
             asyncio.create_task(self._follow_log()),
         ]
 
-    @answering
+    @with_request_ids
     async def recommend_many(self, queries: bytes, fetched: bytes) -> list[bytes]:
         """One JSON answer a query."""
         known = unpack_fetched(fetched)
@@ -109,7 +109,7 @@ class Predictor:
             answers += _counted(await self._heavy.run(work), degraded)
         return answers
 
-    @answering
+    @with_request_ids
     async def rank(self, query: bytes, fetched: bytes) -> bytes:
         """JSON of a ranking."""
         known = unpack_fetched(fetched)
@@ -118,21 +118,21 @@ class Predictor:
         ranked = partial(_ranked, recommender, asked, known.states[0], degraded)
         return ranked() if request_cost.rank_cost_ms(asked) <= request_cost.LIGHT_MS else await self._heavy.run(ranked)
 
-    @answering
+    @with_request_ids
     async def popular(self, k: int, filters: list[str], fetched: bytes) -> bytes:
         """JSON of the baseline."""
         recommender, _ = await self._up_to(unpack_fetched(fetched))
         return answer(recommender.popular(k, filters))
 
-    @answering
+    @with_request_ids
     async def find_items(self, text: str, k: int, fetched: bytes) -> bytes:
         """JSON of items whose title or id fits a text."""
         recommender, _ = await self._up_to(unpack_fetched(fetched))
         # the first of a version takes long, and each looks at all that is fresh
-        await asyncio.to_thread(recommender.prepare_finding)
+        await asyncio.to_thread(recommender.prepare_text_search)
         return await self._heavy.run(lambda: answer(recommender.find_items(text, k)))
 
-    @answering
+    @with_request_ids
     async def leaders(self, name: Name, window_s: int, k: int, filters: list[str], fetched: bytes) -> bytes:
         """JSON of a leaderboard of a window."""
         known = unpack_fetched(fetched)
@@ -140,23 +140,23 @@ class Predictor:
         leaderboards, degraded = await self._counted_up_to(known)
         return answer(leaderboards.top(name, window_s, k, filters, degraded))
 
-    @answering
+    @with_request_ids
     async def similar_items(self, item_id: str, k: int, filters: list[str], fetched: bytes) -> bytes | None:
         """JSON of an item's neighbours; None where nothing is known of it."""
         recommender, _ = await self._up_to(unpack_fetched(fetched))
-        found = await items_like(recommender, self._store, item_id, k, filters)
+        found = await find_similar_items(recommender, self._store, item_id, k, filters)
         return None if found is None else answer(found)
 
-    @answering
+    @with_request_ids
     async def similar_users(self, user_id: str, k: int, fetched: bytes) -> bytes | None:
         """JSON of a user's neighbours; None where nothing is known of them."""
         known = unpack_fetched(fetched)
         recommender, degraded = await self._up_to(known)
         await asyncio.to_thread(recommender.prepare_similar_users)  # the first of a version takes long
-        found = await users_like(recommender, self._store, user_id, known.states[0], k, degraded)
+        found = await find_similar_users(recommender, self._store, user_id, known.states[0], k, degraded)
         return None if found is None else answer(found)
 
-    async def counted(self) -> Counted:
+    async def counted(self) -> MetricsSnapshot:
         """What this replica has counted."""
         return metrics.counted()
 
@@ -205,7 +205,7 @@ class Predictor:
                 degraded = True
         return self._leaderboards, ["interactions"] if degraded else []
 
-    async def _follow_trail(self, trail: Trail) -> None:
+    async def _follow_trail(self, trail: LogTail) -> None:
         async with self._following:
             await follow(trail, self._store)
 
@@ -224,7 +224,9 @@ class Predictor:
         self._recommender, self._serving_since = recommender, time.time()
         self._follower = CatalogueFollower(recommender.catalogue, self._store, self._heavy.idle)
         offset, trail = recommender.snapshot.log_offset, self._leaderboards and self._leaderboards.trail
-        self._leaderboards = Leaderboards(recommender, trail.behind(offset) if trail else Trail(offset, self._feedback))
+        self._leaderboards = Leaderboards(
+            recommender, trail.behind(offset) if trail else LogTail(offset, self._feedback)
+        )
         logger.info("serving model %s", published.version)
 
     async def _follow_models(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from ray import serve
 
 from deployments.args import AppArgs
-from deployments.handle_calls import answering
+from deployments.handle_calls import with_request_ids
 from deployments.messages import answer
 from deployments.model_store import model_store
 from deployments.telemetry import logs, metrics
@@ -26,7 +26,7 @@ from recommender.storage.registry import Registry
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import open_store
 from recommender.training import unreadable_entries
-from recommender.training.pipeline import HistoryRow, Learned, Learner
+from recommender.training.pipeline import HistoryRow, Learned, TrainingPipeline
 from recommender.training.schedule import Backoff
 
 logger = logging.getLogger("recommender.trainer")
@@ -54,7 +54,7 @@ class Trainer:
         models = within(args.state_dir, "models")
         self._args = args
         self._registry = Registry(models)
-        self._learner = Learner(
+        self._learner = TrainingPipeline(
             self._registry,
             Archive(within(args.state_dir, "archive")),
             measured(open_store(store_url, max_backlog=args.max_backlog)),
@@ -81,7 +81,7 @@ class Trainer:
             tell_freshness(self._models, measured(open_store(store_url, max_backlog=args.max_backlog)))
         )
 
-    @answering
+    @with_request_ids
     async def train(self, mode: Mode) -> bool:
         """Begin a training; False when one is running already."""
         if self._lock.locked():
@@ -104,18 +104,18 @@ class Trainer:
             "store_resets": self._learner.store_resets,
         }
 
-    @answering
+    @with_request_ids
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
         """Learned interactions of a user with an offset above `after_offset`, newest first."""
         return await self._learner.history(user_id, after_offset)
 
-    @answering
+    @with_request_ids
     async def user_interactions(self, user_id: str, cursor: str | None, limit: int) -> bytes | None:
         """JSON of a page of a user's interactions; None where there are none."""
         page = await self._learner.user_interactions(user_id, cursor, limit)
         return answer(page) if page.interactions or cursor else None
 
-    @answering
+    @with_request_ids
     async def interactions(self, cursor: str | None, limit: int) -> bytes:
         """JSON of a page of all interactions."""
         return answer(await self._learner.interactions(cursor, limit))

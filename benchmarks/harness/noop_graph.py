@@ -4,8 +4,8 @@ from fastapi import FastAPI, Response
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments.http.service import COMPANY_S, MOST_TOGETHER, PATIENCE_S
-from deployments.micro_batching import MicroBatches
+from deployments.http.service import IDLE_WAIT_S, MAX_BATCH_SIZE, PATIENCE_S
+from deployments.micro_batching import MicroBatcher
 from deployments.ray_runtime import replica_setup
 
 api = FastAPI()
@@ -43,7 +43,7 @@ class NoopIngress:
     def __init__(self, fetcher: DeploymentHandle, predictor: DeploymentHandle) -> None:
         replica_setup.begin()
         self._fetcher, self._predictor = fetcher, predictor
-        self._batches = MicroBatches(self._many, most=MOST_TOGETHER, company_s=COMPANY_S, patience_s=PATIENCE_S)
+        self._batches = MicroBatcher(self._many, most=MAX_BATCH_SIZE, company_s=IDLE_WAIT_S, patience_s=PATIENCE_S)
 
     async def _many(self, users: list[str]) -> list[bytes]:
         fetched = await self._fetcher.fetch_many.remote(users)

@@ -22,7 +22,7 @@ from recommender.evaluation import evaluate
 from recommender.feature_space import Features
 from recommender.serving.snapshot import Snapshot
 from recommender.training.full import ModelSettings, TrainingData, fit
-from recommender.training.promotion_gate import Contestant, evaluate_snapshot
+from recommender.training.promotion_gate import JudgedSnapshot, evaluate_snapshot
 from recommender.training.snapshot_builder import CatalogueEntry
 
 LENGTHS = (1, 3, 5, 10, 20)
@@ -81,7 +81,7 @@ def _matrix(pairs: pd.DataFrame, user_ids: list[str], snapshot: Snapshot) -> spa
 
 def folded(snapshot: Snapshot, recent: pd.DataFrame, judging: pd.DataFrame, users: Mapping[str, Features]) -> float:
     """As the service answers."""
-    return evaluate_snapshot(Contestant(snapshot, recent), judging, users).means["ndcg@10"]
+    return evaluate_snapshot(JudgedSnapshot(snapshot, recent), judging, users).means["ndcg@10"]
 
 
 def unfolded(world: World, snapshot: Snapshot, recent: pd.DataFrame, judging: pd.DataFrame) -> float:

@@ -22,7 +22,7 @@ from recommender.models.checkpoint import model_from_arrays, model_to_arrays, mo
 from recommender.serving.snapshot import Snapshot
 from recommender.training.full import ModelSettings, Trained, TrainingData, fit
 from recommender.training.incremental import IncrementSettings, News, train_increment
-from recommender.training.promotion_gate import Contestant, Verdict, evaluate_snapshot
+from recommender.training.promotion_gate import JudgedSnapshot, Verdict, evaluate_snapshot
 from recommender.training.snapshot_builder import CatalogueEntry
 
 CHUNKS = 10
@@ -109,7 +109,7 @@ def _held_out(chunks: list[pd.DataFrame]) -> tuple[list[pd.DataFrame], list[pd.D
 
 def _ndcg(trained: Trained, recent: pd.DataFrame, judging: pd.DataFrame, users: Mapping[str, Features]) -> float:
     assert trained.snapshot is not None
-    return evaluate_snapshot(Contestant(trained.snapshot, recent), judging, users).means["ndcg@10"]
+    return evaluate_snapshot(JudgedSnapshot(trained.snapshot, recent), judging, users).means["ndcg@10"]
 
 
 def _fit(rows: pd.DataFrame, users: Mapping[str, Features], catalogue: Mapping[str, CatalogueEntry]) -> Trained:

@@ -1,7 +1,7 @@
 """Training at 1, 3 and 10 million interactions: seconds and peak memory of every stage, and of an increment.
 
 ``python -m benchmarks.learning.training_scale`` runs each size in a process of its own. The stages are those of the real
-`Learner`: their functions are wrapped where the learner finds them, and what a stage calls is counted for itself.
+`TrainingPipeline`: their functions are wrapped where the learner finds them, and what a stage calls is counted for itself.
 LightFM's epochs are the same work each time, so that one is timed and fifty are extrapolated.
 """
 
@@ -38,7 +38,7 @@ from recommender.stores.protocols import Interaction
 from recommender.training import full, incremental, pipeline
 from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings
-from recommender.training.pipeline import Learner
+from recommender.training.pipeline import TrainingPipeline
 
 SEED = 0
 EACH = 105
@@ -197,14 +197,14 @@ async def run(size: str, threads: int, epochs: int) -> dict[str, Any]:
         registry, archive, store = Registry(Path(folder) / "models"), Archive(Path(folder) / "archive"), MemoryStore()
         arguments = (registry, archive, store, ModelSettings(epochs=epochs, num_threads=threads))
         increment = IncrementSettings(num_threads=threads)
-        learned = await Learner(*arguments, increment=increment).bootstrap(dataset)
+        learned = await TrainingPipeline(*arguments, increment=increment).bootstrap(dataset)
         assert learned.accepted, learned.reason
         del dataset
         full = stages.taken()
         served = _serve(stages, registry, learned.version)
         await store.append(_events(n_users, n_items))
         stages.taken()
-        learned = await Learner(*arguments, increment=increment).learn("incremental")
+        learned = await TrainingPipeline(*arguments, increment=increment).learn("incremental")
         incremented = stages.taken()
         bytes_on_disk = registry.versions()[0].bytes
     return {

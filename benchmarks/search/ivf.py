@@ -24,9 +24,9 @@ from recommender.serving.snapshot import Table
 from recommender.training.full import ModelSettings, fit
 from recommender.training.index_builder import Sample, build_index
 from recommender.vector_search import ivf as search
-from recommender.vector_search.exact import EVERYTHING, Users, best_rows
-from recommender.vector_search.ivf import DEPTH, Index, nearest_rows
-from recommender.vector_search.quantization import Codes, encode
+from recommender.vector_search.exact import NO_ROWS, Users, best_rows
+from recommender.vector_search.ivf import DEPTH, Index, search_inverted_file
+from recommender.vector_search.quantization import QuantizedBlock, encode
 
 SEED = 0
 SIZES, NOISES = (10_000, 30_000, 50_000, 100_000, 1_000_000), (0.5, 1.0)
@@ -75,21 +75,21 @@ class Search:
         self._next = (self._next + n) % (N_ASKED - n + 1)
         return self.asked[self._next : self._next + n]
 
-    def exact(self, users: Floats, codes: Codes | None = None) -> list[NDArray[np.int32]]:
+    def exact(self, users: Floats, codes: QuantizedBlock | None = None) -> list[NDArray[np.int32]]:
         """Best rows in one pass."""
         found = best_rows(*self.items, *self._arguments(users), **self._free(users), codes=codes)
         return [best.rows for best in found]
 
     def nearest(self, index: Index, users: Floats) -> list[NDArray[np.int32]]:
         """Best rows of the nearest lists."""
-        found = nearest_rows(index, *self.items, *self._arguments(users), **self._free(users))
+        found = search_inverted_file(index, *self.items, *self._arguments(users), **self._free(users))
         return [best.rows for best in found]
 
     def _arguments(self, users: Floats) -> tuple[Users, list[int]]:
         return Users(users, np.zeros(len(users), np.float32)), [DEPTH] * len(users)
 
     def _free(self, users: Floats) -> dict[str, Any]:
-        return {"masked": self.masked, "excluded": [EVERYTHING] * len(users)}
+        return {"masked": self.masked, "excluded": [NO_ROWS] * len(users)}
 
 
 def measure(world: Search) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def measure(world: Search) -> dict[str, Any]:
     row["coded_ms"] = _ms(lambda: world.exact(world.some(1), world.codes))
     row["coded_64_ms"] = round(_ms(lambda: world.exact(world.some(BATCH), world.codes)) / BATCH, 4)
     begin = time.perf_counter()
-    built = build_index(world.items, Sample(world.users, [EVERYTHING] * len(world.users)))
+    built = build_index(world.items, Sample(world.users, [NO_ROWS] * len(world.users)))
     row["build_s"] = round(time.perf_counter() - begin, 1)
     if built is None:
         return row | {"index": "none: exact"}
@@ -123,7 +123,7 @@ def _layouts(world: Search, index: Index) -> dict[str, float]:
     """Time of the lists' rows where they stand, and in a second block that has every list in one piece."""
     pieces = Table(world.items.vectors[index.indices], world.items.biases[index.indices])
     everyone = Users(world.asked, np.zeros(N_ASKED, np.float32))
-    nobody, nothing = np.zeros(len(index.reach), np.bool_), [EVERYTHING] * N_ASKED
+    nobody, nothing = np.zeros(len(index.reach), np.bool_), [NO_ROWS] * N_ASKED
     promising = best_rows(
         index.vectors, index.reach, everyone, [index.probes] * N_ASKED, masked=nobody, excluded=nothing
     )
@@ -140,7 +140,7 @@ def _layouts(world: Search, index: Index) -> dict[str, float]:
         def scan(items: Table = items, rows: Any = rows, turns: Any = turns) -> None:
             user = next(turns)
             one = Users(world.asked[user : user + 1], np.zeros(1, np.float32))
-            best_rows(*items, one, [DEPTH], masked=world.masked, excluded=[EVERYTHING], rows=rows[user])
+            best_rows(*items, one, [DEPTH], masked=world.masked, excluded=[NO_ROWS], rows=rows[user])
 
         times[name] = _ms(scan)
     return times

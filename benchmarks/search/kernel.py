@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from benchmarks.harness import report
-from recommender.vector_search.exact import EVERYTHING, Users, best_rows
+from recommender.vector_search.exact import NO_ROWS, Users, best_rows
 from recommender.vector_search.quantization import encode
 
 SEED = 0
@@ -40,14 +40,14 @@ def read_ms(vectors: Vectors) -> float:
 def ours(vectors: Vectors, biases: Vectors, users: Vectors) -> Callable[[], Any]:
     """`recommender.vector_search.exact.best_rows`."""
     asked = Users(users, np.zeros(len(users), np.float32))
-    masked, excluded = np.zeros(len(vectors), np.bool_), [EVERYTHING] * len(users)
+    masked, excluded = np.zeros(len(vectors), np.bool_), [NO_ROWS] * len(users)
     return lambda: best_rows(vectors, biases, asked, [TOP] * len(users), masked=masked, excluded=excluded)
 
 
 def ours_by_codes(vectors: Vectors, biases: Vectors, users: Vectors) -> Callable[[], Any]:
     """The same over codes."""
     asked, codes = Users(users, np.zeros(len(users), np.float32)), encode(vectors, biases, above=1)
-    masked, excluded = np.zeros(len(vectors), np.bool_), [EVERYTHING] * len(users)
+    masked, excluded = np.zeros(len(vectors), np.bool_), [NO_ROWS] * len(users)
     return lambda: best_rows(vectors, biases, asked, [TOP] * len(users), masked=masked, excluded=excluded, codes=codes)
 
 

@@ -30,9 +30,9 @@ from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.filters import FilterCache
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Rows, Snapshot
-from recommender.serving.trends.interaction_counts import Activity
+from recommender.serving.trends.interaction_counts import InteractionCounts
 from recommender.serving.trends.leaderboards import Leaderboards
-from recommender.serving.trends.log_tail import Trail
+from recommender.serving.trends.log_tail import LogTail
 
 SEED, N_ITEMS, ROUNDS, FRESH, USER = 0, 100_000, 200, 100, "7"
 N_ACTIVITY, DAYS = 1_000_000, 365
@@ -67,7 +67,7 @@ def snapshot() -> Snapshot:
         fold_in_weights=fold_in,
         filter_tokens=IdTable.from_ids(f"tag:{tag}" for tag in range(N_TAGS)),
         filter_rows=Rows(ends.astype(np.int64), items, np.zeros(0, np.float32)),
-        activity=Activity(times, taken, np.ones(N_ACTIVITY, np.uint32)),
+        activity=InteractionCounts(times, taken, np.ones(N_ACTIVITY, np.uint32)),
     )
 
 
@@ -95,7 +95,7 @@ def by_library(served: Snapshot, k: int) -> list[dict[str, Any]]:
     """Every way as a predictor runs it."""
     recommender, forgetful = recommender_of(served), recommender_of(served)
     state = [UserState({f"f{index}": "1" for index in range(4)})]
-    leaderboards = Leaderboards(recommender, Trail(0))
+    leaderboards = Leaderboards(recommender, LogTail(0))
 
     def call(query: Query, asked: Recommender = recommender) -> Callable[[], object]:
         message = pack([query])

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deployments.http import origins, security
 from deployments.http.exposure import is_open_to_others
 from deployments.http.problems import problem_of
-from deployments.http.rate_limit import Rates
+from deployments.http.rate_limit import RateLimiter
 from deployments.http.request_metrics import routed
 
 HEADERS = (
@@ -16,7 +16,7 @@ HEADERS = (
 )
 
 
-class Edge:
+class AccessMiddleware:
     """Checks who asks and how often, routes by the path as it was sent, and turns what slips through into a problem.
 
     Parameters
@@ -28,7 +28,7 @@ class Edge:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._keys = security.Keys.from_environment()
-        self._rates = Rates.from_environment()
+        self._rates = RateLimiter.from_environment()
         self._is_open: bool | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

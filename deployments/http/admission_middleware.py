@@ -27,7 +27,7 @@ _START: Message = {
 }
 
 
-class Admission:
+class AdmissionMiddleware:
     """Counts the requests under way, and answers 503 instead of one more than `most`.
 
     A count, not a rate or a time: how fast it goes round is what the service can do, on any machine and with any

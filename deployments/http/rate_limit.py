@@ -18,7 +18,7 @@ MOST_BUCKETS = 10_000
 """Of which the one that was longest without a request is dropped; it had best be full again by then."""
 
 
-class Rates:
+class RateLimiter:
     """A token bucket for each key or address, at most `MOST_BUCKETS` of them.
 
     Parameters
@@ -34,7 +34,7 @@ class Rates:
         self._buckets: LRUCache[bytes, tuple[float, float]] = LRUCache(MOST_BUCKETS)
 
     @classmethod
-    def from_environment(cls) -> Rates:
+    def from_environment(cls) -> RateLimiter:
         """Rate of the environment variable, in requests a second, for each replica of the ingress.
 
         Raises

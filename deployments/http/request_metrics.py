@@ -20,7 +20,7 @@ CLIENT_HAS_GONE = 499
 _KEY = "recommender.observed"
 
 
-class Observed:
+class RequestMetricsMiddleware:
     """What is outside of everything else, so that refused requests count too.
 
     Parameters

@@ -13,9 +13,9 @@ from msgspec import Meta, Struct
 
 from deployments.http import schema_patterns
 from recommender.schema import Query, RankQuery
-from recommender.serving.boosts import checked_boosts
+from recommender.serving.boosts import check_boosts
 from recommender.serving.filters import Filter
-from recommender.serving.pagination import shown_before
+from recommender.serving.pagination import decode_cursor
 from recommender.stores.protocols import Interaction, Item, User
 from recommender.values import parse_timestamp
 
@@ -74,7 +74,7 @@ Boost = Annotated[
         extra_json_schema={"propertyNames": {"pattern": schema_patterns.FEATURE}},
     ),
 ]
-Shown = Annotated[
+CursorText = Annotated[
     str, Meta(description="next_cursor of the page before", extra_json_schema={"pattern": schema_patterns.SHOWN})
 ]
 Fallback = Literal["popular", "none"]
@@ -124,15 +124,15 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     explain: bool = False
     diversity: Diversity = 0.0
     boost: Boost = {}
-    cursor: Shown | None = None
+    cursor: CursorText | None = None
     fallback: Fallback = "popular"
 
     def __post_init__(self) -> None:
         _check_ids([self.user_id, *self.recent, *self.exclude, *(self.candidates or ())])
         _check_features(self.features)
         Filter.parse(self.filter)
-        checked_boosts(self.boost)
-        shown_before(self.cursor)
+        check_boosts(self.boost)
+        decode_cursor(self.cursor)
 
     def query(self) -> Query:
         """What the library takes."""
@@ -147,8 +147,8 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
             exclude_seen=self.exclude_seen,
             explain=self.explain,
             diversity=self.diversity,
-            boost=checked_boosts(self.boost),
-            shown=shown_before(self.cursor),
+            boost=check_boosts(self.boost),
+            shown=decode_cursor(self.cursor),
             fallback=self.fallback,
         )
 

@@ -18,13 +18,13 @@ from ray.serve.handle import DeploymentHandle
 from deployments.handle_calls import Call, call_idempotent, call_long
 from deployments.http.problems import Problem, unavailable
 from deployments.messages import pack
-from deployments.micro_batching import MicroBatches
+from deployments.micro_batching import MicroBatcher
 from deployments.telemetry import logs, metrics
-from deployments.telemetry.metric_snapshot import Counted, together
+from deployments.telemetry.metric_snapshot import MetricsSnapshot, together
 from recommender.errors import StoreError
 from recommender.schema import Query, RankQuery
 from recommender.serving import request_cost
-from recommender.serving.attribution import Shown
+from recommender.serving.attribution import ImpressionCache
 from recommender.stores.protocols import Appended, Interaction, StoreHealth
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("recommender.ingress")
 
-MOST_TOGETHER = 32
+MAX_BATCH_SIZE = 32
 """Requests that travel together; the predictor scores them in one pass over the item block."""
-COMPANY_S = 0.001
+IDLE_WAIT_S = 0.001
 """How long a lone request waits for company."""
 PATIENCE_S = 0.015
 """How long it waits while a micro-batch is under way, with which the next one leaves."""
@@ -74,9 +74,11 @@ class Service:
         self._fetcher, self._predictor, self._trainer = fetcher, predictor, trainer
         self._models = models
         self.store = store
-        self._shown = Shown()
+        self._shown = ImpressionCache()
         self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
-        self._batches = MicroBatches(self._batched, most=MOST_TOGETHER, company_s=COMPANY_S, patience_s=PATIENCE_S)
+        self._batches = MicroBatcher(
+            self._batched, most=MAX_BATCH_SIZE, idle_wait_s=IDLE_WAIT_S, busy_wait_s=PATIENCE_S
+        )
 
     async def prepare_store(self) -> None:
         """Before anything is written: an empty store is to count on behind what was learned.
@@ -227,13 +229,13 @@ class Service:
                 raise unavailable(_not_everywhere(serving, answers, missing))
             await asyncio.sleep(0.02)
 
-    async def counted(self) -> Counted:
+    async def counted(self) -> MetricsSnapshot:
         """What every replica on the way of a request has counted; one that does not answer in time is left out."""
         context = serve.get_replica_context()
         own = serve.get_deployment_handle(context.deployment, context.app_name)
         handles = (own, self._fetcher, self._predictor)
         answers = await asyncio.gather(*(_ask_all(handle, "counted") for handle in handles))
-        return together(answer for each in answers for answer in each if isinstance(answer, Counted))
+        return together(answer for each in answers for answer in each if isinstance(answer, MetricsSnapshot))
 
     async def status(self) -> dict[str, Any]:
         """Health of each part, as far as it answers."""
@@ -275,8 +277,8 @@ async def _ask_all(handle: DeploymentHandle, method: str) -> list[Any]:
     except (DeploymentUnavailableError, TimeoutError) as error:
         logger.warning("no replica of %s to ask: %s", handle.deployment_name, error)
         return []
-    answering = (asyncio.wait_for(replica.get_async(), ASK_TIMEOUT_S) for replica in replicas)
-    return await asyncio.gather(*answering, return_exceptions=True)
+    with_request_ids = (asyncio.wait_for(replica.get_async(), ASK_TIMEOUT_S) for replica in replicas)
+    return await asyncio.gather(*with_request_ids, return_exceptions=True)
 
 
 def _answered(answers: Sequence[Any]) -> list[Any]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ray.exceptions import RayError
 
 from recommender.errors import RecommenderError
-from recommender.serving.batch import Everyone, Lists
+from recommender.serving.batch import BatchRecommender, Lists
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.catalogue_sync import catch_up
 from recommender.serving.snapshot import Snapshot
@@ -120,7 +120,7 @@ class Worker:
 
     def __init__(self, boxed: list[Any], meta: dict[str, Any], plan: Plan) -> None:
         snapshot = Snapshot.from_arrays(ray.get(boxed[0]), meta)
-        self._everyone = Everyone(snapshot, plan.k, exclude_seen=plan.exclude_seen, filters=plan.filters)
+        self._everyone = BatchRecommender(snapshot, plan.k, exclude_seen=plan.exclude_seen, filters=plan.filters)
         self._snapshot, self._plan = snapshot, plan
         self._loop = asyncio.Runner()
         self._store = RedisStore(plan.store_url, fetch_timeout_s=STORE_TIMEOUT_S) if plan.store_url else None

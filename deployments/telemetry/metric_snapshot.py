@@ -47,7 +47,7 @@ class CountedReplica(msgspec.Struct, frozen=True):
     """When it began to count, in seconds since the epoch."""
 
 
-class Counted(msgspec.Struct, frozen=True):
+class MetricsSnapshot(msgspec.Struct, frozen=True):
     """What replicas have counted, added up over them."""
 
     replicas: list[CountedReplica]
@@ -55,7 +55,7 @@ class Counted(msgspec.Struct, frozen=True):
     histograms: list[CountedHistogram]
 
 
-class Tally:
+class MetricRegistry:
     """What one process counts."""
 
     def __init__(self) -> None:
@@ -81,9 +81,9 @@ class Tally:
         kept[1][bisect_left(bounds, value)] += 1
         kept[2][0] += value
 
-    def counted(self, deployment: str, replica: str) -> Counted:
+    def counted(self, deployment: str, replica: str) -> MetricsSnapshot:
         """All of it, as of one replica."""
-        return Counted(
+        return MetricsSnapshot(
             [CountedReplica(deployment, replica, self._since)],
             [CountedCounter(name, dict(labels), value) for (name, labels), value in self._counters.items()],
             [
@@ -93,7 +93,7 @@ class Tally:
         )
 
 
-def together(parts: Iterable[Counted]) -> Counted:
+def together(parts: Iterable[MetricsSnapshot]) -> MetricsSnapshot:
     """Numbers of several replicas, added up."""
     replicas: list[CountedReplica] = []
     counters: dict[tuple[str, Labels], CountedCounter] = {}
@@ -107,7 +107,7 @@ def together(parts: Iterable[Counted]) -> Counted:
         for each in part.histograms:
             key = (each.name, tuple(sorted(each.labels.items())))
             histograms[key] = _both(histograms[key], each) if key in histograms else each
-    return Counted(
+    return MetricsSnapshot(
         sorted(replicas, key=lambda replica: (replica.deployment, replica.replica)),
         [counters[key] for key in sorted(counters)],
         [histograms[key] for key in sorted(histograms)],

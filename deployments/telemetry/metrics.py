@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from ray import serve
 from ray.serve import metrics
 
-from deployments.telemetry.metric_snapshot import Counted, Tally
+from deployments.telemetry.metric_snapshot import MetricRegistry, MetricsSnapshot
 
 QUICK_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 SLOW_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0)
@@ -64,7 +64,7 @@ LOG_LIMIT = Metric("gauge", "recommender_log_limit", "Interactions at which the 
 
 ALL = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
 
-TALLY = Tally()
+TALLY = MetricRegistry()
 """What this process counts, for `GET /v1/metrics`; Prometheus asks Ray, which has it of every process."""
 
 
@@ -86,7 +86,7 @@ def show(metric: Metric, value: float, /, **labels: str) -> None:
     _made(metric).set(value, labels)
 
 
-def counted() -> Counted:
+def counted() -> MetricsSnapshot:
     """Counters and histograms of this replica."""
     context = serve.get_replica_context()
     return TALLY.counted(context.deployment, context.replica_tag)

@@ -16,7 +16,7 @@ from recommender.datasets import open_dataset
 from recommender.datasets.schema import Schema
 from recommender.evaluation import SPLITS
 from recommender.experiments.baselines import PEERS
-from recommender.experiments.candidates import OURS, Contender, Ours
+from recommender.experiments.candidates import OURS, Candidate, Ours
 from recommender.experiments.comparison import Contest, Plan, compare, steps_of
 from recommender.experiments.scoring import ALL
 from recommender.experiments.text_table import judged_by, table
@@ -73,7 +73,7 @@ def evaluate(
     n_seeds = seeds or (SEEDS if against else 1)
     plan = Plan(split, holdout, range(seed, seed + n_seeds), trials, k)
     ours = Ours(ModelSettings(num_threads=threads))
-    contenders: list[Contender] = [ours, *(PEERS[name] for name in against or ["popularity"])]
+    contenders: list[Candidate] = [ours, *(PEERS[name] for name in against or ["popularity"])]
     content = open_dataset(dataset, schema)
     warn(content.notes)
     with progress_bar("evaluating", "fit", steps_of(contenders, plan)) as bar:

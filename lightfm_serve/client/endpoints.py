@@ -94,7 +94,7 @@ _item, _items = _reader(responses.StoredItem), _reader(responses.ItemPage)
 _history, _interactions = _reader(responses.HistoryPage), _reader(responses.InteractionPage)
 _model, _models = _reader(responses.Model), _reader(responses.Models)
 _training, _status = _reader(responses.Training), _reader(responses.Status)
-_counted = _reader(responses.Counted)
+_counted = _reader(responses.MetricsSnapshot)
 _said = _reader(dict[str, str])
 _encode = msgspec.json.encode
 
@@ -327,7 +327,7 @@ def status() -> Call[responses.Status]:
     return Call("GET", "/v1/status", _status)
 
 
-def metrics() -> Call[responses.Counted]:
+def metrics() -> Call[responses.MetricsSnapshot]:
     """Counters and histograms, added up over the replicas."""
     return Call("GET", "/v1/metrics", _counted)
 

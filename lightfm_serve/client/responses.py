@@ -255,7 +255,7 @@ class Training(msgspec.Struct, frozen=True):
 
 
 class CountedReplica(msgspec.Struct, frozen=True):
-    """A process whose numbers are among those of `Counted`."""
+    """A process whose numbers are among those of `MetricsSnapshot`."""
 
     deployment: str
     replica: str
@@ -280,7 +280,7 @@ class Histogram(msgspec.Struct, frozen=True):
     sum: float
 
 
-class Counted(msgspec.Struct, frozen=True):
+class MetricsSnapshot(msgspec.Struct, frozen=True):
     """What replicas have counted, added up over them."""
 
     replicas: list[CountedReplica]

@@ -99,7 +99,7 @@ def open_folder(
 
 
 @dataclass(frozen=True)
-class Entities:
+class EntityRows:
     """Users or items of a file."""
 
     name: str
@@ -143,13 +143,13 @@ class Entities:
         return {name: cell_parsers.converted(table, name, self.converters[name]) for name in names}
 
 
-def _checked_entities(path: Path, schema: Schema, id_column: str, profile: FileProfile, told: Told) -> Entities:
+def _checked_entities(path: Path, schema: Schema, id_column: str, profile: FileProfile, told: Told) -> EntityRows:
     for table in blocks(path, BATCH, id_column, schema=schema):
         profile.look(table)
         told(profile.stem, table.n_rows)
     features = (name for name in profile.columns if cell_parsers.is_feature(name, id_column))
     converters = {name: profile.feature(name).converter() for name in features}
-    checked = Entities(profile.stem, path, id_column, profile.n_rows, schema, profile, converters)
+    checked = EntityRows(profile.stem, path, id_column, profile.n_rows, schema, profile, converters)
     seen: set[str] = set()
     for batch in checked.batches():  # every cell is read once, now that it is known how
         for record, place in zip(batch.records, batch.places, strict=True):

@@ -88,7 +88,7 @@ Source = Callable[[str], Iterator[Placed]]
 
 
 @dataclass(frozen=True)
-class Entities:
+class EntityRows:
     """Users or items."""
 
     name: str
@@ -162,14 +162,14 @@ def open_gorse(path: Path, told: Told = lambda _name, _n: None) -> list[Rows]:
     ]
 
 
-def _checked(name: str, id_name: str, read: Callable[[], Iterator[tuple[str, Record]]], told: Told) -> Entities:
+def _checked(name: str, id_name: str, read: Callable[[], Iterator[tuple[str, Record]]], told: Told) -> EntityRows:
     seen: set[str] = set()
     for place, record in read():
         if record[id_name] in seen:
             raise InvalidDataError(f"{place}: duplicate id {record[id_name]!r}")
         seen.add(record[id_name])
         told(name, 1)
-    return Entities(name, len(seen), read)
+    return EntityRows(name, len(seen), read)
 
 
 # Where it comes from.

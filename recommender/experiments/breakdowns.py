@@ -12,7 +12,7 @@ from recommender import cases
 from recommender.errors import TrainingError
 from recommender.evaluation import evaluate
 from recommender.evaluation.metrics import Score
-from recommender.experiments.candidates import Contender
+from recommender.experiments.candidates import Candidate
 from recommender.experiments.folds import Fold
 from recommender.experiments.scoring import Judged
 
@@ -86,7 +86,7 @@ def calibration(fold: Fold, score: Score, judged: Judged, n_groups: int = 10, n_
 
 
 def learning_curve(
-    fold: Fold, contender: Contender, k: int, whole: float, shares: Sequence[float] = SHARES
+    fold: Fold, contender: Candidate, k: int, whole: float, shares: Sequence[float] = SHARES
 ) -> dict[float, float]:
     """ndcg@k by the share of the training interactions, drawn by chance; the same ones are to be found.
 

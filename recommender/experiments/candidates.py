@@ -22,7 +22,7 @@ Settings = Mapping[str, Any]
 OURS = "ours"
 
 
-class Contender(Protocol):
+class Candidate(Protocol):
     """A way to recommend, with what can be set on it."""
 
     @property

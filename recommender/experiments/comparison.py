@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from recommender.datasets.dataset import Dataset
 from recommender.evaluation import Interval, interval_over_seeds, paired_bootstrap
-from recommender.experiments.candidates import OURS, Contender, Settings
+from recommender.experiments.candidates import OURS, Candidate, Settings
 from recommender.experiments.folds import Fold, Size, fold_of, validation_of
 from recommender.experiments.scoring import Judged, candidate_sets, judged
 from recommender.experiments.tuning import trials_of, tuned
@@ -139,7 +139,7 @@ class Contest:
 
 
 def compare(
-    dataset: Dataset, contenders: Sequence[Contender], plan: Plan, progress: Progress = lambda _: None
+    dataset: Dataset, contenders: Sequence[Candidate], plan: Plan, progress: Progress = lambda _: None
 ) -> tuple[Contest, Fold]:
     """Judge contenders on the same splits.
 
@@ -192,13 +192,13 @@ def compare(
     return Contest(plan, settings, results, notes, sizes, first.n_pairs), first
 
 
-def steps_of(contenders: Sequence[Contender], plan: Plan) -> int:
+def steps_of(contenders: Sequence[Candidate], plan: Plan) -> int:
     """How often `compare` tells of progress, at most."""
     trials = (len(_trials(contender, plan)) for contender in contenders)
     return sum(n for n in trials if n > 1) + len(contenders) * plan.n_seeds
 
 
-def _trials(contender: Contender, plan: Plan) -> Sequence[Settings]:
+def _trials(contender: Candidate, plan: Plan) -> Sequence[Settings]:
     return [{}] if contender.name == OURS else trials_of(contender.space, plan.trials)
 
 

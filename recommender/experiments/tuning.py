@@ -9,7 +9,7 @@ import numpy as np
 
 from recommender.errors import TrainingError
 from recommender.evaluation import evaluate
-from recommender.experiments.candidates import Contender, Settings
+from recommender.experiments.candidates import Candidate, Settings
 from recommender.experiments.folds import Fold
 
 
@@ -27,7 +27,7 @@ def trials_of(space: Mapping[str, Sequence[Any]], n: int, seed: int = 0) -> list
 
 
 def tuned(
-    contender: Contender, validation: Fold, trials: Sequence[Settings], k: int, done: Callable[[], object] = int
+    contender: Candidate, validation: Fold, trials: Sequence[Settings], k: int, done: Callable[[], object] = int
 ) -> Settings:
     """Best of some settings by ndcg@k on a validation fold; the first of equals.
 

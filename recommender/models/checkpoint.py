@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.ids import Arrays, IdTable, with_prefix, without_prefix
-from recommender.models.entities import Side
+from recommender.models.entities import Entities
 from recommender.models.lightfm_recommender import TABLES, LFMRecommender
 
 SIDES = (("user", "users"), ("item", "items"))
@@ -55,7 +55,7 @@ def model_from_arrays(arrays: Arrays, meta: Mapping[str, Any]) -> LFMRecommender
     return model
 
 
-def _side_arrays(side: Side) -> dict[str, NDArray[np.generic]]:
+def _side_arrays(side: Entities) -> dict[str, NDArray[np.generic]]:
     return {
         **with_prefix("ids", side.ids.to_arrays()),
         **with_prefix("names", side.names.to_arrays()),
@@ -67,7 +67,7 @@ def _side_arrays(side: Side) -> dict[str, NDArray[np.generic]]:
     }
 
 
-def _side(empty: Side, arrays: Arrays) -> Side:
+def _side(empty: Entities, arrays: Arrays) -> Entities:
     ids = IdTable.from_arrays(without_prefix("ids", arrays))
     names = IdTable.from_arrays(without_prefix("names", arrays))
     parts = tuple(np.array(arrays[name]) for name in ("weights", "indices", "indptr"))

@@ -14,7 +14,7 @@ from recommender.sparse_frame import SparseFrame
 
 
 @dataclass(frozen=True)
-class Side:
+class Entities:
     """Users or items as a model knows them. Growing makes a new one; no column ever moves.
 
     Parameters
@@ -41,7 +41,7 @@ class Side:
     features: sparse.csr_matrix
 
     @classmethod
-    def empty(cls, *, has_indicators: bool) -> Side:
+    def empty(cls, *, has_indicators: bool) -> Entities:
         """Side that knows nobody."""
         none = np.zeros(0, np.int32)
         return cls(has_indicators, IdTable.from_ids(), IdTable.from_ids(), none, none, _zeros(0, 0))
@@ -51,7 +51,7 @@ class Side:
         """Rows of the embedding table."""
         return len(self.feature_columns) + len(self.indicator_columns)
 
-    def grown(self, ids: Sequence[str], frame: SparseFrame | None) -> Side:
+    def grown(self, ids: Sequence[str], frame: SparseFrame | None) -> Entities:
         """Side that knows `ids` too, with the rows of `frame` in place of what was said before."""
         all_ids = self.ids.extended(ids)
         names = self.names if frame is None else self.names.extended(_used_names(all_ids, frame))
@@ -69,7 +69,7 @@ class Side:
             features=_updated(self.features, all_ids, names, frame),
         )
 
-    def cleared(self, indices: NDArray[np.int32]) -> Side:
+    def cleared(self, indices: NDArray[np.int32]) -> Entities:
         """Side on which nothing is said of some ids."""
         kept = np.ones(len(self.ids), np.float32)
         kept[indices] = 0

@@ -70,19 +70,19 @@ class Feedback:
         said = factors * np.where(factors > 0, weights, np.abs(weights))
         return interactions.assign(weight=said.astype(np.float32))
 
-    def speaks_for(self, weight: float, event: str | None) -> bool:
+    def is_liking(self, weight: float, event: str | None) -> bool:
         """Whether one interaction is a liking: whether its weight, as `weighed` has it, is above 0."""
         is_low = self.negative_below is not None and event in (None, RATING) and weight < self.negative_below
         factor = 1.0 if event is None else self.event_weights.get(event, 1.0)
         return weight > 0 and factor > 0 and not is_low
 
 
-def liking(interactions: pd.DataFrame) -> pd.DataFrame:
+def select_likings(interactions: pd.DataFrame) -> pd.DataFrame:
     """Interactions that say that something is liked."""
     return interactions[interactions["weight"] > 0]
 
 
-def joining(interactions: pd.DataFrame, users: IdTable = NOBODY, items: IdTable = NOBODY) -> pd.DataFrame:
+def select_joining(interactions: pd.DataFrame, users: IdTable = NOBODY, items: IdTable = NOBODY) -> pd.DataFrame:
     """Interactions of users and items who like or are liked, or are among those that are known already."""
     if _all_likings(interactions):
         return interactions

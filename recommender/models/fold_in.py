@@ -94,7 +94,7 @@ def fold_in(weights: NDArray[np.float32], representations: NDArray[np.float32]) 
     return folded
 
 
-def fold_in_parts(weights: NDArray[np.float32], representations: NDArray[np.float32]) -> NDArray[np.float32]:
+def fold_in_contributions(weights: NDArray[np.float32], representations: NDArray[np.float32]) -> NDArray[np.float32]:
     """What each of some items adds to `fold_in` of them, float32 of shape (k, d + n); nothing, one too old to count.
 
     With what an empty history has, the same for everyone who has so many items, they add up to it.

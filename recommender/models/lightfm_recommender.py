@@ -20,7 +20,7 @@ from recommender.errors import (
     UnknownUserError,
 )
 from recommender.ids import UNKNOWN, id_text, id_texts
-from recommender.models.entities import Side
+from recommender.models.entities import Entities
 from recommender.models.popularity import fit_popularity, predict_popularity
 from recommender.sparse_frame import SparseFrame
 
@@ -69,8 +69,8 @@ class LFMRecommender(LightFM):
         if indicators not in ("users", "items", "both", False):
             raise InvalidDataError(f"indicators is {indicators!r}; it must be 'users', 'items', 'both' or False")
         self.indicators = indicators
-        self.users: Side
-        self.items: Side
+        self.users: Entities
+        self.items: Entities
         seed = lightfm.get("random_state")
         self.seed = int(seed) if isinstance(seed, int | np.integer) else None
         super().__init__(**lightfm)
@@ -272,8 +272,8 @@ class LFMRecommender(LightFM):
 
     def _reset_state(self) -> None:
         super()._reset_state()
-        self.users = Side.empty(has_indicators=self.indicators in ("users", "both"))
-        self.items = Side.empty(has_indicators=self.indicators in ("items", "both"))
+        self.users = Entities.empty(has_indicators=self.indicators in ("users", "both"))
+        self.items = Entities.empty(has_indicators=self.indicators in ("items", "both"))
         self.popularity = np.zeros(0, np.float32)
         self._popularity_weights = np.zeros(1, np.float32)
 
@@ -380,7 +380,7 @@ def _examples(
     return seen, None if weights is None else sparse.coo_matrix((weights.data[kept], places), matrix.shape)
 
 
-def _named(what: str, side: Side, indices: NDArray[np.integer]) -> str:
+def _named(what: str, side: Entities, indices: NDArray[np.integer]) -> str:
     """``45 users ('u5', 'u6', 'u7', …)``."""
     some = ", ".join(map(repr, side.ids.ids_of(indices[:3].tolist()))) + (", …" if len(indices) > 3 else "")
     return f"{len(indices)} {what}{'s' if len(indices) > 1 else ''} ({some})"
@@ -397,17 +397,17 @@ def _stacked(first: sparse.coo_matrix, second: sparse.coo_matrix) -> sparse.coo_
     return sparse.coo_matrix((values, (rows, columns)), first.shape)
 
 
-def _user_row(side: Side, user_id: str, encoded: sparse.csr_matrix) -> int:
+def _user_row(side: Entities, user_id: str, encoded: sparse.csr_matrix) -> int:
     known = bool(side.known([user_id])[0] != UNKNOWN)
     return cases.user_row(known=known, has_features=encoded.nnz > known)
 
 
-def _item_blocks(side: Side, item_ids: Sequence[str], encoded: sparse.csr_matrix) -> NDArray[np.int8]:
+def _item_blocks(side: Entities, item_ids: Sequence[str], encoded: sparse.csr_matrix) -> NDArray[np.int8]:
     known = side.known(item_ids) != UNKNOWN
     return cases.item_blocks(known, np.diff(encoded.indptr) > known)
 
 
-def _ignored(side: Side, frame: SparseFrame | None) -> list[str]:
+def _ignored(side: Entities, frame: SparseFrame | None) -> list[str]:
     return [] if frame is None else [name for name in frame.columns if name not in side.names]
 
 

@@ -47,7 +47,7 @@ def predict_popularity(weights: NDArray[np.float32], features: sparse.csr_matrix
     return np.expm1(np.maximum(logarithm, 0)).astype(np.float32)
 
 
-def promised_popularity(weights: NDArray[np.float32], features: Encoded) -> float:
+def predict_popularity_of_one(weights: NDArray[np.float32], features: Encoded) -> float:
     """`predict_popularity` of one item."""
     logarithm = float(features.weights @ weights[features.columns]) + float(weights[-1])
     return math.expm1(max(logarithm, 0.0))

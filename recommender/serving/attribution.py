@@ -13,7 +13,7 @@ KEPT_BYTES, KEPT_S = 16 * 2**20, 1_800.0
 """Answers are remembered up to this size together, the oldest go first, and for so long."""
 
 
-class Taken(NamedTuple):
+class AttributedInteraction(NamedTuple):
     """An interaction of a user who was shown something."""
 
     model_version: str
@@ -32,7 +32,7 @@ class _Answer(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Answer)
 
 
-class Shown:
+class ImpressionCache:
     """The last answer to each user, as it went out, in bounded memory.
 
     Remembering costs no look into the answer; that is taken when its user does something.
@@ -55,18 +55,18 @@ class Shown:
         """Keep nothing of a user."""
         self._answers.pop(user_id, None)
 
-    def taken(self, user_id: str, item_id: str) -> Taken | None:
+    def taken(self, user_id: str, item_id: str) -> AttributedInteraction | None:
         """Which version answered the user last, and whether the item was in the answer; None for no answer."""
         return next(self.taken_by_each([(user_id, item_id)]))
 
-    def taken_by_each(self, interactions: Iterable[tuple[str, str]]) -> Iterator[Taken | None]:
+    def taken_by_each(self, interactions: Iterable[tuple[str, str]]) -> Iterator[AttributedInteraction | None]:
         """`taken` of each user and item; an answer is looked into once, however many are of its user."""
         opened: dict[str, tuple[str, frozenset[str]] | None] = {}
         for user_id, item_id in interactions:
             if user_id not in opened:
                 opened[user_id] = self._opened(user_id)
             answer = opened[user_id]
-            yield answer and Taken(answer[0], item_id in answer[1])
+            yield answer and AttributedInteraction(answer[0], item_id in answer[1])
 
     def _opened(self, user_id: str) -> tuple[str, frozenset[str]] | None:
         """Version and items of the last answer."""

@@ -17,9 +17,9 @@ from recommender.ids import UNKNOWN
 from recommender.schema import Query, UserState
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
-from recommender.serving.retrieval import Wish, choose
+from recommender.serving.retrieval import RetrievalRequest, choose
 from recommender.serving.snapshot import Snapshot
-from recommender.vector_search.exact import EVERYTHING
+from recommender.vector_search.exact import NO_ROWS
 
 TOGETHER = 256
 """Users who share a pass over the items; their vectors stay in the second cache."""
@@ -36,7 +36,7 @@ class Lists(NamedTuple):
     scores: NDArray[np.float32]
 
 
-class Everyone:
+class BatchRecommender:
     """Ranks for users of a snapshot, and for others by what the store knows.
 
     Parameters
@@ -68,12 +68,12 @@ class Everyone:
         """Lists of users, known or not, with what the store has of them."""
         return self._lists([self._stored_wish(*each) for each in zip(user_ids, states, strict=True)])
 
-    def _learned_wish(self, index: int) -> Wish:
+    def _learned_wish(self, index: int) -> RetrievalRequest:
         snapshot, seen = self._snapshot, self._snapshot.seen.row(index)
         # one who was forgotten has seen nothing
         known = len(seen) and len(snapshot.user_indicators.biases)
         vector = snapshot.user_vector(index if known else UNKNOWN, self._learned_features(index), self._nobody)
-        return Wish(vector, self._k, (), seen if self._exclude_seen else EVERYTHING, self._filters)
+        return RetrievalRequest(vector, self._k, (), seen if self._exclude_seen else NO_ROWS, self._filters)
 
     def _learned_features(self, index: int) -> Encoded:
         rows = self._snapshot.user_rows
@@ -81,11 +81,11 @@ class Everyone:
             return _NO_FEATURES
         return Encoded(rows.row(index), rows.row_weights(index), [])
 
-    def _stored_wish(self, user_id: str, state: UserState) -> Wish:
+    def _stored_wish(self, user_id: str, state: UserState) -> RetrievalRequest:
         query = Query(user_id=user_id, k=self._k, filter=self._filters, exclude_seen=self._exclude_seen)
         return self._recommender.wish(query, state)
 
-    def _lists(self, wishes: Sequence[Wish]) -> Lists:
+    def _lists(self, wishes: Sequence[RetrievalRequest]) -> Lists:
         users = [number for number, wish in enumerate(wishes) if wish.user.strategy != "popular"]
         asked = [wishes[number] for number in users]
         parts = [asked[start : start + TOGETHER] for start in range(0, len(asked), TOGETHER)]

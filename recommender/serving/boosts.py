@@ -31,10 +31,10 @@ def parse_boosts(clauses: Sequence[str]) -> Boosts:
     for clause in clauses:
         token, _, amount = clause.rpartition(":")
         found[token] = found.get(token, 0.0) + _number(amount)
-    return checked_boosts(found)
+    return check_boosts(found)
 
 
-def checked_boosts(amounts: Mapping[str, float]) -> Boosts:
+def check_boosts(amounts: Mapping[str, float]) -> Boosts:
     """Boosts by token.
 
     Raises

@@ -15,7 +15,7 @@ from recommender.ids import UNKNOWN
 from recommender.models.popularity import promised_popularities
 from recommender.serving.filters import FilterCache
 from recommender.serving.snapshot import Snapshot, Table
-from recommender.vector_search.cosine import cosines, lengths_of
+from recommender.vector_search.cosine import cosines, row_norms
 
 HEADINGS_KEPT = 16_384
 """Headings of rows held as Python objects, 4 MB; everyone is shown much the same items."""
@@ -54,7 +54,7 @@ class PreparedChange(NamedTuple):
     popularity: float
 
 
-class FreshBlock:
+class Delta:
     """Items put since the snapshot: rows that grow by doubling, and a dictionary of where each is."""
 
     def __init__(self, no_components: int) -> None:
@@ -172,7 +172,7 @@ class Catalogue:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.fresh = FreshBlock(snapshot.no_components)
+        self.fresh = Delta(snapshot.no_components)
         self.filters = FilterCache(snapshot)
         self.withdrawn: set[str] = set()
         self.sequence = int(snapshot.meta["items_sequence"])
@@ -296,12 +296,12 @@ class Catalogue:
     def cosines(self, vector: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Cosine of each row of the snapshot and of each fresh one with a vector; -inf where there is none."""
         fresh = self.fresh.items.vectors
-        return cosines(self.snapshot.items.vectors, self._lengths, vector), cosines(fresh, lengths_of(fresh), vector)
+        return cosines(self.snapshot.items.vectors, self._lengths, vector), cosines(fresh, row_norms(fresh), vector)
 
     @cached_property
     def _lengths(self) -> NDArray[np.float32]:
         # four bytes an item, taken when the first neighbours are asked for
-        return lengths_of(self.snapshot.items.vectors)
+        return row_norms(self.snapshot.items.vectors)
 
     def representations(self, item_ids: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of those of `item_ids` that have one, in their order, shape (at most n, d)."""

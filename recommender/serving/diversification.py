@@ -16,9 +16,7 @@ def pool_size(k: int) -> int:
     return max(SMALLEST_POOL, POOL_SHARE * k)
 
 
-def diversified(
-    scores: NDArray[np.float32], vectors: NDArray[np.float32], k: int, diversity: float
-) -> NDArray[np.int64]:
+def diversify(scores: NDArray[np.float32], vectors: NDArray[np.float32], k: int, diversity: float) -> NDArray[np.int64]:
     """Choose from a pool by maximal marginal relevance [1]_.
 
     Parameters

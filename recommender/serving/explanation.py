@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from recommender import cases
 from recommender.serving.boosts import Boosts
 from recommender.serving.catalogue import Catalogue
-from recommender.serving.history_explanation import history_parts, sentence
-from recommender.serving.retrieval import Chosen
+from recommender.serving.history_explanation import history_contributions, sentence
+from recommender.serving.retrieval import Retrieved
 from recommender.serving.snapshot import UserVector
 
 Parts = list[tuple[str, float]]
@@ -20,7 +20,7 @@ BOOST = "boost "
 """Before the token in a name of a contribution."""
 
 
-class Explained(NamedTuple):
+class Explanation(NamedTuple):
     """Why one item is in an answer."""
 
     parts: Parts
@@ -28,7 +28,7 @@ class Explained(NamedTuple):
     because: str
 
 
-class Asking(NamedTuple):
+class ExplainedUser(NamedTuple):
     """For whom an answer is."""
 
     vector: UserVector
@@ -40,16 +40,16 @@ class Asking(NamedTuple):
     """Item ids that were liked when the snapshot learned of them, if it did, and are no longer."""
 
 
-def explained(catalogue: Catalogue, user: Asking, chosen: Chosen, boosts: Boosts) -> list[Explained]:
+def explained(catalogue: Catalogue, user: ExplainedUser, chosen: Retrieved, boosts: Boosts) -> list[Explanation]:
     """Each chosen item explained: what the request added comes first, then the largest amount.
 
     The sentence names the interaction and the feature that add most to the score, if they add anything: an interaction
-    by `history_parts`, a feature by its contribution.
+    by `history_contributions`, a feature by its contribution.
     """
     boosted = _boosted(catalogue, chosen.positions, boosts)
     parts = _parts(catalogue, user.vector, chosen, boosted)
     return [
-        Explained(
+        Explanation(
             [*added, *own],
             sentence(history=title, parts=own, boosts=_named(added), explored=position in chosen.explored),
         )
@@ -73,7 +73,7 @@ def _named(boosted: Parts) -> Parts:
     return [(name.removeprefix(BOOST), amount) for name, amount in boosted]
 
 
-def _parts(catalogue: Catalogue, user: UserVector, chosen: Chosen, boosted: Sequence[Parts]) -> list[Parts]:
+def _parts(catalogue: Catalogue, user: UserVector, chosen: Retrieved, boosted: Sequence[Parts]) -> list[Parts]:
     """What adds up to each score without its boosts."""
     added = (sum(amount for _, amount in own) for own in boosted)
     scores = [score - own for score, own in zip(chosen.scores.tolist(), added, strict=True)]
@@ -85,11 +85,11 @@ def _parts(catalogue: Catalogue, user: UserVector, chosen: Chosen, boosted: Sequ
     return catalogue.snapshot.explain(user, features, scores, known)
 
 
-def _causes(catalogue: Catalogue, user: Asking, chosen: Chosen) -> list[str | None]:
+def _causes(catalogue: Catalogue, user: ExplainedUser, chosen: Retrieved) -> list[str | None]:
     """Title of the interaction that adds most to the score of each item, None where none adds anything."""
     recent = catalogue.represented(user.recent)
     liked = catalogue.snapshot.liked_items(user.row)
-    parts = history_parts(catalogue.snapshot, user.vector, liked, catalogue.representations(recent))
+    parts = history_contributions(catalogue.snapshot, user.vector, liked, catalogue.representations(recent))
     if not len(parts):
         return [None] * len(chosen.positions)
     influence = parts @ catalogue.vectors(chosen.positions).T  # (n_interactions, n_items)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.serving.catalogue import Catalogue
-from recommender.serving.retrieval import Chosen, Wish, choose
+from recommender.serving.retrieval import RetrievalRequest, Retrieved, choose
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ DRAWN = 8
 """Rows drawn for each of them: some are of items that are gone, or replaced."""
 
 
-def explore(catalogue: Catalogue, wish: Wish, chosen: Chosen, share: float, chance: Random) -> Chosen:
+def explore(catalogue: Catalogue, wish: RetrievalRequest, chosen: Retrieved, share: float, chance: Random) -> Retrieved:
     """List in which newcomers have a share of the positions.
 
     Newcomers are items without interactions in the snapshot. Those that are in the list by their score count; the
@@ -40,7 +40,7 @@ def explore(catalogue: Catalogue, wish: Wish, chosen: Chosen, share: float, chan
 
     Returns
     -------
-    As long a list; `Chosen.explored` are the positions in the catalogue of those who are not there by their score.
+    As long a list; `Retrieved.explored` are the positions in the catalogue of those who are not there by their score.
     Nothing changes where the candidates were given: then these are what is asked for.
     """
     if wish.candidates is not None:
@@ -61,7 +61,7 @@ def explore(catalogue: Catalogue, wish: Wish, chosen: Chosen, share: float, chan
     slots = sorted(chance.sample(range(len(is_new)), n_found))
     positions = _spread(slots, [chosen.positions[place] for place in kept.tolist()], found.positions)
     scores = _spread(slots, chosen.scores[kept].tolist(), found.scores.tolist())
-    return Chosen(positions, np.array(scores, np.float32), frozenset(found.positions))
+    return Retrieved(positions, np.array(scores, np.float32), frozenset(found.positions))
 
 
 def _are_new(catalogue: Catalogue, positions: NDArray[np.int64]) -> NDArray[np.bool_]:

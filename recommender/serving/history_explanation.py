@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import cases
-from recommender.models.fold_in import LONGEST, fold_in_parts, history_share, mapped_width, recent_share, share_of_each
+from recommender.models.fold_in import (
+    LONGEST,
+    fold_in_contributions,
+    history_share,
+    mapped_width,
+    recent_share,
+    share_of_each,
+)
 from recommender.serving.snapshot import Snapshot, UserVector
 
 NAMED_FROM = 0.1
@@ -21,7 +28,7 @@ _CATEGORY = re.compile(r"(?P<name>(?:[^=\\]|\\.)*)=(?P<value>.*)", re.DOTALL)
 _BUCKET = re.compile(r"(?P<name>.*) (?:\(-∞|\[(?P<low>[^ ,]+)), (?P<high>[^ ,]+)\)", re.DOTALL)
 
 
-def history_parts(
+def history_contributions(
     snapshot: Snapshot, user: UserVector, liked: NDArray[np.int32], recent: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """What each interaction of a user adds to their vector.
@@ -33,7 +40,7 @@ def history_parts(
     Parameters
     ----------
     snapshot
-        As it serves, with its user rows `settled`.
+        As it serves, with its user rows `to_serving`.
     user
         Of that snapshot, whose vector it is.
     liked
@@ -48,7 +55,7 @@ def history_parts(
     known = user.case_row in cases.KNOWN_USERS
     share = recent_share(len(recent), known=known, has_features=user.case_row < cases.KNOWN_ALONE) if len(recent) else 0
     learned = np.float32(1 - share) * _learned_parts(snapshot, liked if known else liked[:0])
-    return np.concatenate([learned, np.float32(share) * fold_in_parts(snapshot.fold_in_weights, recent)])
+    return np.concatenate([learned, np.float32(share) * fold_in_contributions(snapshot.fold_in_weights, recent)])
 
 
 def sentence(
@@ -72,13 +79,13 @@ def sentence(
         reasons.append(f"you chose {history}")
     feature = _strongest_feature(parts)
     if feature is not None:
-        reasons.append(in_words(feature))
+        reasons.append(describe_feature(feature))
     reasons += [f"{token} is put forward" for token, amount in boosts if amount > 0]
     return "because " + ", and ".join(reasons or [_rest(dict(parts))])
 
 
 @lru_cache(10_000)
-def in_words(column: str) -> str:
+def describe_feature(column: str) -> str:
     """What a column of a feature space says of an item: ``its year is from 1990 to below 1995``."""
     category, bucket = _CATEGORY.fullmatch(column), _BUCKET.fullmatch(column)
     if category:
@@ -92,13 +99,13 @@ def in_words(column: str) -> str:
 
 
 def _learned_parts(snapshot: Snapshot, liked: NDArray[np.int32]) -> NDArray[np.float32]:
-    """What `settled` made of each learned interaction in a user's row."""
+    """What `to_serving` made of each learned interaction in a user's row."""
     vectors = snapshot.items.vectors[liked]
     if not len(liked):
         return vectors
     n, d = np.array([len(liked)]), mapped_width(snapshot.fold_in_weights)
     parts = np.zeros_like(vectors)
-    parts[-LONGEST:] = history_share(n) * fold_in_parts(snapshot.fold_in_weights, vectors[-LONGEST:])
+    parts[-LONGEST:] = history_share(n) * fold_in_contributions(snapshot.fold_in_weights, vectors[-LONGEST:])
     parts[:, d:] = share_of_each(n) * vectors[:, d:]
     return parts
 

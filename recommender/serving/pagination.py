@@ -19,7 +19,7 @@ _COMPRESSED_FROM = 256
 _SEPARATOR = "\n"  # a control character, which no id has
 
 
-def cursor_of(item_ids: Sequence[str]) -> str | None:
+def encode_cursor(item_ids: Sequence[str]) -> str | None:
     """Cursor behind these items; None where they are too many for one."""
     text = _SEPARATOR.join(item_ids).encode()
     if len(text) > _LONGEST_TEXT:
@@ -29,13 +29,13 @@ def cursor_of(item_ids: Sequence[str]) -> str | None:
     return cursor if len(cursor) <= LONGEST_CURSOR else None
 
 
-def shown_before(cursor: str | None) -> tuple[str, ...]:
+def decode_cursor(cursor: str | None) -> tuple[str, ...]:
     """Items that a cursor names; none without one.
 
     Raises
     ------
     InvalidRequestError
-        It was not made by `cursor_of`.
+        It was not made by `encode_cursor`.
     """
     if cursor is None:
         return ()

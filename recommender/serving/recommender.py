@@ -35,25 +35,25 @@ from recommender.schema import (
     UserState,
 )
 from recommender.serving.asked_items import scored
-from recommender.serving.boosts import checked_boosts
+from recommender.serving.boosts import check_boosts
 from recommender.serving.catalogue import Catalogue
-from recommender.serving.diversification import diversified, pool_size
-from recommender.serving.explanation import Asking, explained
+from recommender.serving.diversification import diversify, pool_size
+from recommender.serving.explanation import ExplainedUser, explained
 from recommender.serving.exploration import explore
-from recommender.serving.pagination import cursor_of
-from recommender.serving.retrieval import Chosen, Wish, choose, choose_by
+from recommender.serving.pagination import encode_cursor
+from recommender.serving.retrieval import RetrievalRequest, Retrieved, choose, retrieve_by_scores
 from recommender.serving.snapshot import UserVector
-from recommender.serving.text_search import Finder
-from recommender.serving.user_similarity import LearnedUsers
+from recommender.serving.text_search import TextSearch
+from recommender.serving.user_similarity import UserSimilarity
 from recommender.serving.vocabulary import Vocabulary
-from recommender.vector_search.exact import EVERYTHING, Users, best_rows
+from recommender.vector_search.exact import NO_ROWS, Users, best_rows
 
 WITHDRAWN = "the item is deleted or not available"
 NOBODY = UserVector(np.zeros(0, np.float32), 0.0, cases.NOTHING_KNOWN, "popular")
 """A user of whom nothing is known."""
 
 
-class Person(NamedTuple):
+class QueriedUser(NamedTuple):
     """A user as one query sees them."""
 
     vector: UserVector
@@ -116,14 +116,14 @@ class Recommender:
         Returns
         -------
         One answer a query, in their order. Equal scores keep catalogue order; fewer than ``k`` items
-        come back only when no more are left. With ``diversity`` above 0 the items are those that `diversified`
+        come back only when no more are left. With ``diversity`` above 0 the items are those that `diversify`
         chooses of the best, in its order, each with its true score. Where nothing is known of the user and the
         query forbids a fallback, the strategy is ``none`` and there are no items.
         """
         people = [self._person(query, state) for query, state in zip(queries, states, strict=True)]
         wishes = [_wish(*each) for each in zip(queries, people, strict=True)]
         best = choose(self.catalogue, wishes)
-        chosen = [self._varied(query, own) for query, own in zip(queries, best, strict=True)]
+        chosen = [self._diversify(query, own) for query, own in zip(queries, best, strict=True)]
         if self.explore_share:
             asked = zip(wishes, chosen, strict=True)
             chosen = [explore(self.catalogue, *each, self.explore_share, self._chance) for each in asked]
@@ -132,7 +132,7 @@ class Recommender:
             for query, person, own in zip(queries, people, chosen, strict=True)
         ]
 
-    def wish(self, query: Query, state: UserState) -> Wish:
+    def wish(self, query: Query, state: UserState) -> RetrievalRequest:
         """What a query asks of the catalogue."""
         return _wish(query, self._person(query, state))
 
@@ -172,7 +172,7 @@ class Recommender:
 
     def popular(self, k: int, filters: Sequence[str] = ()) -> Popular:
         """What everyone gets, best first."""
-        [chosen] = choose(self.catalogue, [Wish(NOBODY, k, filters=tuple(filters))])
+        [chosen] = choose(self.catalogue, [RetrievalRequest(NOBODY, k, filters=tuple(filters))])
         return self._board(chosen, filters)
 
     def listed(
@@ -184,10 +184,10 @@ class Recommender:
         degraded: Sequence[str] = (),
     ) -> Popular:
         """Best by scores made elsewhere, one a row of the snapshot and one a fresh row; never one of -inf."""
-        wish = Wish(NOBODY, k, filters=tuple(filters))
-        return self._board(choose_by(self.catalogue, wish, scores, fresh_scores), filters, degraded)
+        wish = RetrievalRequest(NOBODY, k, filters=tuple(filters))
+        return self._board(retrieve_by_scores(self.catalogue, wish, scores, fresh_scores), filters, degraded)
 
-    def prepare_finding(self) -> None:
+    def prepare_text_search(self) -> None:
         """Make what `find_items` looks through; unlike all else here it may run beside other calls."""
         self._finder.prepare()
 
@@ -196,7 +196,7 @@ class Recommender:
         _ = self._learned_users
 
     def find_items(self, text: str, k: int) -> FoundItems:
-        """Items whose title or id fits `text`, the most fitting first, as `Finder.find` has it."""
+        """Items whose title or id fits `text`, the most fitting first, as `TextSearch.find` has it."""
         headings = self.catalogue.headings(self._finder.find(text, k))
         return FoundItems([FoundItem(item_id, title) for item_id, title, _ in headings], self.version)
 
@@ -209,8 +209,8 @@ class Recommender:
         vectors = self.catalogue.representations([item_id])
         if not len(vectors):
             return None
-        wish = Wish(NOBODY, k, excluded=(item_id,), filters=tuple(filters))
-        chosen = choose_by(self.catalogue, wish, *self.catalogue.cosines(vectors[0]))
+        wish = RetrievalRequest(NOBODY, k, excluded=(item_id,), filters=tuple(filters))
+        chosen = retrieve_by_scores(self.catalogue, wish, *self.catalogue.cosines(vectors[0]))
         headings = zip(self.catalogue.headings(chosen.positions), short_all(chosen.scores), strict=True)
         found = [SimilarItem(other, score, title) for (other, title, _), score in headings]
         return SimilarItems(item_id, found, self.version, self._warnings(filters))
@@ -244,32 +244,32 @@ class Recommender:
     def _warnings(self, tokens: Sequence[str]) -> list[str] | msgspec.UnsetType:
         return (self._vocabulary.warnings(tokens) if tokens else []) or msgspec.UNSET
 
-    def _board(self, chosen: Chosen, filters: Sequence[str], degraded: Sequence[str] = ()) -> Popular:
+    def _board(self, chosen: Retrieved, filters: Sequence[str], degraded: Sequence[str] = ()) -> Popular:
         headings = zip(self.catalogue.headings(chosen.positions), short_all(chosen.scores), strict=True)
         items = [PopularItem(item_id, score, title) for (item_id, title, _), score in headings]
         return Popular(items, self.version, list(degraded), self._warnings(filters))
 
     @cached_property
-    def _finder(self) -> Finder:
-        return Finder(self.catalogue)
+    def _finder(self) -> TextSearch:
+        return TextSearch(self.catalogue)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
         return Vocabulary(self.catalogue)
 
     @cached_property
-    def _learned_users(self) -> LearnedUsers:
-        return LearnedUsers(self.snapshot)
+    def _learned_users(self) -> UserSimilarity:
+        return UserSimilarity(self.snapshot)
 
-    def _varied(self, query: Query, chosen: Chosen) -> Chosen:
+    def _diversify(self, query: Query, chosen: Retrieved) -> Retrieved:
         """Of the best, those that differ as much as was asked for."""
         if not query.diversity:
             return chosen
         vectors = self.catalogue.vectors(chosen.positions)
-        places = diversified(chosen.scores, vectors, query.k, query.diversity)
-        return Chosen([chosen.positions[place] for place in places.tolist()], chosen.scores[places])
+        places = diversify(chosen.scores, vectors, query.k, query.diversity)
+        return Retrieved([chosen.positions[place] for place in places.tolist()], chosen.scores[places])
 
-    def _person(self, query: Query, state: UserState) -> Person:
+    def _person(self, query: Query, state: UserState) -> QueriedUser:
         snapshot = self.snapshot
         erased = state.deleted_at > snapshot.log_offset
         user_id = None if erased else query.user_id
@@ -278,11 +278,11 @@ class Recommender:
         stored = state.features or {}
         encoded = snapshot.user_space.encode(stored if query.features is None else query.features)
         fresh = [each for each in state.recent if each.offset > snapshot.log_offset]
-        liked = {each.item_id for each in fresh if self._feedback.speaks_for(each.weight, each.event)}
+        liked = {each.item_id for each in fresh if self._feedback.is_liking(each.weight, each.event)}
         names = [each.item_id for each in fresh]
         recent = [*(name for name in names if name in liked), *query.recent]
         vectors = self.catalogue.representations(recent)
-        return Person(
+        return QueriedUser(
             snapshot.user_vector(index, encoded, vectors),
             index,
             seen,
@@ -311,7 +311,7 @@ class Recommender:
     def _baseline(self) -> NDArray[np.float32]:
         return np.concatenate([self.snapshot.popularity, self.catalogue.fresh.popularity])
 
-    def _answer(self, query: Query, person: Person, chosen: Chosen, degraded: Sequence[str]) -> Recommendations:
+    def _answer(self, query: Query, person: QueriedUser, chosen: Retrieved, degraded: Sequence[str]) -> Recommendations:
         user = person.vector
         nothing = user.strategy == "popular" and query.fallback == "none"
         items = self._listed(query, person, chosen)
@@ -324,11 +324,11 @@ class Recommender:
             secrets.token_hex(16),
             _distinct(person.ignored),
             list(degraded),
-            cursor_of([*query.shown, *(item.item_id for item in items)]) if len(items) == query.k else None,
+            encode_cursor([*query.shown, *(item.item_id for item in items)]) if len(items) == query.k else None,
             self._warnings([*query.filter, *(token for token, _ in query.boost)]),
         )
 
-    def _listed(self, query: Query, person: Person, chosen: Chosen) -> list[ScoredItem]:
+    def _listed(self, query: Query, person: QueriedUser, chosen: Retrieved) -> list[ScoredItem]:
         numerals = [cases.numeral(person.vector.case_row, block) for block in range(4)]
         headings = zip(self.catalogue.headings(chosen.positions), short_all(chosen.scores), strict=True)
         items = [ScoredItem(item_id, score, numerals[block], title) for (item_id, title, block), score in headings]
@@ -341,8 +341,10 @@ class Recommender:
             return items
         return self._explained(items, query, person, chosen)
 
-    def _explained(self, items: Sequence[ScoredItem], query: Query, person: Person, chosen: Chosen) -> list[ScoredItem]:
-        asking = Asking(person.vector, person.row, person.recent, person.disliked)
+    def _explained(
+        self, items: Sequence[ScoredItem], query: Query, person: QueriedUser, chosen: Retrieved
+    ) -> list[ScoredItem]:
+        asking = ExplainedUser(person.vector, person.row, person.recent, person.disliked)
         why = explained(self.catalogue, asking, chosen, query.boost)
         parts = [part for each in why for part in each.parts]
         contributions = map(Contribution, [name for name, _ in parts], short_all([amount for _, amount in parts]))
@@ -360,17 +362,17 @@ class Recommender:
         ]
 
 
-def _wish(query: Query, person: Person) -> Wish:
+def _wish(query: Query, person: QueriedUser) -> RetrievalRequest:
     user = person.vector
     nothing = user.strategy == "popular" and query.fallback == "none"
-    return Wish(
+    return RetrievalRequest(
         user,
         0 if nothing else pool_size(query.k) if query.diversity else query.k,
         [*query.exclude, *query.shown, *(person.unlearned if query.exclude_seen else ())],
-        person.seen if query.exclude_seen else EVERYTHING,
+        person.seen if query.exclude_seen else NO_ROWS,
         tuple(query.filter),
         None if query.candidates is None else tuple(query.candidates),
-        checked_boosts(dict(query.boost)) if query.boost else (),
+        check_boosts(dict(query.boost)) if query.boost else (),
     )
 
 

@@ -35,7 +35,7 @@ def cost_ms(query: Query, n_items: int = ASSUMED_ITEMS) -> float:
     Notes
     -----
     ``0.2 + 0.002 k + 0.02 k [explain] + 1.5e-5 k pool [diversity] + 0.002 names + 4e-6 n_items (1 + clauses)``, where
-    ``pool`` is what `diversified` chooses from, ``names`` counts candidates, excluded, recent and shown items and the
+    ``pool`` is what `diversify` chooses from, ``names`` counts candidates, excluded, recent and shown items and the
     values of features, and ``clauses`` filters and boosts; with candidates there is no pass over all items.
     """
     pairs = query.k * pool_size(query.k) if query.diversity else 0

@@ -12,30 +12,30 @@ from recommender.ids import UNKNOWN
 from recommender.serving.boosts import Boosts, added
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.snapshot import Table, UserVector
-from recommender.vector_search.exact import EVERYTHING, Best, Users, best_rows, merged
-from recommender.vector_search.ivf import nearest_rows
+from recommender.vector_search.exact import NO_ROWS, Best, Users, best_rows, merged
+from recommender.vector_search.ivf import search_inverted_file
 
 
-class Wish(NamedTuple):
+class RetrievalRequest(NamedTuple):
     """What one query may get."""
 
     user: UserVector
     k: int
     excluded: Sequence[str] = ()
     """Item ids."""
-    seen: NDArray[np.int32] = EVERYTHING
+    seen: NDArray[np.int32] = NO_ROWS
     """Rows of the snapshot, in any order."""
     filters: tuple[str, ...] = ()
     candidates: tuple[str, ...] | None = None
     boosts: Boosts = ()
 
     @property
-    def company(self) -> tuple[bool, tuple[str, ...], tuple[str, ...] | None, Boosts]:
+    def batch_key(self) -> tuple[bool, tuple[str, ...], tuple[str, ...] | None, Boosts]:
         """What wishes must have in common to be chosen for in one pass."""
         return self.user.strategy == "popular", self.filters, self.candidates, self.boosts
 
 
-class Chosen(NamedTuple):
+class Retrieved(NamedTuple):
     """Positions in the catalogue, best first, and their scores."""
 
     positions: list[int]
@@ -52,8 +52,8 @@ class _Part(NamedTuple):
     """Only these, in catalogue order; None for all."""
 
 
-def choose(catalogue: Catalogue, wishes: Sequence[Wish]) -> list[Chosen]:
-    """Best items for each wish; those of equal `Wish.company` share one pass over the item block.
+def choose(catalogue: Catalogue, wishes: Sequence[RetrievalRequest]) -> list[Retrieved]:
+    """Best items for each wish; those of equal `Wish.batch_key` share one pass over the item block.
 
     Returns
     -------
@@ -62,27 +62,27 @@ def choose(catalogue: Catalogue, wishes: Sequence[Wish]) -> list[Chosen]:
     """
     together: dict[object, list[int]] = {}
     for number, wish in enumerate(wishes):
-        together.setdefault(wish.company, []).append(number)
-    chosen: dict[int, Chosen] = {}
+        together.setdefault(wish.batch_key, []).append(number)
+    chosen: dict[int, Retrieved] = {}
     for numbers in together.values():
-        company = [wishes[number] for number in numbers]
-        blocks = _blocks(catalogue, company[0])
-        chosen |= zip(numbers, _choose_together(catalogue, company, blocks), strict=True)
+        batch_key = [wishes[number] for number in numbers]
+        blocks = _blocks(catalogue, batch_key[0])
+        chosen |= zip(numbers, _retrieve_batch(catalogue, batch_key, blocks), strict=True)
     return [chosen[number] for number in range(len(wishes))]
 
 
-def choose_by(
-    catalogue: Catalogue, wish: Wish, scores: NDArray[np.float32], fresh_scores: NDArray[np.float32]
-) -> Chosen:
+def retrieve_by_scores(
+    catalogue: Catalogue, wish: RetrievalRequest, scores: NDArray[np.float32], fresh_scores: NDArray[np.float32]
+) -> Retrieved:
     """`choose` for one wish by scores made elsewhere, one a row of the snapshot and one a fresh row.
 
     The user of the wish does not matter; a score of -inf is never chosen.
     """
     blocks = _width_zero(scores), _width_zero(fresh_scores)
-    return _choose_together(catalogue, [wish], blocks)[0]
+    return _retrieve_batch(catalogue, [wish], blocks)[0]
 
 
-def _blocks(catalogue: Catalogue, wish: Wish) -> tuple[Table, Table]:
+def _blocks(catalogue: Catalogue, wish: RetrievalRequest) -> tuple[Table, Table]:
     """What is scored for a wish: rows of the snapshot, and fresh ones."""
     old, fresh = catalogue.snapshot.items, catalogue.fresh.items
     if wish.user.strategy == "popular":
@@ -95,8 +95,10 @@ def _blocks(catalogue: Catalogue, wish: Wish) -> tuple[Table, Table]:
     )
 
 
-def _choose_together(catalogue: Catalogue, wishes: Sequence[Wish], blocks: tuple[Table, Table]) -> list[Chosen]:
-    popular, filters, candidates, _ = wishes[0].company
+def _retrieve_batch(
+    catalogue: Catalogue, wishes: Sequence[RetrievalRequest], blocks: tuple[Table, Table]
+) -> list[Retrieved]:
+    popular, filters, candidates, _ = wishes[0].batch_key
     users = _users([wish.user for wish in wishes], popular=popular)
     ks = [wish.k for wish in wishes]
     part, snapshot = _old_part(catalogue, filters, candidates), catalogue.snapshot
@@ -104,14 +106,14 @@ def _choose_together(catalogue: Catalogue, wishes: Sequence[Wish], blocks: tuple
     if blocks[0] is snapshot.items and part.rows is None:
         # index and codes are of these scores and no others
         codes = snapshot.codes
-        old = nearest_rows(
+        old = search_inverted_file(
             snapshot.index, *snapshot.items, users, ks, masked=part.masked, excluded=excluded, codes=codes
         )
     else:
         old = best_rows(*blocks[0], users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
     fresh = catalogue.fresh
     if not fresh.n:
-        return [Chosen(best.rows.tolist(), best.scores) for best in old]
+        return [Retrieved(best.rows.tolist(), best.scores) for best in old]
     part = _fresh_part(catalogue, filters, candidates)
     excluded = [_fresh_rows(catalogue, wish) for wish in wishes]
     new = best_rows(*blocks[1], users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
@@ -131,10 +133,10 @@ def _width_zero(popularity: NDArray[np.float32]) -> Table:
     return Table(np.zeros((len(popularity), 0), np.float32), popularity)
 
 
-def _merged(catalogue: Catalogue, old: Best, new: Best, k: int) -> Chosen:
+def _merged(catalogue: Catalogue, old: Best, new: Best, k: int) -> Retrieved:
     order, scores = merged(old, new, catalogue.fresh.places[new.rows], k)
     positions = np.concatenate([old.rows, new.rows + np.int32(catalogue.snapshot.n_items)])
-    return Chosen(positions[order].tolist(), scores)
+    return Retrieved(positions[order].tolist(), scores)
 
 
 def _old_part(catalogue: Catalogue, filters: Sequence[str], candidates: Sequence[str] | None) -> _Part:
@@ -159,14 +161,14 @@ def _fresh_part(catalogue: Catalogue, filters: Sequence[str], candidates: Sequen
     return _Part(~fresh.live, rows)
 
 
-def _old_rows(catalogue: Catalogue, wish: Wish) -> NDArray[np.int32]:
+def _old_rows(catalogue: Catalogue, wish: RetrievalRequest) -> NDArray[np.int32]:
     """Rows of the snapshot that the wish must not get, rising."""
     if not wish.excluded:
         return np.sort(wish.seen)
     return np.sort(np.concatenate([wish.seen, _known(catalogue.snapshot.item_ids.indices_of(wish.excluded))]))
 
 
-def _fresh_rows(catalogue: Catalogue, wish: Wish) -> NDArray[np.int32]:
+def _fresh_rows(catalogue: Catalogue, wish: RetrievalRequest) -> NDArray[np.int32]:
     """Rows of the fresh block that the wish must not get, rising."""
     replaced = np.flatnonzero(np.isin(catalogue.fresh.places, wish.seen))
     return np.union1d(_positions(catalogue, wish.excluded), replaced).astype(np.int32)

@@ -15,7 +15,7 @@ FETCHED_AT_ONCE = 32
 """Users, as many as in a micro-batch."""
 
 
-async def items_like(
+async def find_similar_items(
     recommender: Recommender, store: FeatureStore, item_id: str, k: int, filters: Sequence[str] = ()
 ) -> SimilarItems | None:
     """`Recommender.similar_items`; None also for an item that was deleted.
@@ -27,7 +27,7 @@ async def items_like(
     return recommender.similar_items(item_id, k, filters)
 
 
-async def users_like(
+async def find_similar_users(
     recommender: Recommender,
     store: FeatureStore,
     user_id: str,

@@ -14,9 +14,9 @@ from recommender import cases
 from recommender.feature_space import Encoded, FeatureSpace, matrix_of
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
 from recommender.models.fold_in import fold_in, recent_share
-from recommender.serving.trends.interaction_counts import NO_ACTIVITY, Activity
+from recommender.serving.trends.interaction_counts import NO_INTERACTIONS, InteractionCounts
 from recommender.vector_search.ivf import Index
-from recommender.vector_search.quantization import Codes
+from recommender.vector_search.quantization import QuantizedBlock
 
 
 class Table(NamedTuple):
@@ -47,7 +47,7 @@ class Rows(NamedTuple):
         return self.weights[self.indptr[index] : self.indptr[index + 1]]
 
 
-NOBODYS = Rows(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+EMPTY_ROWS = Rows(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
 """No rows at all."""
 
 
@@ -92,7 +92,7 @@ class Snapshot:
     ``score(u, i) = q_u · p_i + b_u + b_i`` with sums of feature embeddings [1]_; the item side is
     computed once, when the snapshot is built. A known item sums rows of `item_features` and its indicator. Any other
     sums rows of `newcomer_features` and, always, the last of these: what takes the place of an indicator (nothing
-    as `build_snapshot` leaves it, what features predict once the snapshot is `settled`).
+    as `build_snapshot` leaves it, what features predict once the snapshot is `to_serving`).
 
     References
     ----------
@@ -123,11 +123,11 @@ class Snapshot:
     meta: Mapping[str, Any]
     index: Index | None = None
     """Of `items`, where the catalogue is large."""
-    codes: Codes | None = None
+    codes: QuantizedBlock | None = None
     """Of `items`, where reading them instead pays; a version from before this has none."""
-    activity: Activity = NO_ACTIVITY
+    activity: InteractionCounts = NO_INTERACTIONS
     """When items were interacted with; a version from before this has none."""
-    user_rows: Rows = NOBODYS
+    user_rows: Rows = EMPTY_ROWS
     """Features of the users, as they were at the training; a version from before this has none."""
 
     @property
@@ -203,7 +203,7 @@ class Snapshot:
         """Scores of items for one user.
 
         Of a snapshot as it was built they are ``LightFM.predict`` on the same rows, within float32 rounding;
-        of one that is `settled`, whatever its arrays say.
+        of one that is `to_serving`, whatever its arrays say.
 
         Parameters
         ----------
@@ -336,9 +336,9 @@ class Snapshot:
         if rows := without_prefix("user_rows", arrays):
             parts["user_rows"] = Rows(**rows)  # type: ignore[arg-type]
         if activity := without_prefix("activity", arrays):
-            parts["activity"] = Activity(**activity)  # type: ignore[arg-type]
+            parts["activity"] = InteractionCounts(**activity)  # type: ignore[arg-type]
         parts["titles"] = TextTable.from_arrays(without_prefix("titles", arrays))
-        parts["index"], parts["codes"] = Index.from_arrays(arrays, meta), Codes.from_arrays(arrays)
+        parts["index"], parts["codes"] = Index.from_arrays(arrays, meta), QuantizedBlock.from_arrays(arrays)
         n_known, n_trained = arrays["counts"].tolist()
         return cls(**parts, n_known_items=n_known, n_trained_items=n_trained, meta=meta)
 
@@ -354,7 +354,7 @@ def _rest(
     return found
 
 
-def with_last(features: Table) -> Table:
+def append_zero_row(features: Table) -> Table:
     """The same with a last row of nothing, as `Snapshot.newcomer_features` where nothing is predicted."""
     return Table(np.pad(features.vectors, ((0, 1), (0, 0))), np.pad(features.biases, (0, 1)))
 
@@ -363,7 +363,7 @@ def _completed(arrays: Arrays) -> Arrays:
     """Arrays of a version from before newcomers and dislikes with what says nothing in their place."""
     if "disliked.indptr" in arrays:
         return arrays
-    newcomers = with_last(Table(**without_prefix("item_features", arrays)))  # type: ignore[arg-type]
+    newcomers = append_zero_row(Table(**without_prefix("item_features", arrays)))  # type: ignore[arg-type]
     nothing = Rows(np.zeros_like(arrays["seen.indptr"]), np.zeros(0, np.int32), np.zeros(0, np.float32))
     added = with_prefix("newcomer_features", newcomers._asdict()) | with_prefix("disliked", nothing._asdict())
     return {**arrays, **added}

@@ -14,7 +14,7 @@ LINE, WORD, ID = "\n", " ", "\t"
 """What stands before a title, before each further word of it, and before an id."""
 
 
-class Finder:
+class TextSearch:
     """Finds items of a catalogue.
 
     Parameters

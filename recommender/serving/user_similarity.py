@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.serving.snapshot import Snapshot
-from recommender.vector_search.cosine import divide_by_lengths, lengths_of
+from recommender.vector_search.cosine import divide_by_lengths, row_norms
 
 USERS_AT_ONCE = 65_536
 """Users whose representations are written out together while their lengths are taken."""
 
 
-class LearnedUsers:
+class UserSimilarity:
     """Representations of the users of a snapshot, without a row of memory for each.
 
     A representation is the sum of the embeddings of a user's features, as they were at the training, and of their
@@ -32,7 +32,7 @@ class LearnedUsers:
         self._features = _user_features(snapshot)
         self._snapshot = snapshot
         self._forgotten = np.diff(snapshot.seen.indptr) == 0
-        self._lengths = np.concatenate([np.zeros(0, np.float32), *map(lengths_of, self._representations())])
+        self._lengths = np.concatenate([np.zeros(0, np.float32), *map(row_norms, self._representations())])
 
     def cosines(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
         """Cosine of each user with a vector, float32 of shape (n_users,); -inf where there is none."""

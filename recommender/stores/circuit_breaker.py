@@ -11,7 +11,7 @@ PAUSE_S = 0.05
 """Between two probes; a probe that hangs waits for its own deadline."""
 
 
-class Breaker:
+class CircuitBreaker:
     """Open from a call that ran out of time until a probe, in the background, has an answer.
 
     A server that refuses connections or answers with an error does so at once, so only waiting trips it. The

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from recommender.errors import InvalidDataError, StoreError
-from recommender.stores.protocols import Interaction, Item, Poison, User, UserDeleted
+from recommender.stores.protocols import Interaction, Item, UnreadableEntry, User, UserDeleted
 
 FORMAT = b"\x01"
 """Of this release. A later one reads it too, and writes another."""
@@ -53,15 +53,15 @@ def unpack_item(packed: bytes | None) -> Item | None:
     return None if packed is None else _unpack(packed, _item)
 
 
-def unpack_event(packed: bytes) -> Interaction | UserDeleted | Poison:
-    """A log entry; what cannot be learned from is `Poison`, never an error."""
+def unpack_event(packed: bytes) -> Interaction | UserDeleted | UnreadableEntry:
+    """A log entry; what cannot be learned from is `UnreadableEntry`, never an error."""
     try:
         event = _unpack(packed, _event)
     except StoreError as error:
-        return Poison(str(error), bytes(packed))
+        return UnreadableEntry(str(error), bytes(packed))
     if isinstance(event, UserDeleted) or (math.isfinite(event.timestamp) and 0 < event.weight < math.inf):
         return event
-    return Poison(f"weight {event.weight} or timestamp {event.timestamp} is out of range", bytes(packed))
+    return UnreadableEntry(f"weight {event.weight} or timestamp {event.timestamp} is out of range", bytes(packed))
 
 
 def _unpack(packed: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:

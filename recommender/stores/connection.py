@@ -18,7 +18,7 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, Respon
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from recommender.errors import InvalidDataError, StoreError, StoreFullError, StoreUnavailableError
-from recommender.stores.circuit_breaker import Breaker
+from recommender.stores.circuit_breaker import CircuitBreaker
 
 CONNECTIONS = 32
 PROBE_S = 2.0
@@ -65,7 +65,7 @@ class Connection:
             raise InvalidDataError("the URL of the store is malformed") from None
         self._client = redis.Redis.from_pool(pool)
         self._timeout_s = timeout_s
-        self._breaker = Breaker(self._probe)
+        self._breaker = CircuitBreaker(self._probe)
         self._scripts: dict[str, Any] = {}
 
     def __repr__(self) -> str:

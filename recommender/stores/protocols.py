@@ -53,7 +53,7 @@ class UserDeleted(msgspec.Struct, frozen=True, array_like=True, tag="d"):
     user_id: str
 
 
-class Poison(NamedTuple):
+class UnreadableEntry(NamedTuple):
     """A log entry that cannot be read."""
 
     reason: str
@@ -64,7 +64,7 @@ class LogEntry(NamedTuple):
     """An entry and its place."""
 
     offset: int
-    event: Interaction | UserDeleted | Poison
+    event: Interaction | UserDeleted | UnreadableEntry
 
 
 class Appended(NamedTuple):
@@ -156,7 +156,7 @@ class InteractionLog(Protocol):
         ...
 
     async def read(self, after: int, limit: int) -> list[LogEntry]:
-        """Entries behind an offset, at most `limit`; one that cannot be read comes as `Poison`."""
+        """Entries behind an offset, at most `limit`; one that cannot be read comes as `UnreadableEntry`."""
         ...
 
     async def set_aside(self, entries: Sequence[LogEntry]) -> None:

@@ -53,8 +53,8 @@ from recommender.stores.protocols import (
     ItemChanges,
     LogEntry,
     LogState,
-    Poison,
     StoreHealth,
+    UnreadableEntry,
     User,
     UserDeleted,
 )
@@ -69,7 +69,7 @@ PROMPTLY_S, RECORD_S = 0.25, 0.001
 interaction to a store that hangs should hear so soon, one who writes ten thousand may wait."""
 MOST_OLDER_AT_ONCE = 50_000
 """Ids of older recent items that one `fetch` brings, for all of its users; each has at most `RECENT_IDS`."""
-MOST_POISON = 10_000
+MAX_UNREADABLE_ENTRIES = 10_000
 PAGE = 1000
 
 _decode_ids = msgspec.msgpack.Decoder(tuple[str, ...]).decode
@@ -135,16 +135,16 @@ class RedisStore:
 
     async def set_aside(self, entries: Sequence[LogEntry]) -> None:
         """See `InteractionLog`."""
-        poison = [(entry.offset, entry.event) for entry in entries if isinstance(entry.event, Poison)]
+        poison = [(entry.offset, entry.event) for entry in entries if isinstance(entry.event, UnreadableEntry)]
         words = [word for offset, event in poison for word in (offset, event.reason, event.payload)]
-        await self._run("set_aside", [MOST_POISON, *words], len(poison))
+        await self._run("set_aside", [MAX_UNREADABLE_ENTRIES, *words], len(poison))
 
     async def poisoned(self, limit: int) -> list[LogEntry]:
         """See `InteractionLog`."""
         async with self._connection.session() as client:
             found = await client.xrevrange(self._prefix + "poison", count=limit)
         return [
-            LogEntry(_offset(entry_id), Poison(fields[b"reason"].decode(errors="replace"), fields[b"d"]))
+            LogEntry(_offset(entry_id), UnreadableEntry(fields[b"reason"].decode(errors="replace"), fields[b"d"]))
             for entry_id, fields in found
         ]
 
@@ -348,7 +348,7 @@ def _trim_arguments(page: Sequence[LogEntry], keep_deletions: bool) -> list[Any]
     return [len(by_user), *of_users, *deleted]
 
 
-def _renumber_arguments(offset: int, event: Interaction | UserDeleted | Poison) -> tuple[Any, ...]:
+def _renumber_arguments(offset: int, event: Interaction | UserDeleted | UnreadableEntry) -> tuple[Any, ...]:
     """What renumber.lua takes for one entry."""
     if isinstance(event, Interaction):
         return offset, "i", event.user_id, event.item_id, event.timestamp
@@ -362,7 +362,7 @@ def _member(offset: int) -> str:
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes] | None) -> LogEntry:
     packed = (fields or {}).get(b"d")
-    event = Poison("it has no payload") if packed is None else unpack_event(packed)
+    event = UnreadableEntry("it has no payload") if packed is None else unpack_event(packed)
     return LogEntry(_offset(entry_id), event)
 
 

@@ -10,7 +10,7 @@ from recommender.training.snapshot_builder import CatalogueEntry
 PAGE = 10_000
 
 
-class CatalogueCopy:
+class CatalogueMirror:
     """Items as the store has them.
 
     Attributes

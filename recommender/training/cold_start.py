@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.serving.snapshot import Rows, Snapshot, Table, with_last
+from recommender.serving.snapshot import Rows, Snapshot, Table, append_zero_row
 
 PENALTY = 10.0
 MOST_FEATURES = 2_000
@@ -26,7 +26,7 @@ MOST_ASKED = 100
 """Users whose lists are looked at for that."""
 
 
-def with_newcomers(snapshot: Snapshot, users: NDArray[np.float32], quantile: float) -> Snapshot:
+def predict_cold_indicators(snapshot: Snapshot, users: NDArray[np.float32], quantile: float) -> Snapshot:
     """Snapshot whose items without an indicator have what their features predict.
 
     Parameters
@@ -66,7 +66,7 @@ def _newcomer_features(
     snapshot: Snapshot, known: sparse.csr_matrix, users: NDArray[np.float32], quantile: float
 ) -> Table:
     """Embeddings of the features with what they predict of indicators; last, what every newcomer has."""
-    own = with_last(snapshot.item_features)
+    own = append_zero_row(snapshot.item_features)
     n_known = snapshot.n_known_items
     vectors = snapshot.items.vectors[:n_known] - known @ own.vectors[:-1]
     biases = snapshot.items.biases[:n_known] - known @ own.biases[:-1]

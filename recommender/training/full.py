@@ -14,16 +14,16 @@ import pandas as pd
 from recommender.errors import TrainingError
 from recommender.evaluation import global_time_split
 from recommender.feature_space import RARE, Features, FeatureSpace
-from recommender.models.feedback import disliked, joining, liking, loss_weights
+from recommender.models.feedback import disliked, loss_weights, select_joining, select_likings
 from recommender.models.lightfm_recommender import Indicators, LFMRecommender
 from recommender.serving.snapshot import Snapshot
-from recommender.serving.trends.interaction_counts import activity_of
+from recommender.serving.trends.interaction_counts import count_interactions
 from recommender.sparse_frame import SparseFrame
 from recommender.training.histories import histories
 from recommender.training.index_builder import APPROXIMATE_ABOVE, indexed
 from recommender.training.promotion_gate import (
-    Contestant,
     JudgedOn,
+    JudgedSnapshot,
     Verdict,
     compare,
     evaluate_snapshot,
@@ -32,7 +32,7 @@ from recommender.training.promotion_gate import (
     newest_users,
     rejected,
 )
-from recommender.training.serving_transform import Settling, settled
+from recommender.training.serving_transform import ServingTransform, to_serving
 from recommender.training.snapshot_builder import CatalogueEntry, build_snapshot
 
 _LIGHTFM = (
@@ -62,7 +62,7 @@ class ModelSettings:
     by popularity alone. 0 for exactly ``epochs``.
     ``rare_features``: of the categories that only one user or item has, so many are learned, on either side; those that
     two have are learned however many they are. What one alone has says no more of it than its indicator.
-    ``history_components``, ``history_weight`` and ``newcomer_quantile`` are those of `Settling`.
+    ``history_components``, ``history_weight`` and ``newcomer_quantile`` are those of `ServingTransform`.
     """
 
     no_components: int = 64
@@ -80,14 +80,14 @@ class ModelSettings:
     num_threads: int = 1
     use_weights: bool = False
     rare_features: int = RARE
-    history_components: int = Settling.history_components
-    history_weight: float = Settling.history_weight
-    newcomer_quantile: float = Settling.newcomer_quantile
+    history_components: int = ServingTransform.history_components
+    history_weight: float = ServingTransform.history_weight
+    newcomer_quantile: float = ServingTransform.newcomer_quantile
 
     @property
-    def settling(self) -> Settling:
+    def settling(self) -> ServingTransform:
         """How the trained model becomes what serves."""
-        return Settling(self.history_components, self.history_weight, self.newcomer_quantile)
+        return ServingTransform(self.history_components, self.history_weight, self.newcomer_quantile)
 
     def epochs_for(self, n_interactions: int) -> int:
         """Passes over so many interactions."""
@@ -185,7 +185,7 @@ def train_full(
     TrainingError
         There is nothing to learn from.
     """
-    if liking(data.interactions).empty:
+    if select_likings(data.interactions).empty:
         raise TrainingError("there are no interactions to learn from; post some to /v1/interactions")
     metrics, judged, verdict = dict[str, float](), None, Verdict(accepted=True, reason=None, users=0)
     if holdout > 0:
@@ -195,7 +195,7 @@ def train_full(
     about = {**meta, "trained_on": data.trained_on(), "metrics": metrics}
     model, snapshot = fit(data, settings, about)
     if snapshot:
-        activity = activity_of(model.items.ids, data.interactions, time.time())
+        activity = count_interactions(model.items.ids, data.interactions, time.time())
         snapshot = replace(indexed(model, snapshot, approximate_above), activity=activity)
     return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics, judged)
 
@@ -207,7 +207,7 @@ def judge(data: TrainingData, settings: ModelSettings, holdout: float) -> dict[s
 
 def fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) -> tuple[LFMRecommender, Snapshot | None]:
     """Model and snapshot of all of `data`; no snapshot where the model has a `fault`."""
-    joined = joining(data.interactions)
+    joined = select_joining(data.interactions)
     interactions = frame_of(joined)
     items = {entry.item_id: entry.features for entry in data.catalogue}
     user_space, user_features = _encoded(list(interactions.rows), data.users, settings)
@@ -229,7 +229,7 @@ def fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) ->
         deleted=data.deleted,
         meta=meta,
     )
-    return model, settled(model, snapshot, settings.settling)
+    return model, to_serving(model, snapshot, settings.settling)
 
 
 def frame_of(interactions: pd.DataFrame) -> SparseFrame:
@@ -242,20 +242,20 @@ def _judged(
 ) -> tuple[dict[str, float], JudgedOn, Verdict]:
     older, newer = global_time_split(data.interactions, holdout, seed=settings.seed)
     nothing = JudgedOn("newest interactions", holdout, 0, 0)
-    if liking(older).empty or liking(newer).empty:
+    if select_likings(older).empty or select_likings(newer).empty:
         reason = "there are too few interactions to judge by"
         return {}, nothing, Verdict(accepted=True, reason=reason, users=0)
     past = TrainingData(older, data.users, data.catalogue, data.deleted)
     model, snapshot = fit(past, settings, {"log_offset": 0, "items_sequence": 0, "version": "candidate"})
     if snapshot is None:
         return {}, nothing, rejected(fault(model))
-    newer = liking(newer)
-    metrics, judged = figures(evaluate_snapshot(Contestant(snapshot), newest_users(newer), data.users), holdout)
+    newer = select_likings(newer)
+    metrics, judged = figures(evaluate_snapshot(JudgedSnapshot(snapshot), newest_users(newer), data.users), holdout)
     if serving is None:
         return metrics, judged, Verdict(accepted=True, reason="nothing serves that it could be worse than", users=0)
     unlearned = newer["offset"] > serving.log_offset
-    candidate = Contestant(snapshot, newer[~unlearned])
-    before = Contestant(serving, liking(older[older["offset"] > serving.log_offset]))
+    candidate = JudgedSnapshot(snapshot, newer[~unlearned])
+    before = JudgedSnapshot(serving, select_likings(older[older["offset"] > serving.log_offset]))
     return metrics, judged, compare(candidate, before, newer[unlearned], data.users, margin=margin)
 
 

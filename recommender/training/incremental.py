@@ -20,17 +20,17 @@ from scipy import sparse
 from recommender.errors import TrainingError
 from recommender.feature_space import Features, FeatureSpace
 from recommender.ids import UNKNOWN
-from recommender.models.feedback import disliked, joining, liking, loss_weights
+from recommender.models.feedback import disliked, loss_weights, select_joining, select_likings
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.serving.snapshot import Snapshot, without
-from recommender.serving.trends.interaction_counts import activity_of, together
+from recommender.serving.trends.interaction_counts import count_interactions, together
 from recommender.sparse_frame import SparseFrame
 from recommender.training.full import Progress, Trained, frame_of
 from recommender.training.histories import extended, histories, pairs_of, sampled
 from recommender.training.index_builder import APPROXIMATE_ABOVE, indexed
 from recommender.training.promotion_gate import (
-    Contestant,
     JudgedOn,
+    JudgedSnapshot,
     Verdict,
     compare,
     evaluate_snapshot,
@@ -38,7 +38,7 @@ from recommender.training.promotion_gate import (
     figures,
     rejected,
 )
-from recommender.training.serving_transform import Settling, settled
+from recommender.training.serving_transform import ServingTransform, to_serving
 from recommender.training.snapshot_builder import CatalogueEntry, build_snapshot
 
 FEWEST_JUDGING = 50
@@ -63,7 +63,7 @@ class IncrementSettings:
     replay: float = 1.0
     num_threads: int = 1
     use_weights: bool = False
-    settling: Settling = field(default_factory=Settling)
+    settling: ServingTransform = field(default_factory=ServingTransform)
 
 
 @dataclass(frozen=True)
@@ -143,16 +143,16 @@ def train_increment(
         snapshot = step.learn(older, {**meta, "version": "candidate"})
         if snapshot is None:
             return Trained(model, None, rejected(fault(model)))
-        judging, recent = liking(newer), liking(older)
-        evaluation = evaluate_snapshot(Contestant(snapshot), judging, news.users)
+        judging, recent = select_likings(newer), select_likings(older)
+        evaluation = evaluate_snapshot(JudgedSnapshot(snapshot), judging, news.users)
         metrics, judged = figures(evaluation, n_judging / len(news.interactions))
-        verdict = compare(Contestant(snapshot), Contestant(serving, recent), judging, news.users, margin=margin)
+        verdict = compare(JudgedSnapshot(snapshot), JudgedSnapshot(serving, recent), judging, news.users, margin=margin)
         if not verdict.accepted:
             return Trained(model, snapshot, verdict, metrics, judged)
     progress("fitting")
     snapshot = step.learn(newer if n_judging else news.interactions, {**meta, "metrics": metrics})
     if snapshot:
-        news_of_items = activity_of(model.items.ids, news.interactions, time.time())
+        news_of_items = count_interactions(model.items.ids, news.interactions, time.time())
         activity = together(serving.activity, news_of_items)
         snapshot = replace(indexed(model, snapshot, approximate_above, serving.index), activity=activity)
     return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics, judged)
@@ -172,14 +172,14 @@ class _Step:
         self._disliked = extended(serving.disliked, model, nothing, news.forgotten)
 
     def learn(self, interactions: pd.DataFrame, meta: Mapping[str, Any]) -> Snapshot | None:
-        interactions = joining(interactions, self._model.users.ids, self._model.items.ids)
+        interactions = select_joining(interactions, self._model.users.ids, self._model.items.ids)
         if len(interactions):
             self._fit(interactions)
         if fault(self._model):
             return None
         self._learned = extended(self._learned, self._model, interactions)
         # the last word counts: what is liked now was not disliked before
-        changed = without(self._disliked, histories(self._model, liking(interactions)))
+        changed = without(self._disliked, histories(self._model, select_likings(interactions)))
         self._disliked = extended(changed, self._model, disliked(interactions))
         snapshot = build_snapshot(
             self._model,
@@ -192,7 +192,7 @@ class _Step:
             deleted=self._news.deleted,
             meta=meta,
         )
-        return settled(self._model, snapshot, self._settings.settling)
+        return to_serving(self._model, snapshot, self._settings.settling)
 
     def _fit(self, interactions: pd.DataFrame) -> None:
         new = frame_of(interactions)

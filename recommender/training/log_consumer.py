@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from recommender.stores.protocols import Interaction, InteractionLog, LogEntry, Poison, UserDeleted
+from recommender.stores.protocols import Interaction, InteractionLog, LogEntry, UnreadableEntry, UserDeleted
 
 logger = logging.getLogger("recommender.training.pipeline")
 
@@ -19,7 +19,7 @@ WEIGHTS = (1e-6, 1e6)
 
 
 @dataclass(frozen=True)
-class Consumed:
+class ConsumedLog:
     """What was read from the log."""
 
     rows: pd.DataFrame
@@ -35,7 +35,7 @@ class Consumed:
         return self.rows[self.rows["offset"] > erased]
 
 
-async def consume(store: InteractionLog, after: int) -> Consumed:
+async def consume(store: InteractionLog, after: int) -> ConsumedLog:
     """Everything in the log behind an offset, up to its end as it is now; poison is set aside in the store.
 
     Raises
@@ -57,7 +57,7 @@ async def consume(store: InteractionLog, after: int) -> Consumed:
             position = entry.offset
             if isinstance(entry.event, UserDeleted):
                 deleted[entry.event.user_id] = entry.offset
-            elif isinstance(entry.event, Poison):
+            elif isinstance(entry.event, UnreadableEntry):
                 poison.append(entry)
             else:
                 rows.append((entry.offset, entry.event))
@@ -69,7 +69,7 @@ async def consume(store: InteractionLog, after: int) -> Consumed:
     if poison:
         logger.error("%d log entries cannot be read; they are set aside with their reason", len(poison))
         await store.set_aside(poison)
-    return Consumed(_frame(rows), position, deleted, len(poison), gaps)
+    return ConsumedLog(_frame(rows), position, deleted, len(poison), gaps)
 
 
 def _frame(rows: Sequence[tuple[int, Interaction]]) -> pd.DataFrame:
@@ -85,4 +85,4 @@ def _frame(rows: Sequence[tuple[int, Interaction]]) -> pd.DataFrame:
     )
 
 
-NOTHING = Consumed(_frame([]), 0, {}, 0, [])
+NOTHING = ConsumedLog(_frame([]), 0, {}, 0, [])

@@ -34,11 +34,11 @@ from recommender.stores.protocols import (
     Store,
     User,
 )
-from recommender.training.catalogue_mirror import CatalogueCopy
+from recommender.training.catalogue_mirror import CatalogueMirror
 from recommender.training.full import ModelSettings, Progress, Trained, TrainingData, train_full
 from recommender.training.incremental import IncrementSettings, News, train_increment
 from recommender.training.index_builder import APPROXIMATE_ABOVE
-from recommender.training.log_consumer import NOTHING, Consumed, consume
+from recommender.training.log_consumer import NOTHING, ConsumedLog, consume
 from recommender.training.promotion_gate import Verdict
 from recommender.training.publishing import artifact_of, newest_timestamp
 from recommender.training.reconciliation import Reconciliation
@@ -109,7 +109,7 @@ class Begun:
         return list(self.snapshot.user_ids) if self.snapshot else []
 
 
-class Learner:
+class TrainingPipeline:
     """Turns what happened into versions of the model.
 
     The offset of the newest interaction learned is part of the version that learned it, so that model
@@ -161,7 +161,7 @@ class Learner:
         self._margin = margin
         self.retention = Retention(registry, archive, store, keep_versions)
         self._approximate_above = approximate_above
-        self._catalogue = CatalogueCopy()
+        self._catalogue = CatalogueMirror()
         self._reconciliation = Reconciliation(store, archive, self._catalogue)
         self._parent: tuple[str, Trained] | None = None
         self._read_users: LRUCache[tuple[str | None, str], list[Row]] = LRUCache(USERS_READ)
@@ -373,7 +373,7 @@ class Learner:
             " learned: restore `models` of state_dir from a backup, or go back to the release that wrote them"
         )
 
-    async def _consumed(self, begun: Begun) -> tuple[list[Segment], Consumed]:
+    async def _consumed(self, begun: Begun) -> tuple[list[Segment], ConsumedLog]:
         """Segments with all that happened, and what of it the base has not learned."""
         source = await self._source(begun.base)
         consumed = await consume(self._store, source.meta.log_offset if source else 0)
@@ -395,7 +395,7 @@ class Learner:
         versions = [base, *await asyncio.to_thread(self._registry.versions)]
         return max(versions, key=lambda each: each.meta.log_offset)
 
-    async def _archived(self, base: VersionInfo | None, consumed: Consumed) -> list[Segment]:
+    async def _archived(self, base: VersionInfo | None, consumed: ConsumedLog) -> list[Segment]:
         """Segments with what was consumed, without what was deleted."""
         segments = _segments(base)
         rows = consumed.remaining()
@@ -407,7 +407,7 @@ class Learner:
             segments = await asyncio.to_thread(self._archive.erase, segments, consumed.deleted)
         return await asyncio.to_thread(self._archive.compact_newest, segments)
 
-    def _meta(self, consumed: Consumed) -> dict[str, Any]:
+    def _meta(self, consumed: ConsumedLog) -> dict[str, Any]:
         """What a snapshot says of itself."""
         return {
             "log_offset": consumed.last_offset,
@@ -416,7 +416,7 @@ class Learner:
         }
 
     async def _learn_full(
-        self, segments: Sequence[Segment], consumed: Consumed, begun: Begun, progress: Progress
+        self, segments: Sequence[Segment], consumed: ConsumedLog, begun: Begun, progress: Progress
     ) -> Learned:
         await self._catalogue.follow(self._store)
         # one full training later: until then their rows say that they are deleted, whatever becomes of the store, and
@@ -467,7 +467,7 @@ class Learner:
         self._catalogue.forget(told)
 
     async def _learn_increment(
-        self, segments: Sequence[Segment], consumed: Consumed, begun: Begun, progress: Progress
+        self, segments: Sequence[Segment], consumed: ConsumedLog, begun: Begun, progress: Progress
     ) -> Learned:
         await self._catalogue.follow(self._store)
         base, parent = begun.parent()
@@ -504,7 +504,7 @@ class Learner:
         self,
         trained: Trained,
         segments: Sequence[Segment],
-        consumed: Consumed,
+        consumed: ConsumedLog,
         about: VersionMeta,
         begun: Begun,
         progress: Progress,

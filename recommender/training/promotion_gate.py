@@ -19,8 +19,8 @@ from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Snapshot
 
-JUDGED_BY = "ndcg@10"
-MOST_JUDGED = 2_000
+PROMOTION_METRIC = "ndcg@10"
+MAX_EVALUATED_USERS = 2_000
 """Users that are judged; of more, the newest."""
 LEAST_JUDGED = 5
 """Users below which there are no metrics: chance alone makes them."""
@@ -34,7 +34,7 @@ LARGEST_NORM = 1e3
 NO_ROWS = pd.DataFrame({"user_id": [], "item_id": []}, dtype=object)
 
 
-class Contestant(NamedTuple):
+class JudgedSnapshot(NamedTuple):
     """A snapshot, and what it has not learned of what came before the interactions that judge it."""
 
     snapshot: Snapshot
@@ -79,8 +79,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def compare(
-    candidate: Contestant,
-    serving: Contestant,
+    candidate: JudgedSnapshot,
+    serving: JudgedSnapshot,
     judging: pd.DataFrame,
     users: Mapping[str, Features],
     *,
@@ -114,11 +114,11 @@ def compare(
     error = float(difference.std(ddof=1) / np.sqrt(len(difference))) if len(difference) > 1 else np.inf
     if float(difference.mean()) + CONFIDENCE * error >= -margin:
         return Verdict(True, None, len(difference), *means)
-    reason = f"{JUDGED_BY} fell from {means[1]} to {means[0]} on {len(difference)} users, by more than {margin}"
+    reason = f"{PROMOTION_METRIC} fell from {means[1]} to {means[0]} on {len(difference)} users, by more than {margin}"
     return Verdict(False, reason, len(difference), *means)
 
 
-def evaluate_snapshot(contestant: Contestant, judging: pd.DataFrame, users: Mapping[str, Features]) -> Evaluation:
+def evaluate_snapshot(contestant: JudgedSnapshot, judging: pd.DataFrame, users: Mapping[str, Features]) -> Evaluation:
     """Metrics of a snapshot by the path that serves; a row for each user of `judging`, in order of appearance."""
     snapshot, recent = contestant
     recommender = Recommender(Catalogue(snapshot))
@@ -141,11 +141,11 @@ def figures(evaluation: Evaluation, share: float) -> tuple[dict[str, float], Jud
 
 
 def newest_users(judging: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the `MOST_JUDGED` users who come last."""
+    """Rows of the `MAX_EVALUATED_USERS` users who come last."""
     user_ids = judging["user_id"].drop_duplicates(keep="last")
-    if len(user_ids) <= MOST_JUDGED:
+    if len(user_ids) <= MAX_EVALUATED_USERS:
         return judging
-    return judging[judging["user_id"].isin(user_ids.tail(MOST_JUDGED))]
+    return judging[judging["user_id"].isin(user_ids.tail(MAX_EVALUATED_USERS))]
 
 
 def rejected(reason: str | None) -> Verdict:
@@ -165,7 +165,7 @@ def fault(model: LFMRecommender) -> str | None:
 
 def _by_user(evaluation: Evaluation, judging: pd.DataFrame) -> pd.Series[float]:
     user_ids = judging["user_id"].drop_duplicates().to_numpy()
-    return pd.Series(evaluation.per_user[JUDGED_BY], index=user_ids[evaluation.users])
+    return pd.Series(evaluation.per_user[PROMOTION_METRIC], index=user_ids[evaluation.users])
 
 
 def _seen(snapshot: Snapshot, user_ids: Sequence[str], clicked: Mapping[str, Sequence[str]]) -> sparse.csr_matrix:

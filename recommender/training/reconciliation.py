@@ -15,7 +15,7 @@ from recommender.storage.archive.archive import Archive
 from recommender.storage.archive.segment import Segment
 from recommender.storage.registry import VersionInfo
 from recommender.stores.protocols import Interaction, LogEntry, Store
-from recommender.training.catalogue_mirror import CatalogueCopy
+from recommender.training.catalogue_mirror import CatalogueMirror
 
 logger = logging.getLogger("recommender.training.pipeline")
 
@@ -42,7 +42,7 @@ class Reconciliation:
         How often the store was found to have less than it had had.
     """
 
-    def __init__(self, store: Store, archive: Archive, catalogue: CatalogueCopy) -> None:
+    def __init__(self, store: Store, archive: Archive, catalogue: CatalogueMirror) -> None:
         self.resets = 0
         self._store = store
         self._archive = archive

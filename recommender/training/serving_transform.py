@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from recommender.models.fold_in import fold_in_rows, history_share, with_history_components
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.serving.snapshot import Rows, Snapshot, Table
-from recommender.training.cold_start import with_newcomers
+from recommender.training.cold_start import predict_cold_indicators
 from recommender.training.ease_components import of_histories, scaled_components
 
 
 @dataclass(frozen=True)
-class Settling:
+class ServingTransform:
     """How a trained model becomes what serves.
 
     Parameters
@@ -43,7 +43,7 @@ class Settling:
     newcomer_quantile: float = 0.9
 
 
-def settled(model: LFMRecommender, snapshot: Snapshot, settling: Settling) -> Snapshot:
+def to_serving(model: LFMRecommender, snapshot: Snapshot, settling: ServingTransform) -> Snapshot:
     """Snapshot as it is to serve.
 
     Parameters
@@ -61,7 +61,7 @@ def settled(model: LFMRecommender, snapshot: Snapshot, settling: Settling) -> Sn
         snapshot, users = _mixed(snapshot, users, liked)
         if snapshot.n_known_items and settling.history_components:
             snapshot, users = _widened(snapshot, users, liked, settling)
-    return with_newcomers(snapshot, users, settling.newcomer_quantile)
+    return predict_cold_indicators(snapshot, users, settling.newcomer_quantile)
 
 
 def _mixed(snapshot: Snapshot, users: NDArray[np.float32], liked: Rows) -> tuple[Snapshot, NDArray[np.float32]]:
@@ -75,7 +75,7 @@ def _mixed(snapshot: Snapshot, users: NDArray[np.float32], liked: Rows) -> tuple
 
 
 def _widened(
-    snapshot: Snapshot, users: NDArray[np.float32], liked: Rows, settling: Settling
+    snapshot: Snapshot, users: NDArray[np.float32], liked: Rows, settling: ServingTransform
 ) -> tuple[Snapshot, NDArray[np.float32]]:
     """History components behind those of LightFM.
 

@@ -12,11 +12,11 @@ from scipy import sparse
 from recommender.errors import InvalidDataError
 from recommender.feature_space import Features, FeatureSpace, tokens
 from recommender.ids import UNKNOWN, IdTable, TextTable
-from recommender.models.entities import Side
+from recommender.models.entities import Entities
 from recommender.models.fold_in import learn_fold_in
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.models.popularity import predict_popularity
-from recommender.serving.snapshot import Rows, Snapshot, Table, with_last, without
+from recommender.serving.snapshot import Rows, Snapshot, Table, append_zero_row, without
 
 
 class CatalogueEntry(NamedTuple):
@@ -103,7 +103,7 @@ def build_snapshot(
         titles=TextTable.from_texts((entry.title or "") if entry else "" for entry in listed),
         item_space=item_space,
         item_features=item_features,
-        newcomer_features=with_last(item_features),
+        newcomer_features=append_zero_row(item_features),
         item_rows=_csr_rows(rows),
         items=items,
         popularity=_popularity(model, rows, popularity_weights),
@@ -126,12 +126,12 @@ def _gather(embeddings: Any, biases: Any, columns: NDArray[np.int32]) -> Table:
     return Table(embeddings[columns], biases[columns])
 
 
-def _learned(side: Side, space: FeatureSpace, embeddings: Any, biases: Any) -> Table:
+def _learned(side: Entities, space: FeatureSpace, embeddings: Any, biases: Any) -> Table:
     """Embeddings in the order of the space."""
     return _gather(embeddings, biases, side.feature_columns[_places(side, space)])
 
 
-def _places(side: Side, space: FeatureSpace) -> NDArray[np.int32]:
+def _places(side: Entities, space: FeatureSpace) -> NDArray[np.int32]:
     places = side.names.indices_of(list(space.names))
     if (places == UNKNOWN).any():
         missing = space.names[int(np.flatnonzero(places == UNKNOWN)[0])]

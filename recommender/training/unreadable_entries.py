@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from recommender.storage.registry import VersionInfo
 
-TOO_MUCH = 0.05
+MAX_UNREADABLE_SHARE = 0.05
 """A few broken entries are somebody's mistake; more of them are a fault of whoever writes the log."""
 
 
-def poison_share(versions: Sequence[VersionInfo]) -> float:
+def unreadable_share(versions: Sequence[VersionInfo]) -> float:
     """Share of log entries that the newest version had to set aside, of those that it read.
 
     Parameters
@@ -28,7 +28,7 @@ def poison_share(versions: Sequence[VersionInfo]) -> float:
 
 def health(versions: Sequence[VersionInfo]) -> str:
     """``ok``, or what is wrong with the log, for a status."""
-    share = poison_share(versions)
-    if share <= TOO_MUCH:
+    share = unreadable_share(versions)
+    if share <= MAX_UNREADABLE_SHARE:
         return "ok"
     return f"degraded: {share:.0%} of the log entries read last cannot be learned; they are set aside with their reason"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def lengths_of(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def row_norms(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Length of each row, float32 of shape (n,)."""
     lengths: NDArray[np.float32] = np.sqrt(np.vecdot(vectors, vectors))
     return lengths
@@ -22,7 +22,7 @@ def cosines(
     vectors
         float32 of shape (n, d).
     lengths
-        float32 of shape (n,), from `lengths_of`.
+        float32 of shape (n,), from `row_norms`.
     vector
         float32 of shape (d,).
 
@@ -37,7 +37,7 @@ def cosines(
 def divide_by_lengths(
     products: NDArray[np.float32], lengths: NDArray[np.float32], vector: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    scale = lengths * lengths_of(vector[None, :])
+    scale = lengths * row_norms(vector[None, :])
     found = np.full(len(products), -np.inf, np.float32)
     np.divide(products, scale, out=found, where=scale > 0)
     # rounding may carry a cosine a little beyond its bounds

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.vector_search import kernel
-from recommender.vector_search.quantization import NARROWEST, Codes, encode
+from recommender.vector_search.quantization import NARROWEST, QuantizedBlock, encode
 
 _CODED_SHARE = 32
 """Of the rows: who wants more of them is not helped by ruling rows out."""
 _CODED_SPARE = 1024
 """What a buffer of shortlisted rows holds beyond eight times the wanted ones. Of a model trained on MovieLens half of
 the users have three times those they want left, and one in a hundred ten times."""
-EVERYTHING = np.zeros(0, np.int32)
+NO_ROWS = np.zeros(0, np.int32)
 
 
 class Best(NamedTuple):
@@ -45,7 +45,7 @@ def best_rows(
     masked: NDArray[np.bool_],
     excluded: Sequence[NDArray[np.int32]],
     rows: NDArray[np.int32] | None = None,
-    codes: Codes | None = None,
+    codes: QuantizedBlock | None = None,
 ) -> list[Best]:
     """Best rows of a block for each user, exactly, in one pass over the block or over its codes.
 
@@ -87,12 +87,12 @@ def best_rows(
         np.ascontiguousarray(users.biases),
         _shared(masked),
         np.array(starts, np.int64),
-        np.concatenate(excluded, dtype=np.int32) if starts[-1] else EVERYTHING,
+        np.concatenate(excluded, dtype=np.int32) if starts[-1] else NO_ROWS,
         np.array(ks, np.int64),
     )
     block = _shared(vectors), _shared(biases)
     if codes is None or rows is not None or max(ks) > n // _CODED_SHARE:
-        keys, sizes = _scanned(block, EVERYTHING if rows is None else rows, asked, max(ks))
+        keys, sizes = _scanned(block, NO_ROWS if rows is None else rows, asked, max(ks))
         return [_unpacked(own[:size], k, rows) for own, size, k in zip(keys, sizes, wanted, strict=True)]
     keys, sizes = _scanned_by_codes(codes, block, asked, max(ks))
     best = [_unpacked(own[: max(0, size)], k, None) for own, size, k in zip(keys, sizes, wanted, strict=True)]
@@ -113,7 +113,7 @@ def _scanned(block: Any, rows: NDArray[np.int32], asked: Any, k: int) -> tuple[N
     return keys, sizes.tolist()
 
 
-def _scanned_by_codes(codes: Codes, block: Any, asked: Any, k: int) -> tuple[NDArray[np.uint64], list[int]]:
+def _scanned_by_codes(codes: QuantizedBlock, block: Any, asked: Any, k: int) -> tuple[NDArray[np.uint64], list[int]]:
     """The same by codes."""
     shape = len(asked[0]), 8 * k + _CODED_SPARE
     keys, sizes = np.empty(shape, np.uint64), np.zeros(shape[0], np.int64)
@@ -155,11 +155,11 @@ def warm_up(no_components: int) -> None:
     block = np.zeros((kernel.LANES + 1, no_components), np.float32)
     users = Users(block[:1], np.zeros(1, np.float32))
     nobody = np.zeros(len(block), np.bool_)
-    best_rows(block, block.sum(axis=1), users, [1], masked=nobody, excluded=[EVERYTHING])
+    best_rows(block, block.sum(axis=1), users, [1], masked=nobody, excluded=[NO_ROWS])
     coded = np.zeros((kernel.CODED_STEP, NARROWEST), np.float32)
     biases, users = np.zeros(len(coded), np.float32), Users(coded[:1], np.zeros(1, np.float32))
     masked, codes = np.zeros(len(coded), np.bool_), encode(coded, biases, above=1)
-    best_rows(coded, biases, users, [1], masked=masked, excluded=[EVERYTHING], codes=codes)
+    best_rows(coded, biases, users, [1], masked=masked, excluded=[NO_ROWS], codes=codes)
 
 
 def _shared(array: NDArray[Any]) -> NDArray[Any]:

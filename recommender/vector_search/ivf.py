@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.ids import Arrays, with_prefix, without_prefix
-from recommender.vector_search.exact import EVERYTHING, Best, Users, best_rows
-from recommender.vector_search.quantization import Codes
+from recommender.vector_search.exact import NO_ROWS, Best, Users, best_rows
+from recommender.vector_search.quantization import QuantizedBlock
 
 DEPTH = 100
 """Rows for which recall is measured; who wants more is answered exactly."""
@@ -59,7 +59,7 @@ class Index:
     def rows(self, lists: Sequence[int]) -> NDArray[np.int32]:
         """Rows of these lists, rising."""
         if not len(lists):
-            return EVERYTHING
+            return NO_ROWS
         rows = np.concatenate([self.indices[self.indptr[each] : self.indptr[each + 1]] for each in lists])
         rows.sort()
         return rows
@@ -88,7 +88,7 @@ class Index:
         return cls(**own, probes=int(meta["index"]["probes"])) if own else None  # type: ignore[arg-type]
 
 
-def nearest_rows(
+def search_inverted_file(
     index: Index | None,
     vectors: NDArray[np.float32],
     biases: NDArray[np.float32],
@@ -97,7 +97,7 @@ def nearest_rows(
     *,
     masked: NDArray[np.bool_],
     excluded: Sequence[NDArray[np.int32]],
-    codes: Codes | None = None,
+    codes: QuantizedBlock | None = None,
 ) -> list[Best]:
     """`best_rows` of the lists that promise most, or of all rows where that costs less or an answer is short.
 
@@ -125,7 +125,7 @@ def nearest_rows(
         users,
         [probes] * len(wanted),
         masked=nobody,
-        excluded=[EVERYTHING] * len(wanted),
+        excluded=[NO_ROWS] * len(wanted),
     )
     found = []
     for number, lists in enumerate(promising):

@@ -557,7 +557,7 @@ def scan_codes(coded, vectors, biases, users, user_biases, masked, starts, exclu
     Parameters
     ----------
     coded
-        Codes, scales, biases and limits, as `recommender.vector_search.quantization.Codes` describes them.
+        Codes, scales, biases and limits, as `recommender.vector_search.quantization.QuantizedBlock` describes them.
     vectors, biases, users, user_biases, masked, starts, excluded, wanted
         As for `scan`.
     lowest, rows, keys

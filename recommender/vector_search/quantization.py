@@ -29,7 +29,7 @@ _CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
-class Codes:
+class QuantizedBlock:
     """Codes of a block of n rows and d components, padded to N = 64 · ceil(n / 64) rows that never pass.
 
     A row is ``scale · (codes - 128)``, up to half a scale a component.
@@ -71,7 +71,9 @@ class Codes:
         return cls(**own) if own and kernel.has_byte_products() else None  # type: ignore[arg-type]
 
 
-def encode(vectors: NDArray[np.float32], biases: NDArray[np.float32], above: int = CODED_ABOVE) -> Codes | None:
+def encode(
+    vectors: NDArray[np.float32], biases: NDArray[np.float32], above: int = CODED_ABOVE
+) -> QuantizedBlock | None:
     """Codes of a block.
 
     Parameters
@@ -103,7 +105,7 @@ def encode(vectors: NDArray[np.float32], biases: NDArray[np.float32], above: int
         longest = max(longest, _longest(steps))
         roughest = max(roughest, _longest(part / scale[:, None] - steps))
     limits = np.array([longest, roughest, scales.max(), np.abs(biases).max()], np.float32)
-    return Codes(_interleaved(coded), scales, most, np.nextafter(limits, np.float32(np.inf)))
+    return QuantizedBlock(_interleaved(coded), scales, most, np.nextafter(limits, np.float32(np.inf)))
 
 
 def _chunks(vectors: NDArray[np.float32]) -> list[NDArray[np.float32]]:

@@ -13,7 +13,7 @@ from recommender.storage.registry import Current, Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training.full import ModelSettings
-from recommender.training.pipeline import Learner
+from recommender.training.pipeline import TrainingPipeline
 from recommender.training.unreadable_entries import health
 
 WORLD = "synthetic?n_users=80&n_items=40"
@@ -143,7 +143,7 @@ def test_a_version_of_the_command_line_is_taken_up_by_a_service_and_gone_on_from
     words = ["--archive", tmp_path / "archive"] if archived else []
     run("train", WORLD, "--out", tmp_path / "models", *words, *QUICK)
     registry, store = Registry(tmp_path / "models"), MemoryStore()
-    learner = Learner(registry, Archive(tmp_path / "archive"), store, ModelSettings(no_components=4, epochs=1))
+    learner = TrainingPipeline(registry, Archive(tmp_path / "archive"), store, ModelSettings(no_components=4, epochs=1))
 
     async def learn() -> None:
         await learner.reconcile()
@@ -161,7 +161,7 @@ def test_a_version_of_the_command_line_is_taken_up_by_a_service_and_gone_on_from
 def test_a_version_of_the_command_line_takes_nothing_from_the_service_whose_folder_it_is_put_into(tmp_path):
     run("train", WORLD, "--out", tmp_path / "models", "--archive", tmp_path / "archive", *QUICK)
     registry, store = Registry(tmp_path / "models"), MemoryStore()
-    learner = Learner(registry, Archive(tmp_path / "archive"), store, ModelSettings(no_components=4, epochs=1))
+    learner = TrainingPipeline(registry, Archive(tmp_path / "archive"), store, ModelSettings(no_components=4, epochs=1))
     asyncio.run(store.append([Interaction("u1", "i1", 1.0, 1e9)]))
     asyncio.run(learner.learn("incremental"))
     before = registry.versions()[0].meta

@@ -20,7 +20,7 @@ EVICTING = "maxmemory-policy is allkeys-lru: interactions may be evicted; set no
 
 
 @contextmanager
-def answering(answers: dict[str, tuple[int, object]], host: str = "127.0.0.1") -> Iterator[str]:
+def with_request_ids(answers: dict[str, tuple[int, object]], host: str = "127.0.0.1") -> Iterator[str]:
     """A server with an answer for each path."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -56,7 +56,7 @@ def service(**changes: tuple[int, object]) -> dict[str, tuple[int, object]]:
 
 
 def test_a_service_that_is_well_has_nothing_failed():
-    with answering(service()) as url:
+    with with_request_ids(service()) as url:
         found = states(url)
 
     assert "failed" not in found.values()
@@ -77,29 +77,29 @@ def test_a_service_that_is_well_has_nothing_failed():
     ],
 )
 def test_what_is_wrong_is_named(changes, name, state):
-    with answering(service(**changes)) as url:
+    with with_request_ids(service(**changes)) as url:
         assert states(url)[name] == state
 
 
 def test_a_service_without_keys_that_others_can_reach_is_a_failure():
-    with answering(service(), host="0.0.0.0") as url:  # noqa: S104 (this is what is to be found out)
+    with with_request_ids(service(), host="0.0.0.0") as url:  # noqa: S104 (this is what is to be found out)
         assert states(url)["keys"] == "failed"
 
 
 def test_a_service_with_keys_may_be_reached_by_others():
-    with answering(service(**{"/v1/popular": (401, {})}), host="0.0.0.0") as url:  # noqa: S104 (the same)
+    with with_request_ids(service(**{"/v1/popular": (401, {})}), host="0.0.0.0") as url:  # noqa: S104 (the same)
         assert states(url)["keys"] == "ok"
 
 
 def test_a_job_api_that_asks_for_no_token_is_a_failure():
-    with answering(service(**{"/api/jobs/": (200, [])})) as url:
+    with with_request_ids(service(**{"/api/jobs/": (200, [])})) as url:
         assert states(url, ray_jobs=f"{url}/api/jobs/")["ray"] == "failed"
-    with answering(service(**{"/api/jobs/": (401, [])})) as url:
+    with with_request_ids(service(**{"/api/jobs/": (401, [])})) as url:
         assert states(url, ray_jobs=f"{url}/api/jobs/")["ray"] == "ok"
 
 
 def test_a_version_that_is_damaged_is_named_and_nothing_is_moved(tmp_path):
-    with answering(service()) as url:
+    with with_request_ids(service()) as url:
         (tmp_path / "models").mkdir()
         found = {each.name: each for each in examine(url, None, tmp_path, f"{url}/nothing/")}
 
@@ -116,7 +116,7 @@ def test_the_command_fails_and_says_what_to_do_when_nothing_answers(tmp_path):
 
 
 def test_a_state_folder_that_is_not_there_is_a_failure_in_words(tmp_path):
-    with answering(service()) as url:
+    with with_request_ids(service()) as url:
         ran = CliRunner().invoke(main, ["doctor", "--url", url, "--state-dir", str(tmp_path / "none")])
 
     assert ran.exit_code == 1
@@ -132,7 +132,7 @@ def test_what_is_on_disk_is_looked_at_although_nothing_answers(tmp_path):
 @pytest.mark.parametrize("command", ["doctor", "models", "status"])
 def test_each_command_takes_its_key_in_the_same_ways_and_none_on_the_command_line(tmp_path, monkeypatch, command):
     (tmp_path / "key").write_text("from-the-file\n")
-    with answering(service(**{"/v1/models": (200, {"models": []})})) as url:
+    with with_request_ids(service(**{"/v1/models": (200, {"models": []})})) as url:
         url_of = ["--url", url]
         CliRunner().invoke(main, [command, *url_of, "--key-file", str(tmp_path / "key")])
         monkeypatch.setenv("RECOMMENDER_API_KEY", "from-the-environment")
@@ -157,7 +157,7 @@ def test_a_version_that_learning_cannot_go_on_from_is_named(tmp_path):
     content = bytearray(path.read_bytes())
     content[-5] ^= 0xFF
     path.write_bytes(content)
-    with answering(service()) as url:
+    with with_request_ids(service()) as url:
         found = list(examine(url, None, tmp_path, ray_jobs=f"{url}/nothing/"))
     said = [each.said for each in found if each.name == "versions"]
 

@@ -8,7 +8,7 @@ import pytest
 from lightfm_serve.cli.group import training_data
 from recommender.datasets import open_dataset
 from recommender.schema import Query, UserState
-from recommender.serving.batch import TOGETHER, Everyone
+from recommender.serving.batch import TOGETHER, BatchRecommender
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Rows
@@ -36,7 +36,7 @@ def by_user(lists, user_ids, catalogue):
 @pytest.mark.parametrize("stored", [False, True])
 def test_a_list_is_the_answer_to_a_request(world, options, stored):
     snapshot, features = world
-    everyone, one = Everyone(snapshot, 7, **options), Recommender(Catalogue(snapshot))
+    everyone, one = BatchRecommender(snapshot, 7, **options), Recommender(Catalogue(snapshot))
     user_ids = list(snapshot.user_ids)
     states = [UserState(features=features[user_id]) for user_id in user_ids]
     lists = everyone.stored(user_ids, states) if stored else everyone.learned(0, len(user_ids))
@@ -62,5 +62,5 @@ def test_who_was_forgotten_has_no_list(world):
     nothing = Rows(nobody, np.zeros(0, np.int32), np.zeros(0, np.float32))
     forgetful = replace(snapshot, seen=nothing, user_rows=nothing, disliked=nothing)
 
-    assert not len(Everyone(forgetful, 5).learned(0, 10).users)
-    assert not len(Everyone(forgetful, 5).stored(["x", "y"], [UserState(), UserState(deleted_at=9)]).users)
+    assert not len(BatchRecommender(forgetful, 5).learned(0, 10).users)
+    assert not len(BatchRecommender(forgetful, 5).stored(["x", "y"], [UserState(), UserState(deleted_at=9)]).users)

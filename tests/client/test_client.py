@@ -7,6 +7,7 @@ import re
 import msgspec
 import pandas as pd
 import pytest
+from tests.support.with_request_ids import HANG_UP, Reply, accepting, problem, with_request_ids
 
 from deployments.ingress import build_api
 from lightfm_serve import (
@@ -25,7 +26,6 @@ from lightfm_serve import (
 )
 from lightfm_serve.client import endpoints, errors
 from lightfm_serve.client.retries import Attempts
-from tests.support.answering import HANG_UP, Reply, accepting, answering, problem
 
 QUICK = Retries(attempts=4, first_s=0.001)
 CLICK = {"user_id": "ann", "item_id": "50"}
@@ -129,7 +129,7 @@ def replies(*given):
 
 @pytest.mark.parametrize("failure", [HANG_UP, problem(503, Retry_After="0"), problem(429, Retry_After="0"), Reply(502)])
 def test_what_fails_in_passing_is_repeated_with_the_same_event_ids(failure):
-    with answering(replies(failure, failure)) as talk, Client(talk.url, retries=QUICK) as client:
+    with with_request_ids(replies(failure, failure)) as talk, Client(talk.url, retries=QUICK) as client:
         answer = client.add_interactions([CLICK, Interaction(user_id="bob", item_id="7", event_id="mine")])
 
     assert answer.accepted == 2
@@ -145,7 +145,7 @@ def test_the_async_client_does_the_same():
         async with AsyncClient(url, retries=QUICK) as client:
             return await client.add_interactions([CLICK])
 
-    with answering(replies(HANG_UP, problem(503, Retry_After="0"))) as talk:
+    with with_request_ids(replies(HANG_UP, problem(503, Retry_After="0"))) as talk:
         assert asyncio.run(add(talk.url)).accepted == 1
 
     first, *others = talk.of("/v1/interactions")
@@ -159,7 +159,7 @@ def test_the_async_client_does_the_same():
 def test_what_will_not_change_is_not_repeated(status, kind):
     fault = [{"loc": "body", "msg": "wrong"}]
     with (
-        answering(lambda _: problem(status, "because", fault)) as talk,
+        with_request_ids(lambda _: problem(status, "because", fault)) as talk,
         Client(talk.url, retries=QUICK) as client,
         pytest.raises(kind, match="because") as raised,
     ):
@@ -170,7 +170,7 @@ def test_what_will_not_change_is_not_repeated(status, kind):
 
 
 def test_patience_ends_and_a_longer_retry_after_is_not_waited_for():
-    with answering(lambda _: problem(503, Retry_After="0")) as talk, Client(talk.url, retries=QUICK) as client:
+    with with_request_ids(lambda _: problem(503, Retry_After="0")) as talk, Client(talk.url, retries=QUICK) as client:
         with pytest.raises(UnavailableError):
             client.popular()
         assert len(talk.asked) == 4
@@ -184,7 +184,7 @@ def test_patience_ends_and_a_longer_retry_after_is_not_waited_for():
 
 def test_a_training_whose_answer_was_lost_is_not_begun_again():
     with (
-        answering(lambda _: HANG_UP) as talk,
+        with_request_ids(lambda _: HANG_UP) as talk,
         Client(talk.url, retries=QUICK) as client,
         pytest.raises(UnreachableError),
     ):
@@ -194,7 +194,7 @@ def test_a_training_whose_answer_was_lost_is_not_begun_again():
 
 
 def test_a_deletion_whose_answer_was_lost_is_done_when_there_is_nothing_left():
-    with answering(replies(HANG_UP, problem(404))) as talk, Client(talk.url, retries=QUICK) as client:
+    with with_request_ids(replies(HANG_UP, problem(404))) as talk, Client(talk.url, retries=QUICK) as client:
         assert client.delete_user("ann") is None
         talk.answer = lambda _: problem(404)
         with pytest.raises(NotFoundError):
@@ -204,7 +204,7 @@ def test_a_deletion_whose_answer_was_lost_is_done_when_there_is_nothing_left():
 def test_the_key_comes_from_the_environment_or_as_an_argument_and_is_not_shown(monkeypatch):
     monkeypatch.setenv("RECOMMENDER_API_KEY", "from-outside")
     empty = Reply(200, {"items": []})
-    with answering(lambda _: empty) as talk, Client(talk.url) as one, Client(talk.url, "given") as other:
+    with with_request_ids(lambda _: empty) as talk, Client(talk.url) as one, Client(talk.url, "given") as other:
         one.popular()
         other.popular()
         assert "given" not in repr(other)
@@ -215,7 +215,7 @@ def test_the_key_comes_from_the_environment_or_as_an_argument_and_is_not_shown(m
 def test_an_answer_of_something_else_is_unexpected():
     strange = Reply(200, ["hello"])
     with (
-        answering(lambda _: strange) as talk,
+        with_request_ids(lambda _: strange) as talk,
         Client(talk.url) as client,
         pytest.raises(UnexpectedAnswerError),
     ):
@@ -239,7 +239,7 @@ def test_frames_are_sent_with_the_ids_that_their_rows_have_whoever_sends_them():
     )
     users = pd.DataFrame({"age": [24.0, None], "tags": [["a", "b"], None]}, index=pd.Index(["ann", "bob"]))
     items = pd.DataFrame({"item_id": ["50"], "title": ["Star Wars"], "available": [False], "year": [1977]})
-    with answering(accepting) as talk, Client(talk.url) as client:
+    with with_request_ids(accepting) as talk, Client(talk.url) as client:
         done = client.import_frame(interactions, users=users, items=items)
         client.import_frame(interactions[::-1])
 

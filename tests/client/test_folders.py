@@ -13,7 +13,7 @@ from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores import open_store
 from recommender.training.full import ModelSettings
-from recommender.training.pipeline import Learner
+from recommender.training.pipeline import TrainingPipeline
 
 
 def test_events_and_unavailable_items_of_a_folder_are_bootstrapped(tmp_path):
@@ -22,7 +22,7 @@ def test_events_and_unavailable_items_of_a_folder_are_bootstrapped(tmp_path):
     (tmp_path / "items.csv").write_text("item_id,available,kind\ni0,false,a\ni1,,b\ni2,True,c\n")
     store = open_store("memory:")
     settings = ModelSettings(epochs=1, no_components=4, history_components=0)
-    learner = Learner(Registry(tmp_path / "models"), Archive(tmp_path / "archive"), store, settings)
+    learner = TrainingPipeline(Registry(tmp_path / "models"), Archive(tmp_path / "archive"), store, settings)
     asyncio.run(learner.bootstrap(folder.load(tmp_path)))
 
     page = asyncio.run(learner.interactions(None, 1000))

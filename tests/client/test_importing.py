@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from tests.support.with_request_ids import Reply, accepting, problem, with_request_ids
 
 from lightfm_serve.cli import main
 from recommender.datasets.batches import open_folder
-from tests.support.answering import Reply, accepting, answering, problem
 
 
 def run(*words, **environment):
@@ -34,7 +34,7 @@ def test_a_folder_is_sent_as_it_would_be_loaded(tmp_path):
     (tmp_path / "interactions.csv").write_text(
         "user_id,item_id,weight,timestamp,event\nann,1,0.1,2024-01-01T00:00:00Z,view\nann,1,0.1,2024-01-01T00:00:00Z,view\n"
     )
-    with answering(accepting) as talk:
+    with with_request_ids(accepting) as talk:
         done = run("import", tmp_path, "--url", talk.url, "--json")
 
     assert json.loads(done.output) == {"items": 3, "users": 1, "interactions": 2, "duplicates": 0, "skipped": 0}
@@ -86,7 +86,7 @@ def test_batches_have_ten_thousand_rows_and_shorter_bodies_where_rows_are_long(t
     many(tmp_path)
     wide = "\n".join(f"i{row},{'x' * 20_000}" for row in range(600))
     (tmp_path / "items.csv").write_text(f"item_id,text\n{wide}\n")
-    with answering(accepting) as talk:
+    with with_request_ids(accepting) as talk:
         run("import", tmp_path, "--url", talk.url)
 
     assert [len(body["interactions"]) for body in talk.of("/v1/interactions")] == [10_000, 10_000, 5_000]
@@ -99,7 +99,7 @@ def test_what_was_interrupted_goes_on_where_it_stopped(tmp_path):
     def failing(asked):
         return accepting(asked) if len(talk.asked) != 2 else problem(500, "broken")
 
-    with answering(failing) as talk:
+    with with_request_ids(failing) as talk:
         failed = run("import", tmp_path, "--url", talk.url)
         resumed = run("import", tmp_path, "--url", talk.url, "--resume", "--json")
         again = run("import", tmp_path, "--url", talk.url, "--resume", "--json")
@@ -114,7 +114,7 @@ def test_what_was_interrupted_goes_on_where_it_stopped(tmp_path):
 
 def test_another_file_is_not_taken_for_the_one_that_was_interrupted(tmp_path):
     many(tmp_path)
-    with answering(lambda asked: accepting(asked) if len(talk.asked) < 2 else problem(500)) as talk:
+    with with_request_ids(lambda asked: accepting(asked) if len(talk.asked) < 2 else problem(500)) as talk:
         run("import", tmp_path, "--url", talk.url)
         many(tmp_path, 25_001)
         talk.answer = accepting
@@ -126,7 +126,7 @@ def test_another_file_is_not_taken_for_the_one_that_was_interrupted(tmp_path):
 def test_a_busy_service_is_waited_for(tmp_path):
     many(tmp_path, 10)
     answers = [problem(503, Retry_After="0"), problem(429, Retry_After="0"), problem(503, Retry_After="0")]
-    with answering(lambda asked: answers.pop() if answers else accepting(asked)) as talk:
+    with with_request_ids(lambda asked: answers.pop() if answers else accepting(asked)) as talk:
         done = run("import", tmp_path, "--url", talk.url)
 
     assert done.exit_code == 0, done.output
@@ -136,7 +136,7 @@ def test_a_busy_service_is_waited_for(tmp_path):
 def test_what_only_the_service_refuses_is_named_by_its_line(tmp_path):
     many(tmp_path, 10_003)
     fault = [{"loc": "body.interactions[2].weight", "msg": "no"}]
-    with answering(lambda asked: problem(422, "x", fault) if len(talk.asked) == 2 else accepting(asked)) as talk:
+    with with_request_ids(lambda asked: problem(422, "x", fault) if len(talk.asked) == 2 else accepting(asked)) as talk:
         done = run("import", tmp_path, "--url", talk.url)
 
     assert done.exit_code == 1
@@ -163,7 +163,7 @@ def test_what_only_the_service_refuses_is_named_by_its_line(tmp_path):
 def test_what_is_malformed_is_named_and_nothing_is_sent(tmp_path, files, message):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    with answering(accepting) as talk:
+    with with_request_ids(accepting) as talk:
         done = run("import", tmp_path, "--url", talk.url)
 
     assert done.exit_code == 1
@@ -175,7 +175,7 @@ def test_a_fault_in_a_later_block_stops_everything_too(tmp_path):
     many(tmp_path, 12_000)
     with (tmp_path / "interactions.csv").open("a") as file:
         file.write("u,i,yesterday\n")
-    with answering(accepting) as talk:
+    with with_request_ids(accepting) as talk:
         done = run("import", tmp_path, "--url", talk.url)
 
     assert "line 12002, column 'timestamp'" in done.output
@@ -186,7 +186,7 @@ def test_the_key_comes_from_a_file_or_the_environment(tmp_path):
     many(tmp_path, 3)
     key = tmp_path.parent / f"{tmp_path.name}-key"
     key.write_text("secret\n")
-    with answering(accepting) as talk:
+    with with_request_ids(accepting) as talk:
         run("import", tmp_path, "--url", talk.url, "--key-file", key)
         run("import", tmp_path, "--url", talk.url, RECOMMENDER_API_KEY="other")
 
@@ -215,7 +215,7 @@ def test_exit_statuses(tmp_path, words, status, message):
 
 def test_a_wrong_key_says_where_keys_come_from(tmp_path):
     many(tmp_path, 3)
-    with answering(lambda _: Reply(401)) as talk:
+    with with_request_ids(lambda _: Reply(401)) as talk:
         done = run("import", tmp_path, "--url", talk.url)
 
     assert done.exit_code == 1

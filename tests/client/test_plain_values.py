@@ -7,11 +7,11 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 import pytest
+from tests.support.with_request_ids import Reply, accepting, with_request_ids
 
 from lightfm_serve import Client, Interaction, Item, RankItem, Request
 from lightfm_serve.client import endpoints
 from lightfm_serve.client.dataframes import calls_of
-from tests.support.answering import Reply, accepting, answering
 
 SOMEONE = UUID("12345678-1234-5678-1234-567812345678")
 
@@ -36,7 +36,7 @@ def body(call: endpoints.Call) -> dict:
 def test_an_id_of_any_kind_stands_in_a_path(given, path):
     empty = Reply(200, {"items": [], "model_version": "1"} | dict.fromkeys(("user_id", "strategy", "case"), "x"))
     empty.body["recommendation_id"] = "r"
-    with answering(lambda _: empty) as talk, Client(talk.url) as client:
+    with with_request_ids(lambda _: empty) as talk, Client(talk.url) as client:
         client.recommend(given, k=1)
 
     assert endpoints.recommend(given).path == path
@@ -143,7 +143,7 @@ def test_a_bad_feature_of_a_frame_is_named_with_its_row():
 
 
 def test_a_frame_arrives():
-    with answering(accepting) as talk, Client(talk.url) as client:
+    with with_request_ids(accepting) as talk, Client(talk.url) as client:
         done = client.import_frame(clicks(timestamp=["2022-01-01", None]))
 
     assert done.accepted == 2

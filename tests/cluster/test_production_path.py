@@ -156,8 +156,8 @@ def test_a_configuration_that_cannot_work_is_refused_and_what_runs_goes_on(clust
 def test_a_node_that_is_drained_leaves_unnoticed(cluster):
     cluster.join()
     wait_for(scaled(cluster, "Predictor", 4), 60)
-    node = max(cluster.nodes[1:], key=lambda each: len(answering(each)))
-    assert answering(node)
+    node = max(cluster.nodes[1:], key=lambda each: len(with_request_ids(each)))
+    assert with_request_ids(node)
     with under_load(cluster, "a node leaves", "SIGTERM, which drains it"):
         node.leave()
 
@@ -180,7 +180,7 @@ def test_the_node_of_the_model_store_dies(cluster):
     learns(cluster)
 
 
-def answering(node: Node) -> set[int]:
+def with_request_ids(node: Node) -> set[int]:
     """Replicas on the request path that a node has."""
     return set().union(*(node.replicas(each) for each in ("Ingress", "FeatureFetcher", "Predictor")))
 
@@ -190,7 +190,7 @@ def moved_off_the_head(cluster: RunningCluster, title: bytes) -> Node:
     for _ in range(40):
         wait_for(lambda: cluster.nodes_with(title), 60)
         [node, *_] = cluster.nodes_with(title)
-        if node is not cluster.nodes[0] and answering(node):
+        if node is not cluster.nodes[0] and with_request_ids(node):
             return node
         [pid, *_] = [pid for pid in node.processes() if title in words(pid)]
         os.kill(pid, signal.SIGKILL)

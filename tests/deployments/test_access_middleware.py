@@ -11,9 +11,9 @@ from fastapi import FastAPI, Request
 
 import deployments.http.access_middleware
 from deployments.http import problems, rate_limit
-from deployments.http.access_middleware import Edge
+from deployments.http.access_middleware import AccessMiddleware
 from deployments.http.body_reader import read
-from deployments.http.rate_limit import Rates
+from deployments.http.rate_limit import RateLimiter
 from deployments.http.schemas import InteractionBodies
 
 BODY = b'{"interactions": [{"user_id": "victim", "item_id": "promoted"}]}'
@@ -61,7 +61,7 @@ def api() -> FastAPI:
     async def healthy() -> dict[str, str]:
         return {"status": "ok"}
 
-    routes.add_middleware(Edge)
+    routes.add_middleware(AccessMiddleware)
     return routes
 
 
@@ -147,7 +147,7 @@ def test_a_made_up_key_does_not_pass_the_rate_of_its_address(monkeypatch):
 
 def test_buckets_are_bounded(monkeypatch):
     monkeypatch.setattr(rate_limit, "MOST_BUCKETS", 100)
-    limited = Rates(1)
+    limited = RateLimiter(1)
     for number in range(1_000):
         limited.take(str(number).encode())
 

@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 
-from deployments.http.admission_middleware import Admission
+from deployments.http.admission_middleware import AdmissionMiddleware
 from deployments.ray_runtime.haproxy import NEVER_REFUSED
 
 
@@ -33,7 +33,7 @@ def client_of(app) -> httpx.AsyncClient:
 def test_what_is_too_much_is_refused_at_once_and_the_rest_is_answered():
     async def scene() -> None:
         slow = Slow()
-        async with client_of(Admission(slow, 2)) as client:
+        async with client_of(AdmissionMiddleware(slow, 2)) as client:
             under_way = [asyncio.create_task(client.get("/v1/popular")) for _ in range(2)]
             await slow.is_asked(2)
             refused = await client.post("/v1/interactions", json={})
@@ -54,7 +54,7 @@ def test_what_is_too_much_is_refused_at_once_and_the_rest_is_answered():
 def test_a_place_is_free_again_when_a_client_goes_away():
     async def scene() -> None:
         slow = Slow()
-        async with client_of(Admission(slow, 1)) as client:
+        async with client_of(AdmissionMiddleware(slow, 1)) as client:
             gone = asyncio.create_task(client.get("/v1/popular"))
             await slow.is_asked(1)
             gone.cancel()

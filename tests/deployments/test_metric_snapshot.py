@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from deployments.http.request_metrics import Observed
-from deployments.telemetry.metric_snapshot import Tally, together
+from deployments.http.request_metrics import RequestMetricsMiddleware
+from deployments.telemetry.metric_snapshot import MetricRegistry, together
 from deployments.telemetry.metrics import TALLY
 
 
-def tally(*counted: tuple[str, int]) -> Tally:
-    made = Tally()
+def tally(*counted: tuple[str, int]) -> MetricRegistry:
+    made = MetricRegistry()
     for status, amount in counted:
         made.count("requests", amount, {"route": "/", "status": status})
     return made
@@ -28,7 +28,7 @@ def test_counters_add_up_over_replicas_by_their_labels():
 
 
 def test_a_value_falls_into_the_first_bucket_whose_end_it_does_not_pass():
-    one, other = Tally(), Tally()
+    one, other = MetricRegistry(), MetricRegistry()
     for value in (0.05, 0.1, 0.3, 2.0):
         one.observe("seconds", value, {"route": "/"}, (0.1, 1.0))
     other.observe("seconds", 0.5, {"route": "/"}, (0.1, 1.0))
@@ -60,7 +60,9 @@ def test_a_client_that_does_not_wait_is_no_failure_of_ours():
         await asyncio.Event().wait()
 
     async def leave() -> None:
-        waiting = asyncio.create_task(Observed(never)({"type": "http", "method": "GET", "headers": []}, None, None))
+        waiting = asyncio.create_task(
+            RequestMetricsMiddleware(never)({"type": "http", "method": "GET", "headers": []}, None, None)
+        )
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
@@ -75,7 +77,7 @@ def unfinished() -> float:
 
 
 def test_versions_that_nobody_is_counted_for_any_longer_are_forgotten():
-    made = Tally()
+    made = MetricRegistry()
     for version in range(3_000):
         made.count("hits", 1, {"model_version": str(version)})
         made.count("hits", 1, {"model_version": "pinned"})

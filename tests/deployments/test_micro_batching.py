@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from deployments.micro_batching import MicroBatches
+from deployments.micro_batching import MicroBatcher
 
 LONG_S = 60.0
 """Longer than any test takes: what leaves before has not waited for it."""
@@ -17,7 +17,7 @@ class Trips:
         self.batches: list[list[int]] = []
         self.returned: list[asyncio.Future[None]] = []
         self._leaving = asyncio.Condition()
-        self.together = MicroBatches(self.answer, most=4, **waits)
+        self.together = MicroBatcher(self.answer, most=4, **waits)
 
     async def answer(self, asked: list[int]) -> list[int]:
         self.batches.append(asked)
@@ -44,7 +44,7 @@ def run():
 
 def test_a_lone_request_leaves_when_it_has_waited_for_company(run):
     async def story():
-        trips = Trips(company_s=0.001, patience_s=LONG_S)
+        trips = Trips(idle_wait_s=0.001, busy_wait_s=LONG_S)
         [asked] = trips.ask(1)
         await trips.left(1)
         trips.returned[0].set_result(None)
@@ -57,7 +57,7 @@ def test_a_lone_request_leaves_when_it_has_waited_for_company(run):
 
 def test_what_comes_while_a_batch_is_under_way_leaves_together_when_it_is_back(run):
     async def story():
-        trips = Trips(company_s=0.001, patience_s=LONG_S)
+        trips = Trips(idle_wait_s=0.001, busy_wait_s=LONG_S)
         first = trips.ask(1)
         await trips.left(1)
         others = trips.ask(2, 3)
@@ -75,7 +75,7 @@ def test_what_comes_while_a_batch_is_under_way_leaves_together_when_it_is_back(r
 
 def test_a_full_batch_leaves_whatever_is_under_way(run):
     async def story():
-        trips = Trips(company_s=LONG_S, patience_s=LONG_S)
+        trips = Trips(idle_wait_s=LONG_S, busy_wait_s=LONG_S)
         asked = trips.ask(*range(9))
         await trips.left(2)
         assert trips.batches == [[0, 1, 2, 3], [4, 5, 6, 7]]
@@ -91,7 +91,7 @@ def test_a_full_batch_leaves_whatever_is_under_way(run):
 
 def test_a_batch_that_does_not_come_back_holds_nobody_up_for_longer_than_patience(run):
     async def story():
-        trips = Trips(company_s=0.001, patience_s=0.01)
+        trips = Trips(idle_wait_s=0.001, busy_wait_s=0.01)
         [stuck] = trips.ask(1)
         await trips.left(1)
         [other] = trips.ask(2)
@@ -108,7 +108,7 @@ def test_a_batch_that_does_not_come_back_holds_nobody_up_for_longer_than_patienc
 
 def test_an_error_reaches_everyone_of_its_batch_and_nobody_else(run):
     async def story():
-        trips = Trips(company_s=0.001, patience_s=LONG_S)
+        trips = Trips(idle_wait_s=0.001, busy_wait_s=LONG_S)
         asked = trips.ask(1, 2)
         await trips.left(1)
         later = trips.ask(3)
@@ -126,7 +126,7 @@ def test_an_error_reaches_everyone_of_its_batch_and_nobody_else(run):
 
 def test_who_gives_up_is_not_asked_for_and_takes_nobody_along(run):
     async def story():
-        trips = Trips(company_s=0.001, patience_s=LONG_S)
+        trips = Trips(idle_wait_s=0.001, busy_wait_s=LONG_S)
         first = trips.ask(1, 2)
         await trips.left(1)
         first[0].cancel()

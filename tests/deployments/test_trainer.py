@@ -19,7 +19,7 @@ from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training import schedule as schedule_module
 from recommender.training.full import ModelSettings
-from recommender.training.pipeline import Learner
+from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Backoff
 
 WORLD = "synthetic?n_users=30&n_items=20&n_interactions_per_user=5"
@@ -56,7 +56,7 @@ def trainer_of(folder: Path, store: MemoryStore, dataset: str = "none") -> objec
     vars(made).update(
         _args=AppArgs.model_validate({"dataset": dataset, "state_dir": str(folder), "training": schedule}),
         _registry=registry,
-        _learner=Learner(registry, Archive(folder / "archive"), store, settings, holdout=0.0),
+        _learner=TrainingPipeline(registry, Archive(folder / "archive"), store, settings, holdout=0.0),
         _models=Models(registry),
         _lease=lease_on(str(folder)),
         _lock=asyncio.Lock(),

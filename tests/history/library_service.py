@@ -43,7 +43,7 @@ from recommender.stores import open_store
 from recommender.stores.protocols import Interaction, Item
 from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings
-from recommender.training.pipeline import Learner
+from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Schedule
 
 SCHEDULE = Schedule(incremental_every_s=30.0, full_every_s=1800.0, min_interactions=1)
@@ -134,12 +134,12 @@ class LibraryService:
     async def append(self, rows: Sequence[Row]) -> None:
         """See `clients.Service`."""
         events = [Interaction(*row[:4], row.event, f"e{row.timestamp:.0f}") for row in rows]
-        with answering():
+        with with_request_ids():
             await self._store.append(events)
 
     async def recommend(self, user_id: str, k: int) -> Answer:
         """See `clients.Service`; as FeatureFetcher and Predictor do it."""
-        with answering():
+        with with_request_ids():
             if self._recommender is None:
                 raise Refused
             fetched = await self._store.fetch([user_id])
@@ -151,7 +151,7 @@ class LibraryService:
     async def interactions(self, user_id: str, cursor: str | None, limit: int) -> Page:
         """See `clients.Service`; by the route itself."""
         served = SimpleNamespace(store=self._store, history=self._learner.history, user_interactions=self._page)
-        with answering(), mock.patch.object(data, "current", return_value=served):
+        with with_request_ids(), mock.patch.object(data, "current", return_value=served):
             try:
                 page = json.loads((await data.user_interactions(user_id, cursor, limit)).body)
             except Problem as problem:
@@ -172,18 +172,18 @@ class LibraryService:
         """See `clients.Service`."""
         group = group_of(item_id)
         features = {"group": group, "tags": [group]}
-        with answering():
+        with with_request_ids():
             await self._store.put_items([Item(item_id, f"The {item_id}", features, available, self.clock.time())])
 
     async def delete_item(self, item_id: str) -> None:
         """See `clients.Service`."""
-        with answering():
+        with with_request_ids():
             if not await self._store.delete_item(item_id):
                 raise Refused
 
     async def delete_user(self, user_id: str) -> None:
         """See `clients.Service`."""
-        with answering():
+        with with_request_ids():
             await self._store.delete_user(user_id)
 
     async def activate(self, version: str | None) -> None:
@@ -248,8 +248,8 @@ class LibraryService:
         self._reconciled = self._served = False
         self._learner = self._new_learner()
 
-    def _new_learner(self, *, interrupted: bool = True) -> Learner:
-        return Learner(
+    def _new_learner(self, *, interrupted: bool = True) -> TrainingPipeline:
+        return TrainingPipeline(
             Registry(self._folder / "models"),
             Archive(self._folder / "archive"),
             Interrupted(self._store, self._happen) if interrupted else self._store,
@@ -373,7 +373,7 @@ class LibraryService:
 
 
 @contextlib.contextmanager
-def answering() -> Iterator[None]:
+def with_request_ids() -> Iterator[None]:
     """The library's errors as a client sees them."""
     try:
         yield

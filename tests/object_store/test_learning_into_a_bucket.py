@@ -14,7 +14,7 @@ from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training.full import ModelSettings
-from recommender.training.pipeline import Learner
+from recommender.training.pipeline import TrainingPipeline
 from tests.support.archives import appended, keys, numbered
 
 WORLD = "synthetic?n_users=60&n_items=40&n_interactions_per_user=8"
@@ -75,10 +75,10 @@ def test_a_bucket_that_does_not_exist_is_an_artifact_error():
 def test_what_was_learned_into_a_bucket_goes_on_from_there_on_another_machine(url, monkeypatch, tmp_path):
     store = MemoryStore()
 
-    def learner() -> Learner:
+    def learner() -> TrainingPipeline:
         places = within(url, "models"), within(url, "archive")
         settings = ModelSettings(no_components=8, epochs=3)
-        return Learner(Registry(places[0]), Archive(places[1]), store, settings, keep_versions=2, margin=10)
+        return TrainingPipeline(Registry(places[0]), Archive(places[1]), store, settings, keep_versions=2, margin=10)
 
     async def learn() -> None:
         await learner().bootstrap(open_dataset(WORLD))

@@ -12,7 +12,7 @@ import pytest
 from recommender.errors import ArtifactError, CorruptArtifactError, StateUnavailableError, UnknownVersionError
 from recommender.storage.object_store import Bucket
 from recommender.storage.registry import Artifact, Current, Registry, VersionMeta
-from recommender.storage.registry.object_store_backend import BucketShelf
+from recommender.storage.registry.object_store_backend import ObjectStoreBackend
 from tests.support.s3_server import S3Server
 from tests.support.shelves import PARTS, artifact, is_like, names, registry_with
 
@@ -156,7 +156,7 @@ def test_those_who_publish_at_once_overwrite_and_lose_nothing(url):
 
 def test_who_was_overtaken_while_changing_begins_again(url):
     registry_with(url, "ready", "ready", "ready")
-    ours, seen = BucketShelf(Bucket(url)), []
+    ours, seen = ObjectStoreBackend(Bucket(url)), []
 
     def work() -> None:
         seen.append(ours.pointer())
@@ -168,7 +168,7 @@ def test_who_was_overtaken_while_changing_begins_again(url):
 
     assert seen[0] is None
     assert b"00000002" in seen[1]
-    assert BucketShelf(Bucket(url)).pointer() == b"ours"
+    assert ObjectStoreBackend(Bucket(url)).pointer() == b"ours"
 
 
 def test_a_damaged_copy_is_fetched_again(url):

@@ -58,12 +58,12 @@ def test_a_second_trainer_on_the_folder_is_refused_and_what_waits_is_learned_aft
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
             refused = client.get("/v1/status").json()
-        settled = settle(client)
+        to_serving = settle(client)
     Row("two trainers on one folder", "lock held by another process", 1, 0).write()
 
     assert "another trainer" in refused["last_training"]["reason"]
     assert refused["interactions_waiting"] == 1
-    assert settled["last_training"]["outcome"] == "published"
+    assert to_serving["last_training"]["outcome"] == "published"
 
 
 def test_while_the_archive_cannot_be_written_serving_goes_on_and_learning_heals(house):
@@ -81,7 +81,7 @@ def test_while_the_archive_cannot_be_written_serving_goes_on_and_learning_heals(
             archive.unlink()
             kept.rename(archive)
             began = time.monotonic()
-            settled = settle(client)
+            to_serving = settle(client)
             recovery_s = time.monotonic() - began
     row = Row(
         "state folder cannot be written", "a file in its place", len(load.answers), len(load.failed()), None, recovery_s
@@ -90,5 +90,5 @@ def test_while_the_archive_cannot_be_written_serving_goes_on_and_learning_heals(
 
     assert posted.status_code == 202
     assert load.failed() == []
-    assert settled["last_training"]["outcome"] == "published"
+    assert to_serving["last_training"]["outcome"] == "published"
     assert recovery_s <= 10

@@ -8,13 +8,13 @@ import yaml
 from pydantic import ValidationError
 from ray.serve.schema import ServeDeploySchema
 
-from deployments.app import FASTER_WITH
+from deployments.app import RECOMMENDED_ENVIRONMENT
 from deployments.args import AppArgs
 from deployments.embedded_store import check_embedded
 from recommender.models.feedback import Feedback
 from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings
-from recommender.training.serving_transform import Settling
+from recommender.training.serving_transform import ServingTransform
 from tests.support.running_service import ROOT
 
 CONFIG = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
@@ -39,7 +39,7 @@ def test_events_that_are_weighed_weigh_in_every_training():
     assert args.training.feedback() == Feedback({"view": 0.3, "hide": -1}, 3)
     assert args.settings().use_weights
     assert args.increment().use_weights
-    assert args.increment().settling == args.settings().settling == Settling(history_components=8)
+    assert args.increment().settling == args.settings().settling == ServingTransform(history_components=8)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_every_deployment_fits_a_machine_of_two_cores():
 def test_make_serve_sets_what_the_service_wants():
     shown = subprocess.run(["/usr/bin/make", "-s", "environment"], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert {f"{name}={value}" for name, value in FASTER_WITH.items()} <= set(shown.stdout.split())
+    assert {f"{name}={value}" for name, value in RECOMMENDED_ENVIRONMENT.items()} <= set(shown.stdout.split())
 
 
 def test_no_file_names_a_package_index():

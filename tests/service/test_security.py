@@ -6,7 +6,7 @@ import pytest
 
 from deployments.args import AppArgs
 from deployments.http.problems import Problem, _methods
-from deployments.http.rate_limit import Rates
+from deployments.http.rate_limit import RateLimiter
 from deployments.http.security import SCOPES, Keys, check, is_loopback, key_in, needed_scope
 from deployments.ingress import build_api
 
@@ -160,7 +160,7 @@ def test_the_url_of_the_store_comes_from_a_file_and_is_shown_nowhere(tmp_path, m
 
 def test_a_key_may_ask_at_its_rate_and_is_told_when_to_come_back():
     now = 0.0
-    rates = Rates(2, clock=lambda: now)
+    rates = RateLimiter(2, clock=lambda: now)
     rates.take(b"a")
     rates.take(b"a")
     rates.take(b"b")
@@ -179,7 +179,7 @@ def test_a_rate_that_is_none_is_refused(monkeypatch, given):
     monkeypatch.setenv("RECOMMENDER_RATE_LIMIT", given)
 
     with pytest.raises(ValueError, match="RECOMMENDER_RATE_LIMIT"):
-        Rates.from_environment()
+        RateLimiter.from_environment()
 
 
 def test_however_a_key_is_written_into_the_header_it_has_one_rate():

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from recommender.serving import attribution
-from recommender.serving.attribution import Shown, Taken
+from recommender.serving.attribution import AttributedInteraction, ImpressionCache
 
 
 class Clock:
@@ -26,16 +26,16 @@ def clock():
 
 @pytest.fixture
 def memory(clock):
-    return Shown(clock)
+    return ImpressionCache(clock)
 
 
 def test_what_was_shown_last_is_a_hit_and_the_rest_is_none(memory):
     memory.remember("u", answer("1", "a", "b"))
-    assert memory.taken("u", "b") == Taken("1", True)
+    assert memory.taken("u", "b") == AttributedInteraction("1", True)
     memory.remember("u", answer("2", "c"))
 
-    assert memory.taken("u", "c") == Taken("2", True)
-    assert memory.taken("u", "b") == Taken("2", False)
+    assert memory.taken("u", "c") == AttributedInteraction("2", True)
+    assert memory.taken("u", "b") == AttributedInteraction("2", False)
 
 
 def test_who_was_shown_nothing_took_nothing(memory):
@@ -60,12 +60,16 @@ def test_an_answer_is_forgotten_after_a_while(memory, clock):
 def test_memory_is_bounded_and_the_oldest_go_first(monkeypatch, clock):
     one = answer("1", "a")
     monkeypatch.setattr(attribution, "KEPT_BYTES", 3 * len(one))
-    memory = Shown(clock)
+    memory = ImpressionCache(clock)
     for number in range(5):
         memory.remember(f"u{number}", one)
     memory.remember("u9", answer("1", *map(str, range(100))))
 
-    assert [memory.taken(f"u{number}", "a") for number in range(5)] == [None, None, *[Taken("1", True)] * 3]
+    assert [memory.taken(f"u{number}", "a") for number in range(5)] == [
+        None,
+        None,
+        *[AttributedInteraction("1", True)] * 3,
+    ]
     assert memory.taken("u9", "1") is None
 
 
@@ -77,5 +81,5 @@ def test_an_answer_is_looked_into_once_however_many_interactions_come(memory, mo
     monkeypatch.setattr(memory, "_opened", lambda user_id: looked.append(user_id) or opened(user_id))
     taken = list(memory.taken_by_each([("u", "a"), ("v", "a"), ("w", "a")] * 1000))
 
-    assert taken[:3] == [Taken("1", True), Taken("2", False), None]
+    assert taken[:3] == [AttributedInteraction("1", True), AttributedInteraction("2", False), None]
     assert looked == ["u", "v", "w"]

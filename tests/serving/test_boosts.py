@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recommender.errors import InvalidRequestError
 from recommender.feature_space import tokens
 from recommender.schema import Query, UserState
-from recommender.serving.boosts import checked_boosts, parse_boosts
+from recommender.serving.boosts import check_boosts, parse_boosts
 from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.recommender import Recommender
 from tests.support.known_worlds import COLD, INDICATORS, ITEMS, item_features, shared_snapshot, user_features
@@ -71,7 +71,7 @@ def test_boosted_and_plain_queries_of_one_batch_do_not_mix():
 def test_a_clause_is_a_token_and_an_amount():
     assert parse_boosts(["genres:Comedy:0.5", "time:12:30:-1e-3"]) == (("genres:Comedy", 0.5), ("time:12:30", -0.001))
     assert parse_boosts([]) == ()
-    assert checked_boosts({"a:b": 1}) == (("a:b", 1),)
+    assert check_boosts({"a:b": 1}) == (("a:b", 1),)
 
 
 @pytest.mark.parametrize(
@@ -89,15 +89,15 @@ def test_amounts_of_a_feature_that_is_named_repeatedly_add_up():
 @pytest.mark.parametrize("amount", [1e39, -1e300, 3.5e38])
 def test_what_a_float32_score_does_not_hold_is_refused_and_named(recommender, amount):
     with pytest.raises(InvalidRequestError, match=re.escape(f"the boost of genres:g1 is {amount:g}")):
-        checked_boosts({"genres:g0": 1.0, "genres:g1": amount})
+        check_boosts({"genres:g0": 1.0, "genres:g1": amount})
     with pytest.raises(InvalidRequestError, match="genres:g1"):
         recommender.recommend(Query(user_id="u3", boost=(("genres:g1", amount),)))
 
 
 def test_amounts_that_only_together_are_too_large_are_refused_too():
-    assert checked_boosts({"a:b": 3e38})
+    assert check_boosts({"a:b": 3e38})
     with pytest.raises(InvalidRequestError, match="the boost of c:d is -2e\\+38"):
-        checked_boosts({"a:b": 1.9e38, "c:d": -2e38})
+        check_boosts({"a:b": 1.9e38, "c:d": -2e38})
 
 
 def test_the_largest_boost_gives_scores_that_are_numbers(recommender):

@@ -9,8 +9,8 @@ from recommender.schema import RecentItem, UserState
 from recommender.serving import user_similarity
 from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.recommender import Recommender
-from recommender.serving.snapshot import NOBODYS, Snapshot
-from recommender.vector_search.cosine import cosines, lengths_of
+from recommender.serving.snapshot import EMPTY_ROWS, Snapshot
+from recommender.vector_search.cosine import cosines, row_norms
 from tests.support.known_worlds import (
     COLD,
     INDICATORS,
@@ -109,8 +109,8 @@ def test_twins_have_equal_cosines_and_keep_catalogue_order():
 @given(st.integers(0, 10**6), st.integers(1, 40), st.integers(1, 20))
 def test_a_cosine_depends_on_its_row_alone_and_none_is_beyond_one(seed, n, width):
     vectors = np.random.default_rng(seed).normal(size=(n, width)).astype(np.float32)
-    everything = cosines(vectors, lengths_of(vectors), vectors[0])
-    alone = [cosines(row[None], lengths_of(row[None]), vectors[0])[0] for row in vectors]
+    everything = cosines(vectors, row_norms(vectors), vectors[0])
+    alone = [cosines(row[None], row_norms(row[None]), vectors[0])[0] for row in vectors]
 
     assert everything.tolist() == alone
     assert everything[0] == pytest.approx(1, abs=1e-6)
@@ -120,8 +120,8 @@ def test_a_cosine_depends_on_its_row_alone_and_none_is_beyond_one(seed, n, width
 def test_what_has_no_length_has_no_cosine():
     vectors = np.array([[0, 0], [1, 0]], np.float32)
 
-    assert cosines(vectors, lengths_of(vectors), vectors[1]).tolist() == [-np.inf, 1]
-    assert cosines(vectors, lengths_of(vectors), vectors[0]).tolist() == [-np.inf, -np.inf]
+    assert cosines(vectors, row_norms(vectors), vectors[1]).tolist() == [-np.inf, 1]
+    assert cosines(vectors, row_norms(vectors), vectors[0]).tolist() == [-np.inf, -np.inf]
 
 
 def learned_rows(indicators) -> dict[str, np.ndarray]:
@@ -194,5 +194,5 @@ def test_a_snapshot_from_before_it_had_user_features_compares_by_indicators():
     indicators = dict(zip(snapshot.user_ids, snapshot.user_indicators.vectors, strict=True))
     expected = {other: cosine(indicators["u3"], indicators[other]) for other in USERS if other != "u3"}
 
-    assert old.user_rows is NOBODYS
+    assert old.user_rows is EMPTY_ROWS
     assert {user.user_id: user.score for user in found.users} == pytest.approx(expected, abs=1e-5)

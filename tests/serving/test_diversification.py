@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recommender.schema import Query, UserState
 from recommender.serving.catalogue import ItemChange
-from recommender.serving.diversification import diversified, pool_size
+from recommender.serving.diversification import diversify, pool_size
 from tests.support.known_worlds import COLD, ITEMS, item_features, learned_world, parity, user_features
 
 
@@ -42,7 +42,7 @@ def test_every_choice_is_the_best_that_was_left(seed, n, k, diversity):
     chance = np.random.default_rng(seed)
     scores = -np.sort(-chance.normal(size=n)).astype(np.float32)
     vectors = chance.normal(size=(n, 4)).astype(np.float32)
-    found = diversified(scores, vectors, k, diversity).tolist()
+    found = diversify(scores, vectors, k, diversity).tolist()
 
     assert found[0] == 0
     assert len(set(found)) == len(found) == min(k, n)
@@ -53,24 +53,24 @@ def test_twins_of_the_best_come_last_when_only_difference_counts():
     scores = np.array([5, 4, 3, 2], np.float32)
     vectors = np.array([[1, 0], [2, 0], [0, 1], [-1, 0]], np.float32)
 
-    assert diversified(scores, vectors, 4, 1.0).tolist() == [0, 3, 2, 1]
-    assert diversified(scores, vectors, 4, 0.0).tolist() == [0, 1, 2, 3]
+    assert diversify(scores, vectors, 4, 1.0).tolist() == [0, 3, 2, 1]
+    assert diversify(scores, vectors, 4, 0.0).tolist() == [0, 1, 2, 3]
 
 
 def test_a_difference_that_is_only_rounding_counts_for_nothing():
     vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
 
-    assert diversified(np.array([6, 6, 5.9999995], np.float32), vectors, 3, 0.1).tolist() == [0, 2, 1]
+    assert diversify(np.array([6, 6, 5.9999995], np.float32), vectors, 3, 0.1).tolist() == [0, 2, 1]
 
 
 def test_equals_go_to_the_better_one_and_no_length_is_like_nothing():
     vectors = np.array([[1, 0], [1, 0], [1, 0], [0, 0]], np.float32)
 
-    assert diversified(np.ones(4, np.float32), vectors, 4, 0.5).tolist() == [0, 3, 1, 2]
+    assert diversify(np.ones(4, np.float32), vectors, 4, 0.5).tolist() == [0, 3, 1, 2]
 
 
 def test_nothing_has_no_order():
-    assert diversified(np.zeros(0, np.float32), np.zeros((0, 3), np.float32), 5, 0.5).tolist() == []
+    assert diversify(np.zeros(0, np.float32), np.zeros((0, 3), np.float32), 5, 0.5).tolist() == []
 
 
 KINDS = {**{item_id: parity(item_id) for item_id in [*ITEMS, *COLD]}, "fresh": 0, "i6": 1}

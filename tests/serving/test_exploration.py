@@ -12,19 +12,19 @@ from recommender.serving import exploration
 from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.exploration import explore
 from recommender.serving.recommender import Recommender
-from recommender.serving.retrieval import Wish, choose
-from recommender.training.serving_transform import Settling, settled
+from recommender.serving.retrieval import RetrievalRequest, choose
+from recommender.training.serving_transform import ServingTransform, to_serving
 from recommender.training.snapshot_builder import CatalogueEntry
 from tests.support.known_worlds import ITEMS, entry, item_features, make_world
 
 WORLD = make_world(epochs=10)
 MANY = [CatalogueEntry(f"i{number}", item_features(f"i{number}")) for number in range(100, 160)]
-SNAPSHOT = settled(WORLD.model, WORLD.snapshot([*map(entry, ITEMS), *MANY]), Settling(newcomer_quantile=0.0))
+SNAPSHOT = to_serving(WORLD.model, WORLD.snapshot([*map(entry, ITEMS), *MANY]), ServingTransform(newcomer_quantile=0.0))
 
 
-def wish(k: int = 8, **more) -> Wish:
+def wish(k: int = 8, **more) -> RetrievalRequest:
     user = SNAPSHOT.user_vector(3, SNAPSHOT.user_space.encode({}), np.zeros((0, SNAPSHOT.no_components), np.float32))
-    return Wish(user, k, **more)
+    return RetrievalRequest(user, k, **more)
 
 
 @settings(max_examples=50, deadline=None)
@@ -79,7 +79,7 @@ def test_what_is_excluded_filtered_or_asked_for_by_name_is_not_explored():
 
 
 def test_an_answer_marks_what_was_explored_and_nothing_else():
-    snapshot = settled(WORLD.model, WORLD.snapshot([*map(entry, ITEMS)]), Settling(newcomer_quantile=0.0))
+    snapshot = to_serving(WORLD.model, WORLD.snapshot([*map(entry, ITEMS)]), ServingTransform(newcomer_quantile=0.0))
     recommender = Recommender(Catalogue(snapshot), explore_share=0.5)
     recommender.catalogue.apply([ItemChange("i200", item_features("i200")), ItemChange("i1", item_features("i1"))], 2)
     items = recommender.recommend(Query(user_id="u3", k=4, exclude_seen=False)).items

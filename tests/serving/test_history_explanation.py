@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from recommender.feature_space import FeatureSpace
 from recommender.models.feedback import Feedback
-from recommender.models.fold_in import LONGEST, fold_in, fold_in_parts, history_share, mapped_width
+from recommender.models.fold_in import LONGEST, fold_in, fold_in_contributions, history_share, mapped_width
 from recommender.schema import Query, RecentItem, UserState
 from recommender.serving.catalogue import Catalogue, ItemChange
-from recommender.serving.history_explanation import history_parts, in_words, sentence
+from recommender.serving.history_explanation import describe_feature, history_contributions, sentence
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Snapshot
 from recommender.training.histories import histories
-from recommender.training.serving_transform import Settling, settled
+from recommender.training.serving_transform import ServingTransform, to_serving
 from tests.support.known_worlds import (
     COLD,
     ITEMS,
@@ -37,7 +37,7 @@ NEW = LOG_OFFSET + 1
 def serving() -> Snapshot:
     """Snapshot as it serves, of a world where every user likes what has their parity."""
     world = learned_world()
-    return settled(world.model, world.snapshot(), Settling(history_components=3))
+    return to_serving(world.model, world.snapshot(), ServingTransform(history_components=3))
 
 
 def asked(user_id: str | None, state: UserState | None = None, snapshot: Snapshot | None = None, **query) -> list:
@@ -59,7 +59,7 @@ def test_what_items_of_a_history_add_is_what_the_vector_is_made_of(n, seed):
     representations = np.random.default_rng(seed).standard_normal((n + 1, snapshot.no_components)).astype(np.float32)
     d, scale = mapped_width(snapshot.fold_in_weights), 1 / np.sqrt(min(n + 1, LONGEST))
     alone = snapshot.fold_in_weights[0] + scale * snapshot.fold_in_weights[d + 1]
-    parts = fold_in_parts(snapshot.fold_in_weights, representations)
+    parts = fold_in_contributions(snapshot.fold_in_weights, representations)
 
     assert parts.sum(axis=0) + alone == pytest.approx(fold_in(snapshot.fold_in_weights, representations), abs=1e-4)
     assert not parts[: max(0, n + 1 - LONGEST)].any()
@@ -87,7 +87,9 @@ def test_parts_of_a_history_and_the_trained_row_are_all_that_a_user_vector_is(re
     own[d:] = alone(1)[d:]
     rest = (1 - share) * own + (share * alone(len(recent)) if recent else 0)
 
-    assert history_parts(snapshot, user, liked, vectors).sum(axis=0) + rest == pytest.approx(user.vector, abs=1e-4)
+    assert history_contributions(snapshot, user, liked, vectors).sum(axis=0) + rest == pytest.approx(
+        user.vector, abs=1e-4
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -125,7 +127,7 @@ def test_what_was_disliked_is_never_a_reason():
     own = world.log[world.log["user_id"] == "u3"]
     disliked = histories(world.model, own.iloc[:-1])
     only = own["item_id"].iloc[-1]
-    snapshot = settled(world.model, world.snapshot(disliked=disliked), Settling(history_components=3))
+    snapshot = to_serving(world.model, world.snapshot(disliked=disliked), ServingTransform(history_components=3))
 
     assert {chosen(item.because) for item in asked("u3", snapshot=snapshot)} <= {None, only}
 
@@ -154,7 +156,7 @@ def test_every_column_has_its_words():
     features = {"genres": ["Sci-Fi"], "lead_actor": "A=B", "a=b": "c", "free": True, "year": 3.5}
     space = FeatureSpace.empty().extended([features, *({"year": year} for year in (1, 2, 2.5, 3))])
 
-    assert {in_words(name) for name in space.names} == {
+    assert {describe_feature(name) for name in space.names} == {
         "its genres include Sci-Fi",
         "its lead actor is A=B",
         "its a=b is c",
@@ -184,7 +186,7 @@ def test_a_sentence_says_the_strongest_reasons_and_never_nothing():
 def test_titles_are_taken_where_there_are_any():
     world = learned_world()
     untitled = [entry(item_id)._replace(title=None) for item_id in ITEMS]
-    snapshot = settled(world.model, world.snapshot(untitled), Settling(history_components=3))
+    snapshot = to_serving(world.model, world.snapshot(untitled), ServingTransform(history_components=3))
 
     assert re.match(r"because you chose Title of i\d", asked("u3")[0].because)
     assert re.match(r"because you chose i\d", asked("u3", snapshot=snapshot)[0].because)

@@ -14,9 +14,9 @@ from recommender.feature_space import tokens
 from recommender.models.feedback import Feedback
 from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.recommender import Recommender
-from recommender.serving.trends.interaction_counts import activity_of
+from recommender.serving.trends.interaction_counts import count_interactions
 from recommender.serving.trends.leaderboards import Leaderboards
-from recommender.serving.trends.log_tail import Trail, follow
+from recommender.serving.trends.log_tail import LogTail, follow
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from tests.support.known_worlds import (
@@ -41,10 +41,10 @@ class House:
     def __init__(self, learned: list[tuple[str, float]] = (), feedback: Feedback | None = None) -> None:
         self.now, self.store = NOW, MemoryStore()
         table = pd.DataFrame(learned, columns=["item_id", "timestamp"]).assign(weight=1.0)
-        activity = activity_of(shared_world().model.items.ids, table, NOW)
+        activity = count_interactions(shared_world().model.items.ids, table, NOW)
         asyncio.run(self.store.advance(LOG_OFFSET, 0))
         self.catalogue = Catalogue(replace(shared_snapshot(), activity=activity))
-        self.trail = Trail(LOG_OFFSET, feedback)
+        self.trail = LogTail(LOG_OFFSET, feedback)
         self.leaderboards = Leaderboards(Recommender(self.catalogue), self.trail, lambda: self.now)
 
     def happens(self, *item_ids: str, ago_s: float = 0, user_id: str = "u1", **more: object) -> None:
@@ -141,7 +141,7 @@ def test_what_speaks_against_an_item_does_not_make_it_popular():
 def test_one_interaction_is_read_as_many_are(feedback, weight, event):
     table = pd.DataFrame({"weight": [weight], "event": [event]})
 
-    assert feedback.speaks_for(weight, event) == (feedback.weighed(table)["weight"].item() > 0)
+    assert feedback.is_liking(weight, event) == (feedback.weighed(table)["weight"].item() > 0)
 
 
 def test_what_a_newer_snapshot_has_learned_is_counted_once_and_an_older_one_reads_again():

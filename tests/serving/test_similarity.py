@@ -8,7 +8,7 @@ from recommender.schema import UserState
 from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.catalogue_sync import catch_up
 from recommender.serving.recommender import Recommender
-from recommender.serving.similarity import items_like, users_like
+from recommender.serving.similarity import find_similar_items, find_similar_users
 from recommender.stores import open_store
 from recommender.stores.protocols import Item
 from tests.support.known_worlds import LOG_OFFSET, USERS, item_features, shared_snapshot, user_features
@@ -32,7 +32,7 @@ async def delete(store, *user_ids):
 
 
 def like(recommender, store, user_id="u3", k=5):
-    return asyncio.run(users_like(recommender, store, user_id, UserState(user_features(user_id)), k))
+    return asyncio.run(find_similar_users(recommender, store, user_id, UserState(user_features(user_id)), k))
 
 
 def test_who_was_deleted_since_makes_room_for_the_next(recommender, store):
@@ -59,13 +59,13 @@ def test_without_a_store_neighbours_come_and_say_what_is_not_known(recommender, 
     assert found.users == like(recommender, open_store("memory:"), k=3).users
     assert found.degraded == ["deletions"]
     recommender.catalogue.apply([ItemChange("i4", item_features("i4"), available=False)], 1)
-    assert asyncio.run(items_like(recommender, away(), "i4", 3)) == recommender.similar_items("i4", 3)
+    assert asyncio.run(find_similar_items(recommender, away(), "i4", 3)) == recommender.similar_items("i4", 3)
 
 
 def test_a_deleted_item_has_no_neighbours_and_one_that_is_sold_out_has(recommender, store):
     async def ask(item_id):
         await catch_up(recommender.catalogue, store)
-        return await items_like(recommender, store, item_id, 3)
+        return await find_similar_items(recommender, store, item_id, 3)
 
     async def scenario():
         await store.put_items([Item("i4", None, item_features("i4"), False, 0.0)])

@@ -74,7 +74,7 @@ def test_what_changed_is_found_as_it_is_now(catalogue):
 
 def test_what_changes_after_the_titles_were_gathered_is_found_as_it_is_now(catalogue):
     recommender = Recommender(catalogue)
-    recommender.prepare_finding()
+    recommender.prepare_text_search()
     catalogue.apply(
         [ItemChange("i3", item_features("i3"), "Starlight"), ItemChange("i0", {}, None, available=False)], 1
     )

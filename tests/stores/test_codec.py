@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recommender.errors import InvalidDataError, StoreError
 from recommender.stores.codec import FORMAT, pack, unpack_event, unpack_item, unpack_user
-from recommender.stores.protocols import Interaction, Poison, UserDeleted
+from recommender.stores.protocols import Interaction, UnreadableEntry, UserDeleted
 from tests.support.store_servers import click, item, user
 
 
@@ -32,7 +32,7 @@ def test_any_bytes_are_a_record_or_the_documented_error(found: bytes) -> None:
         for unpack in (unpack_user, unpack_item):
             with contextlib.suppress(StoreError):
                 unpack(packed)
-        assert isinstance(unpack_event(packed), Interaction | UserDeleted | Poison)
+        assert isinstance(unpack_event(packed), Interaction | UserDeleted | UnreadableEntry)
 
 
 @given(st.data())
@@ -40,7 +40,7 @@ def test_a_flipped_byte_is_a_record_or_poison(data: st.DataObject) -> None:
     packed = bytearray(pack(click("user", "item", "id")))
     packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
 
-    assert isinstance(unpack_event(bytes(packed)), Interaction | UserDeleted | Poison)
+    assert isinstance(unpack_event(bytes(packed)), Interaction | UserDeleted | UnreadableEntry)
 
 
 def test_a_number_beyond_64_bits_is_named() -> None:

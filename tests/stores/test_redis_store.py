@@ -18,7 +18,7 @@ from recommender.stores import MemoryStore, RedisStore, open_store
 from recommender.stores.codec import pack
 from recommender.stores.connection import Connection
 from recommender.stores.health import read_health
-from recommender.stores.protocols import Appended, LogEntry, Poison
+from recommender.stores.protocols import Appended, LogEntry, UnreadableEntry
 from tests.support.store_servers import (
     Proxy,
     Server,
@@ -268,7 +268,7 @@ def test_log_entries_that_cannot_be_read_come_as_poison_in_their_place(server_ur
     entries = run(work())
 
     assert [entry.offset for entry in entries] == [1, 2, 3, 4, 5, 6, 7]
-    assert all(isinstance(entry.event, Poison) and entry.event.reason for entry in entries[:6])
+    assert all(isinstance(entry.event, UnreadableEntry) and entry.event.reason for entry in entries[:6])
     assert entries[6].event == click("a")
 
 

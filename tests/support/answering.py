@@ -40,7 +40,7 @@ class Talk:
 
 
 @contextmanager
-def answering(answer: Callable[[Asked], Reply]) -> Iterator[Talk]:
+def with_request_ids(answer: Callable[[Asked], Reply]) -> Iterator[Talk]:
     talk = Talk(answer)
 
     class Handler(http.server.BaseHTTPRequestHandler):

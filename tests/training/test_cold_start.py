@@ -13,11 +13,11 @@ from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.recommender import Recommender
 from recommender.training import cold_start
 from recommender.training.full import ModelSettings, TrainingData, fit
-from recommender.training.serving_transform import Settling, settled
+from recommender.training.serving_transform import ServingTransform, to_serving
 from recommender.training.snapshot_builder import CatalogueEntry
 from tests.support.known_worlds import COLD, ITEMS, entry, item_features, learned_world, parity, user_features
 
-SETTLING = Settling(history_components=3, newcomer_quantile=0.5)
+SETTLING = ServingTransform(history_components=3, newcomer_quantile=0.5)
 META = {"version": "1", "log_offset": 0, "items_sequence": 0}
 
 
@@ -28,7 +28,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def snapshot(world):
-    return settled(world.model, world.snapshot(), SETTLING)
+    return to_serving(world.model, world.snapshot(), SETTLING)
 
 
 def test_what_is_predicted_is_ridge_regression_with_a_free_mean():
@@ -52,7 +52,7 @@ def test_only_frequent_features_predict_where_there_are_very_many(monkeypatch):
 
 
 def test_known_items_keep_their_rows_and_newcomers_get_what_features_say_of_indicators(world, snapshot):
-    before = settled(world.model, world.snapshot([entry(item) for item in ITEMS]), SETTLING)
+    before = to_serving(world.model, world.snapshot([entry(item) for item in ITEMS]), SETTLING)
     n = snapshot.n_known_items
 
     assert (snapshot.items.vectors[:n] == before.items.vectors[:n]).all()
@@ -98,7 +98,7 @@ def test_without_item_indicators_nothing_has_to_be_predicted():
     for indicators in ("users", False):
         world = learned_world(indicators)
         before = world.snapshot()
-        after = settled(world.model, before, SETTLING)
+        after = to_serving(world.model, before, SETTLING)
 
         assert (after.items.vectors == before.items.vectors).all()
         assert (after.newcomer_features.vectors == before.newcomer_features.vectors).all()

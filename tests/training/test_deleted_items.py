@@ -10,7 +10,7 @@ from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction, Item
 from recommender.training.full import ModelSettings
-from recommender.training.pipeline import Learner
+from recommender.training.pipeline import TrainingPipeline
 
 pytestmark = pytest.mark.anyio
 ITEMS = [f"i{n}" for n in range(12)]
@@ -27,9 +27,9 @@ class House:
         self.registry, self.archive = Registry(folder / "models"), Archive(folder / "archive")
         self.learner = self.restarted()
 
-    def restarted(self) -> Learner:
+    def restarted(self) -> TrainingPipeline:
         settings = ModelSettings(no_components=4, epochs=1, history_components=0)
-        self.learner = Learner(self.registry, self.archive, self.store, settings, holdout=0, keep_versions=2)
+        self.learner = TrainingPipeline(self.registry, self.archive, self.store, settings, holdout=0, keep_versions=2)
         return self.learner
 
     async def say(self, *items: str) -> None:

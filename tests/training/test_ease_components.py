@@ -8,7 +8,7 @@ from scipy import sparse
 
 from recommender.serving.snapshot import Rows, Table
 from recommender.training.ease_components import PENALTY, TRUSTED_LENGTH, components, of_histories, scaled_components
-from recommender.training.serving_transform import Settling, settled
+from recommender.training.serving_transform import ServingTransform, to_serving
 from tests.support.known_worlds import learned_world
 
 
@@ -76,8 +76,8 @@ def test_components_spread_the_scores_of_a_user_by_their_weight(weight):
 
 def test_whoever_has_no_history_gets_from_components_what_the_mean_user_gets():
     world = learned_world()
-    plain = settled(world.model, world.snapshot(), Settling(history_components=0))
-    wide = settled(world.model, world.snapshot(), Settling(history_components=4))
+    plain = to_serving(world.model, world.snapshot(), ServingTransform(history_components=0))
+    wide = to_serving(world.model, world.snapshot(), ServingTransform(history_components=4))
     n, d = wide.n_known_items, plain.no_components
     everyone = [wide.user_indicators.vectors[index, d:] for index in range(len(wide.user_ids))]
     stranger = wide.user_vector(-1, wide.user_space.encode({"group": "g1"}), np.zeros((0, wide.no_components)))
@@ -91,8 +91,8 @@ def test_whoever_has_no_history_gets_from_components_what_the_mean_user_gets():
 
 def test_a_known_user_gets_the_components_of_their_own_history():
     world = learned_world()
-    plain = settled(world.model, world.snapshot(), Settling(history_components=0))
-    wide = settled(world.model, world.snapshot(), Settling(history_components=4))
+    plain = to_serving(world.model, world.snapshot(), ServingTransform(history_components=0))
+    wide = to_serving(world.model, world.snapshot(), ServingTransform(history_components=4))
     n, d = wide.n_known_items, plain.no_components
     nobody = wide.user_space.encode({})
     for index, row in enumerate(of_histories(wide.items.vectors[:n, d:], wide.seen)):
@@ -106,13 +106,13 @@ def test_a_known_user_gets_the_components_of_their_own_history():
 def test_without_the_indicators_of_both_sides_there_are_none(indicators):
     world = learned_world(indicators)
 
-    assert settled(world.model, world.snapshot(), Settling()).no_components == world.model.no_components
+    assert to_serving(world.model, world.snapshot(), ServingTransform()).no_components == world.model.no_components
 
 
 def test_a_session_that_was_not_learned_is_answered_as_without_components():
     world = learned_world()
-    plain = settled(world.model, world.snapshot(), Settling(history_components=0))
-    wide = settled(world.model, world.snapshot(), Settling(history_components=4))
+    plain = to_serving(world.model, world.snapshot(), ServingTransform(history_components=0))
+    wide = to_serving(world.model, world.snapshot(), ServingTransform(history_components=4))
     nobody = wide.user_space.encode({})
     n, clicked = wide.n_known_items, [0, 3]
     before, after = (

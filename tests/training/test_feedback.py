@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recommender.errors import TrainingError
 from recommender.ids import IdTable
-from recommender.models.feedback import Feedback, disliked, joining, liking, loss_weights
+from recommender.models.feedback import Feedback, disliked, loss_weights, select_joining, select_likings
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.schema import Query
 from recommender.serving.catalogue import Catalogue
@@ -77,14 +77,14 @@ def test_the_sum_over_a_pair_decides_whether_it_is_liked():
     )
 
     assert disliked(frame)[["user_id", "item_id"]].drop_duplicates().to_numpy().tolist() == [["u", "a"]]
-    assert len(liking(frame)) == 3
+    assert len(select_likings(frame)) == 3
 
 
 def test_those_who_only_dislike_do_not_join_unless_they_are_known():
     frame = log(("u", "a", 1, None), ("v", "a", -1, None), ("u", "b", -1, None), ("u", "c", 0, None))
 
-    assert joining(frame)["item_id"].tolist() == ["a"]
-    assert joining(frame, IdTable.from_ids(["v"]), IdTable.from_ids(["b"])).index.tolist() == [0, 1, 2]
+    assert select_joining(frame)["item_id"].tolist() == ["a"]
+    assert select_joining(frame, IdTable.from_ids(["v"]), IdTable.from_ids(["b"])).index.tolist() == [0, 1, 2]
 
 
 pairs = st.sets(st.tuples(st.integers(0, 3), st.integers(0, 5)))

@@ -25,7 +25,7 @@ from recommender.stores.protocols import Interaction
 from recommender.training import pipeline as learner_module
 from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings
-from recommender.training.pipeline import Learner
+from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Schedule
 
 
@@ -50,12 +50,12 @@ class House:
     def restart(self) -> None:
         self.registry, self.learner = self.another()
 
-    def another(self) -> tuple[Registry, Learner]:
+    def another(self) -> tuple[Registry, TrainingPipeline]:
         registry = Registry(self.folder / "models")
         settings = ModelSettings(no_components=4, epochs=1, history_components=0)
         increment = IncrementSettings(epochs=1)
         archive = Archive(self.folder / "archive")
-        return registry, Learner(registry, archive, self.store, settings, increment=increment, **self.options)
+        return registry, TrainingPipeline(registry, archive, self.store, settings, increment=increment, **self.options)
 
     async def post(self, n: int = 20, user: str | None = None) -> None:
         rows = range(self.posted, self.posted + n)

@@ -11,7 +11,7 @@ from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training.full import ModelSettings
-from recommender.training.pipeline import Learner
+from recommender.training.pipeline import TrainingPipeline
 from recommender.vector_search import ivf as search
 
 WORLD = "synthetic?n_users=60&n_items=40&n_interactions_per_user=8"
@@ -24,7 +24,7 @@ def published(tmp_path, monkeypatch):
     monkeypatch.setattr(search, "LISTED_COST", 0)
     registry, store = Registry(tmp_path / "models"), MemoryStore()
     settings = ModelSettings(no_components=8, epochs=3)
-    learner = Learner(registry, Archive(tmp_path / "archive"), store, settings, approximate_above=30)
+    learner = TrainingPipeline(registry, Archive(tmp_path / "archive"), store, settings, approximate_above=30)
 
     async def learn() -> list[str]:
         first = await learner.bootstrap(open_dataset(WORLD))

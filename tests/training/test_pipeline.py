@@ -24,7 +24,7 @@ from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction, Item, User
 from recommender.training import pipeline as learner_module
 from recommender.training.full import ModelSettings
-from recommender.training.pipeline import Learner, last_full_at
+from recommender.training.pipeline import TrainingPipeline, last_full_at
 from recommender.training.schedule import Schedule
 from tests.support.shelves import registry_with
 
@@ -49,8 +49,8 @@ class Household:
         self.store = MemoryStore()
         self.learner = self.learner_of(self.store)
 
-    def learner_of(self, store: MemoryStore) -> Learner:
-        return Learner(self.registry, self.archive, store, SETTINGS, keep_versions=2)
+    def learner_of(self, store: MemoryStore) -> TrainingPipeline:
+        return TrainingPipeline(self.registry, self.archive, store, SETTINGS, keep_versions=2)
 
     async def learn(self, mode: Mode = "full") -> Snapshot:
         version = (await self.learner.learn(mode)).version
@@ -324,7 +324,7 @@ async def test_a_candidate_that_is_worse_is_rejected_kept_and_its_interactions_w
             await house.store.append(liked(user, range(80), group_of(user)))
     for user in range(120):  # ... and the newest tenth judges by just that
         await house.store.append(liked(user, on_offer, group_of(user))[:13])
-    learner = Learner(house.registry, house.archive, house.store, SETTINGS, holdout=0.1, margin=0.0)
+    learner = TrainingPipeline(house.registry, house.archive, house.store, SETTINGS, holdout=0.1, margin=0.0)
     learned = await learner.learn("incremental")
 
     assert not learned.accepted
@@ -342,7 +342,7 @@ async def test_a_model_that_explodes_is_rejected_with_the_reason(house):
     await bootstrapped(house)
     await house.store.append(clicks("new", "i1", "i2"))
     wild = ModelSettings(no_components=8, epochs=3, learning_rate=1e6)
-    learned = await Learner(house.registry, house.archive, house.store, wild).learn("full")
+    learned = await TrainingPipeline(house.registry, house.archive, house.store, wild).learn("full")
 
     assert not learned.accepted
     assert "lower model.learning_rate" in learned.reason
@@ -352,7 +352,7 @@ async def test_a_model_that_explodes_is_rejected_with_the_reason(house):
 
 @asynchronous
 async def test_while_an_older_version_is_pinned_the_next_ones_build_on_it(house):
-    house.learner = Learner(house.registry, house.archive, house.store, SETTINGS, keep_versions=5)
+    house.learner = TrainingPipeline(house.registry, house.archive, house.store, SETTINGS, keep_versions=5)
     await bootstrapped(house)
     first = house.learner.base().version
     await house.store.append(clicks("new", "i1"))

@@ -12,7 +12,7 @@ from recommender.storage.registry import Registry
 from recommender.stores import EmbeddedValkey, open_store
 from recommender.stores.protocols import Interaction, Item, Store, UserDeleted
 from recommender.training.full import ModelSettings
-from recommender.training.pipeline import Learner
+from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Schedule
 
 pytestmark = pytest.mark.anyio
@@ -65,15 +65,15 @@ def said(start: int, n: int) -> list[Interaction]:
     return [Interaction(f"u{i % 6}", f"i{i % 11}", 1.0, 1000.0 + i) for i in range(start, start + n)]
 
 
-async def learning(store: Store, folder) -> Learner:
+async def learning(store: Store, folder) -> TrainingPipeline:
     settings = ModelSettings(no_components=4, epochs=1, history_components=0)
-    learner = Learner(Registry(folder / "models"), Archive(folder / "archive"), store, settings, holdout=0)
+    learner = TrainingPipeline(Registry(folder / "models"), Archive(folder / "archive"), store, settings, holdout=0)
     await store.append(said(0, 40))
     await learner.learn("full")
     return learner
 
 
-def learned_times(learner: Learner) -> list[float]:
+def learned_times(learner: TrainingPipeline) -> list[float]:
     return sorted(learner._archive.read(list(learner.newest().meta.segments))["timestamp"].tolist())
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from recommender.storage.registry import VersionInfo, VersionMeta
-from recommender.training.unreadable_entries import health, poison_share
+from recommender.training.unreadable_entries import health, unreadable_share
 
 
 def version(number: int, log_offset: int, poison: int) -> VersionInfo:
@@ -18,7 +18,7 @@ def version(number: int, log_offset: int, poison: int) -> VersionInfo:
 def test_more_than_a_few_broken_entries_are_a_fault(poison, share, is_well):
     versions = [version(2, 200, poison), version(1, 100, 100)]
 
-    assert poison_share(versions) == pytest.approx(share)
+    assert unreadable_share(versions) == pytest.approx(share)
     assert (health(versions) == "ok") is is_well
     assert ("50%" in health(versions)) is not is_well
 

@@ -15,7 +15,7 @@ from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training.full import ModelSettings
-from recommender.training.pipeline import Learner
+from recommender.training.pipeline import TrainingPipeline
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ def learned(*rows: tuple[int, str, float]) -> pd.DataFrame:
     return pd.DataFrame({**frame, "weight": np.float32(1), "event": None})
 
 
-async def pages(learner: Learner, limit: int, between=None) -> list[list[HistoryEntry]]:
+async def pages(learner: TrainingPipeline, limit: int, between=None) -> list[list[HistoryEntry]]:
     found, cursor = [], None
     while True:
         page = await learner.user_interactions("me", cursor, limit)
@@ -44,9 +44,9 @@ def store() -> MemoryStore:
 
 
 @pytest.fixture
-def learner(store, tmp_path) -> Learner:
+def learner(store, tmp_path) -> TrainingPipeline:
     settings = ModelSettings(no_components=4, epochs=1, history_components=0)
-    return Learner(Registry(tmp_path / "models"), Archive(tmp_path / "archive"), store, settings, holdout=0)
+    return TrainingPipeline(Registry(tmp_path / "models"), Archive(tmp_path / "archive"), store, settings, holdout=0)
 
 
 async def test_every_interaction_is_there_newest_first_by_time_before_and_after_it_is_learned(store, learner):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommender.vector_search import kernel
-from recommender.vector_search.exact import EVERYTHING, Best, Users, best_rows, merged, warm_up
+from recommender.vector_search.exact import NO_ROWS, Best, Users, best_rows, merged, warm_up
 
 few = st.sampled_from([-1.5, -0.0, 0.0, 1.0, 1.5])
 """Numbers whose sums and products are exact, so that equal scores are plenty and order is everything."""
@@ -82,7 +82,7 @@ def test_a_long_block_is_cut_as_a_short_one(k, order):
     )
     users = Users(np.zeros((1, 0), np.float32), np.zeros(1, np.float32))
     [best] = best_rows(
-        np.zeros((n, 0), np.float32), scores, users, [k], masked=np.zeros(n, np.bool_), excluded=[EVERYTHING]
+        np.zeros((n, 0), np.float32), scores, users, [k], masked=np.zeros(n, np.bool_), excluded=[NO_ROWS]
     )
 
     assert best.rows.tolist() == np.lexsort((np.arange(n), -scores))[:k].tolist()
@@ -166,7 +166,7 @@ def test_what_has_no_score_is_never_returned(bad):
 
 def test_of_nothing_nothing_is_returned():
     assert [len(best.rows) for best in best_rows(**block(0))] == [0] * 9
-    assert [len(best.rows) for best in best_rows(**block(), rows=EVERYTHING)] == [0] * 9
+    assert [len(best.rows) for best in best_rows(**block(), rows=NO_ROWS)] == [0] * 9
     assert best_rows(**block(b=0)) == []
 
 

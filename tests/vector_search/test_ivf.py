@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommender.serving.catalogue import Catalogue
-from recommender.serving.retrieval import Wish, choose
+from recommender.serving.retrieval import RetrievalRequest, choose
 from recommender.serving.snapshot import Snapshot, Table
 from recommender.training.index_builder import RECALL, Sample, build_index, indexed
 from recommender.vector_search import ivf as search
-from recommender.vector_search.exact import EVERYTHING, Users, best_rows
-from recommender.vector_search.ivf import DEPTH, Index, nearest_rows
+from recommender.vector_search.exact import NO_ROWS, Users, best_rows
+from recommender.vector_search.ivf import DEPTH, Index, search_inverted_file
 from tests.support.known_worlds import ITEMS, USERS, shared_snapshot, shared_world
 
 N, WIDTH = 30_000, 24
@@ -36,7 +36,7 @@ def items() -> Table:
 
 
 def sample(m: int = 600, seed: int = 2) -> Sample:
-    return Sample(tasteful(m, seed), [EVERYTHING] * m)
+    return Sample(tasteful(m, seed), [NO_ROWS] * m)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def same(one, other) -> bool:
 def test_the_best_rows_of_users_it_has_not_seen_are_found(items, index):
     problem = asked(k=DEPTH)
     assert index.probes_for(int((~problem["masked"]).sum()), 50, coded=False) is not None
-    pairs = zip(nearest_rows(index, *items, **problem), best_rows(*items, **problem), strict=True)
+    pairs = zip(search_inverted_file(index, *items, **problem), best_rows(*items, **problem), strict=True)
 
     assert np.mean([np.isin(exact.rows, found.rows).mean() for found, exact in pairs]) >= RECALL
 
@@ -86,7 +86,7 @@ def test_every_row_is_in_one_list(index):
 def test_what_is_found_has_the_bits_and_the_order_of_the_exact_pass(items, index):
     problem = asked()
     everyone = best_rows(*items, **problem | {"wanted": [N] * 50})
-    for found, exact in zip(nearest_rows(index, *items, **problem), everyone, strict=True):
+    for found, exact in zip(search_inverted_file(index, *items, **problem), everyone, strict=True):
         kept = np.isin(exact.rows, found.rows)
 
         assert exact.rows[kept].tolist() == found.rows.tolist()
@@ -96,12 +96,12 @@ def test_what_is_found_has_the_bits_and_the_order_of_the_exact_pass(items, index
 def test_a_batch_gets_what_each_user_gets_alone(items, index, monkeypatch):
     monkeypatch.setattr(search, "SHARED_COST", 1.0)  # else the two may differ in whether they are exact
     problem = asked(20)
-    for number, found in enumerate(nearest_rows(index, *items, **problem)):
+    for number, found in enumerate(search_inverted_file(index, *items, **problem)):
         own = slice(number, number + 1)
         alone = {name: problem[name][own] for name in ("wanted", "excluded")}
         alone |= {"users": Users(*(part[own] for part in problem["users"])), "masked": problem["masked"]}
 
-        assert same(nearest_rows(index, *items, **alone)[0], found)
+        assert same(search_inverted_file(index, *items, **alone)[0], found)
 
 
 @pytest.mark.usefixtures("costless_lists")
@@ -113,7 +113,7 @@ def test_nobody_gets_what_is_masked_or_excluded_nor_less_than_there_is(seed, sha
     masked = chance.random(n) < share
     excluded = [np.flatnonzero(chance.random(n) < own).astype(np.int32) for own in (0.0, 0.5, 0.99)]
     problem = {"users": users(3, seed), "wanted": [k] * 3, "masked": masked, "excluded": excluded}
-    for found, own in zip(nearest_rows(index, *items, **problem), excluded, strict=True):
+    for found, own in zip(search_inverted_file(index, *items, **problem), excluded, strict=True):
         allowed = np.setdiff1d(np.flatnonzero(~masked), own)
 
         assert np.isin(found.rows, allowed).all()
@@ -150,21 +150,21 @@ def test_where_the_lists_hold_too_few_rows_the_answer_is_exact():
     allowed = np.arange(0, 2000, 20)
     masked = np.ones(2000, np.bool_)
     masked[allowed[:60]] = False
-    problem = {"users": users(4), "wanted": [50] * 4, "masked": masked, "excluded": [EVERYTHING] * 4}
+    problem = {"users": users(4), "wanted": [50] * 4, "masked": masked, "excluded": [NO_ROWS] * 4}
 
-    assert all(map(same, nearest_rows(index, *items, **problem), best_rows(*items, **problem)))
+    assert all(map(same, search_inverted_file(index, *items, **problem), best_rows(*items, **problem)))
 
 
 def test_who_wants_more_than_was_measured_is_answered_exactly(items, index):
     problem = asked(5, DEPTH + 1)
 
-    assert all(map(same, nearest_rows(index, *items, **problem), best_rows(*items, **problem)))
+    assert all(map(same, search_inverted_file(index, *items, **problem), best_rows(*items, **problem)))
 
 
 def test_without_an_index_all_is_exact(items):
     problem = asked(5)
 
-    assert all(map(same, nearest_rows(None, *items, **problem), best_rows(*items, **problem)))
+    assert all(map(same, search_inverted_file(None, *items, **problem), best_rows(*items, **problem)))
 
 
 def test_fewer_allowed_rows_take_more_lists_until_a_pass_costs_less(index):
@@ -183,7 +183,7 @@ def test_vectors_without_any_structure_get_no_index():
     items = Table(chance.standard_normal((20_000, 64)).astype(np.float32), np.zeros(20_000, np.float32))
     random_users = chance.standard_normal((200, 64)).astype(np.float32)
 
-    assert build_index(items, Sample(random_users, [EVERYTHING] * 200)) is None
+    assert build_index(items, Sample(random_users, [NO_ROWS] * 200)) is None
 
 
 def test_too_few_users_to_measure_by_get_no_index(items):
@@ -247,9 +247,9 @@ def test_a_snapshot_that_was_published_without_an_index_is_read():
 def test_a_catalogue_with_an_index_chooses_from_the_lists_that_it_reads():
     snapshot = in_lists(shared_snapshot())
     user = snapshot.user_vector(snapshot.user_index(USERS[0]), snapshot.user_space.encode({}), np.zeros((0, 0)))
-    [few] = choose(Catalogue(snapshot), [Wish(user, 3)])
-    [all_of_them] = choose(Catalogue(snapshot), [Wish(user, len(ITEMS) + 5)])
-    [exact] = choose(Catalogue(replace(snapshot, index=None)), [Wish(user, len(ITEMS) + 5)])
+    [few] = choose(Catalogue(snapshot), [RetrievalRequest(user, 3)])
+    [all_of_them] = choose(Catalogue(snapshot), [RetrievalRequest(user, len(ITEMS) + 5)])
+    [exact] = choose(Catalogue(replace(snapshot, index=None)), [RetrievalRequest(user, len(ITEMS) + 5)])
 
     assert len({position < snapshot.n_items // 2 for position in few.positions}) == 1
     assert all_of_them.positions == exact.positions

@@ -16,8 +16,8 @@ from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Snapshot, Table
 from recommender.storage.registry import Artifact, Registry, VersionMeta
 from recommender.vector_search import kernel
-from recommender.vector_search.exact import EVERYTHING, Best, Users, best_rows
-from recommender.vector_search.quantization import CODED_ABOVE, Codes, encode
+from recommender.vector_search.exact import NO_ROWS, Best, Users, best_rows
+from recommender.vector_search.quantization import CODED_ABOVE, QuantizedBlock, encode
 from tests.support.known_worlds import shared_snapshot
 
 
@@ -63,7 +63,7 @@ def same(one: list[Best], other: list[Best]) -> bool:
     ]
 
 
-def coded(vectors, biases) -> Codes:
+def coded(vectors, biases) -> QuantizedBlock:
     codes = encode(vectors, biases, above=1)
     assert codes is not None
     return codes
@@ -105,7 +105,7 @@ def test_a_user_whose_rounding_all_leans_one_way_gets_the_row_that_leans_with_it
     coded_best = signs * np.where((np.arange(64) > 0) & (np.arange(64) < 6), -1, 1)
     vectors = np.vstack([np.tile(coded_best, (63, 1)), signs]).astype(np.float32)
     asked = Users(user[None].astype(np.float32), np.zeros(1, np.float32))
-    free = {"masked": np.zeros(64, np.bool_), "excluded": [EVERYTHING]}
+    free = {"masked": np.zeros(64, np.bool_), "excluded": [NO_ROWS]}
     biases = np.zeros(64, np.float32)
     [best] = best_rows(vectors, biases, asked, [1], **free, codes=coded(vectors, biases))
 
@@ -122,7 +122,7 @@ def test_a_user_who_cannot_be_coded_gets_the_answer_of_the_vectors(value):
         "users": Users(users, np.zeros(2, np.float32)),
         "wanted": [10, 10],
         "masked": np.zeros(500, np.bool_),
-        "excluded": [EVERYTHING, EVERYTHING],
+        "excluded": [NO_ROWS, NO_ROWS],
     }
 
     assert same(
@@ -138,7 +138,7 @@ def test_equal_rows_that_overflow_every_buffer_keep_catalogue_order():
         Users(vectors[:1], biases[:1]),
         [10],
         masked=np.zeros(20_000, np.bool_),
-        excluded=[EVERYTHING],
+        excluded=[NO_ROWS],
         codes=coded(vectors, biases),
     )
 
@@ -197,7 +197,9 @@ def test_codes_are_published_and_read_back_with_their_snapshot(tmp_path):
 
     assert loaded is not None
     arrays = loaded[1].parts["snapshot"]
-    assert {name for name in arrays if name.startswith("codes.")} == {f"codes.{each.name}" for each in fields(Codes)}
+    assert {name for name in arrays if name.startswith("codes.")} == {
+        f"codes.{each.name}" for each in fields(QuantizedBlock)
+    }
     assert arrays["codes.codes"].tobytes() == snapshot.codes.codes.tobytes()
 
 

@@ -19,7 +19,7 @@ from recommender.schema import Query
 _QUERY = re.compile(rb"(?:k=([1-9][0-9]{0,2}))?")
 
 
-class PlainRecommendations(Route):
+class FastPathRoute(Route):
     """``GET`` of recommendations whose query is empty or a `k` below 1000."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ from deployments.http.openapi import documented
 from deployments.http.problems import unavailable
 from deployments.http.routes.parameters import answer
 from deployments.http.service import current
-from deployments.telemetry.metric_snapshot import Counted
+from deployments.telemetry.metric_snapshot import MetricsSnapshot
 
 router = APIRouter(tags=["operating"])
 
@@ -25,7 +25,7 @@ async def ready() -> Response:
     return answer({"status": "ready"})
 
 
-@router.get("/v1/metrics", **documented(Counted, 503))
+@router.get("/v1/metrics", **documented(MetricsSnapshot, 503))
 async def counted() -> Response:
     """Counters and histograms as JSON, added up over the replicas of Ingress, FeatureFetcher and Predictor.
 

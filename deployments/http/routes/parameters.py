@@ -51,8 +51,10 @@ BoostClause = Annotated[str, WithJsonSchema({"type": "string", "pattern": schema
 Boosts = Annotated[
     list[BoostClause], Query(alias="boost", max_length=100, description="genres:Comedy:0.5, added to the score")
 ]
-ShownText = Annotated[str, WithJsonSchema({"type": "string", "pattern": schema_patterns.SHOWN})]
-Shown = Annotated[ShownText | None, Query(max_length=LONGEST_CURSOR, description="next_cursor of the page before")]
+CursorString = Annotated[str, WithJsonSchema({"type": "string", "pattern": schema_patterns.SHOWN})]
+CursorText = Annotated[
+    CursorString | None, Query(max_length=LONGEST_CURSOR, description="next_cursor of the page before")
+]
 Typed = Annotated[str, Query(min_length=1, max_length=256, description="part of a title or an id")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(pattern=schema_patterns.CURSOR, description="next_cursor of the page before")]

@@ -7,12 +7,12 @@ from deployments.http.body_reader import read
 from deployments.http.openapi import documented
 from deployments.http.routes.parameters import (
     Boosts,
+    CursorText,
     Diversity,
     Fallback,
     Filters,
     ItemId,
     K,
-    Shown,
     Typed,
     UserId,
     WindowS,
@@ -26,7 +26,7 @@ from recommender import schema
 from recommender.serving.boosts import parse_boosts
 from recommender.serving.filters import Filter
 from recommender.serving.newest_items import latest
-from recommender.serving.pagination import shown_before
+from recommender.serving.pagination import decode_cursor
 
 router = APIRouter(tags=["recommending"])
 
@@ -60,7 +60,7 @@ async def recommend(
     explain: bool = False,
     diversity: Diversity = 0.0,
     boosts: Boosts = [],  # noqa: B006
-    cursor: Shown = None,
+    cursor: CursorText = None,
     fallback: Fallback = "popular",
 ) -> Response:
     """Recommend items to a user, best first, by whatever is known of them.
@@ -79,7 +79,7 @@ async def recommend(
         explain=explain,
         diversity=diversity,
         boost=parse_boosts(boosts),
-        shown=shown_before(cursor),
+        shown=decode_cursor(cursor),
         fallback=fallback,
     )
     return await answered(query)

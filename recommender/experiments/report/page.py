@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from recommender.experiments import breakdowns
-from recommender.experiments.candidates import OURS, Contender
+from recommender.experiments.candidates import OURS, Candidate
 from recommender.experiments.comparison import Contest
 from recommender.experiments.folds import Fold
 from recommender.experiments.report import plots
@@ -21,7 +21,7 @@ from recommender.experiments.text_table import difference, mean
 LIBRARIES = ("lightfm-serve", "lightfm-next", "implicit", "numpy", "scipy")
 
 
-def html(contest: Contest, fold: Fold, ours: Contender, dataset: str, command: str) -> str:
+def html(contest: Contest, fold: Fold, ours: Candidate, dataset: str, command: str) -> str:
     """Write the page: HTML with its pictures inside, and no address of anything outside.
 
     Parameters
@@ -105,7 +105,7 @@ def _bounds(contest: Contest, candidates: str, names: list[str]) -> dict[str, tu
     }
 
 
-def _figures(contest: Contest, fold: Fold, ours: Contender) -> list[dict[str, str]]:
+def _figures(contest: Contest, fold: Fold, ours: Candidate) -> list[dict[str, str]]:
     k, metric = contest.plan.k, f"ndcg@{contest.plan.k}"
     first: dict[str, Judged] = {name: each[0] for name, each in next(iter(contest.results.values())).items()}
     activity = breakdowns.of_all(lambda judged: breakdowns.by_activity(fold, judged, metric), first)

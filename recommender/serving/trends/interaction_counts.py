@@ -17,7 +17,7 @@ END_OF_TIME_S = 2.0**32
 """In the year 2106."""
 
 
-class Activity(NamedTuple):
+class InteractionCounts(NamedTuple):
     """Counts of interactions by time and item."""
 
     times: NDArray[np.uint32]
@@ -37,10 +37,10 @@ class Activity(NamedTuple):
         return counts
 
 
-NO_ACTIVITY = Activity(np.zeros(0, np.uint32), np.zeros(0, np.int32), np.zeros(0, np.uint32))
+NO_INTERACTIONS = InteractionCounts(np.zeros(0, np.uint32), np.zeros(0, np.int32), np.zeros(0, np.uint32))
 
 
-def activity_of(items: IdTable, interactions: pd.DataFrame, now: float) -> Activity:
+def count_interactions(items: IdTable, interactions: pd.DataFrame, now: float) -> InteractionCounts:
     """Activity as it looks at a moment: at most one entry an interaction, a few thousand for an item of many.
 
     Parameters
@@ -59,16 +59,18 @@ def activity_of(items: IdTable, interactions: pd.DataFrame, now: float) -> Activ
     seconds = rounded(np.maximum(times[kept], 0).astype(np.int64), now)
     # time in the upper half of a number, item in the lower: one sort for both
     keys, counts = np.unique(seconds << 32 | places[kept], return_counts=True)
-    return Activity((keys >> 32).astype(np.uint32), keys.astype(np.uint32).view(np.int32), counts.astype(np.uint32))
+    return InteractionCounts(
+        (keys >> 32).astype(np.uint32), keys.astype(np.uint32).view(np.int32), counts.astype(np.uint32)
+    )
 
 
-def together(old: Activity, new: Activity) -> Activity:
+def together(old: InteractionCounts, new: InteractionCounts) -> InteractionCounts:
     """Both; older entries stay as fine as they are."""
     if not len(new.times):
         return old
     # two runs that are sorted already: this only merges them
     order = np.argsort(np.concatenate([old.times, new.times]), kind="stable")
-    return Activity(*(np.concatenate(each)[order] for each in zip(old, new, strict=True)))
+    return InteractionCounts(*(np.concatenate(each)[order] for each in zip(old, new, strict=True)))
 
 
 def rounded(times: NDArray[np.int64], now: float) -> NDArray[np.int64]:

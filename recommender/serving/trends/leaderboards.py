@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recommender.ids import UNKNOWN
 from recommender.schema import Popular
 from recommender.serving.recommender import Recommender
-from recommender.serving.trends.log_tail import Trail
+from recommender.serving.trends.log_tail import LogTail
 from recommender.serving.trends.trending import rising
 
 Name = Literal["popular", "trending"]
@@ -57,7 +57,7 @@ class Leaderboards:
         Seconds since the epoch.
     """
 
-    def __init__(self, recommender: Recommender, trail: Trail, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, recommender: Recommender, trail: LogTail, clock: Callable[[], float] = time.time) -> None:
         self.recommender, self.trail = recommender, trail
         self._clock = clock
         self._activity = recommender.snapshot.activity

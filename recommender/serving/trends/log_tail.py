@@ -14,7 +14,7 @@ PAGE = 1_000
 ENTRY = np.dtype([("offset", np.int64), ("time", np.float64), ("user", np.int64), ("item", np.int32)])
 
 
-class Trail:
+class LogTail:
     """Items and times of the interactions behind an offset, 28 bytes each.
 
     Those that do not speak for an item are left out, and so are those of users who were deleted later.
@@ -46,7 +46,7 @@ class Trail:
         fresh: list[tuple[int, float, int, int]] = []
         for offset, event in entries:
             if isinstance(event, Interaction):
-                if self._feedback.speaks_for(event.weight, event.event):
+                if self._feedback.is_liking(event.weight, event.event):
                     # the user only to find them again when they are deleted
                     fresh.append((offset, event.timestamp, hash(event.user_id), self._code(event.item_id)))
             elif isinstance(event, UserDeleted):
@@ -61,9 +61,9 @@ class Trail:
         """Entries, each an `ENTRY`; its item is a place in `item_ids`."""
         return self._rows[: self._n]
 
-    def behind(self, offset: int) -> Trail:
+    def behind(self, offset: int) -> LogTail:
         """Trail behind another offset, with what of that is in this one: nothing, where it is an earlier one."""
-        other = Trail(offset, self._feedback)
+        other = LogTail(offset, self._feedback)
         if self.after <= offset <= self.offset:
             other.offset, other.item_ids, other._codes = self.offset, self.item_ids.copy(), self._codes.copy()
             other._rows, other._n = self.rows, self._n
@@ -94,7 +94,7 @@ class Trail:
         self._n = len(self._rows)
 
 
-async def follow(trail: Trail, log: InteractionLog) -> None:
+async def follow(trail: LogTail, log: InteractionLog) -> None:
     """Bring a trail up to the end of the log.
 
     Raises

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recommender.errors import ArtifactError, CorruptArtifactError, InvalidDataError
-from recommender.storage.archive.backends import drawer_at
+from recommender.storage.archive.backends import open_backend
 from recommender.storage.archive.segment import Segment
 
 ROW_GROUP = 65_536
@@ -57,7 +57,7 @@ class Archive:
     """
 
     def __init__(self, place: Path | str) -> None:
-        self._drawer = drawer_at(place)
+        self._drawer = open_backend(place)
         self._unsettled: list[str] = []
 
     def append(self, frame: pd.DataFrame, *, first_offset: int, last_offset: int) -> Segment:

@@ -15,7 +15,7 @@ YOUNG_S = 600.0
 """A file that nobody names may belong to a version on its way, for so long."""
 
 
-class Drawer(Protocol):
+class ArchiveBackend(Protocol):
     """What the archive asks of the place where its segments are."""
 
     @property
@@ -41,12 +41,12 @@ class Drawer(Protocol):
         """Remove what nobody names and is not young; returns the names."""
 
 
-def drawer_at(place: Path | str) -> Drawer:
+def open_backend(place: Path | str) -> ArchiveBackend:
     """Drawer in a folder, or behind the URL of a bucket."""
-    return BucketDrawer(Bucket(str(place))) if is_url(place) else FolderDrawer(Path(place))
+    return ObjectStoreArchive(Bucket(str(place))) if is_url(place) else FolderArchive(Path(place))
 
 
-class FolderDrawer:
+class FolderArchive:
     """Files of a folder, which is made by the first of them."""
 
     def __init__(self, folder: Path) -> None:
@@ -84,7 +84,7 @@ class FolderDrawer:
         return sorted(path.name for path in doomed if _unlinked_if_older(path, oldest))
 
 
-class BucketDrawer:
+class ObjectStoreArchive:
     """Objects of a bucket, and copies of them in the cache of this machine."""
 
     def __init__(self, bucket: Bucket) -> None:

@@ -24,7 +24,7 @@ RESERVE_BYTES = 1 << 20
 _VERSION = re.compile(r"[0-9]{8,18}")
 
 
-class Shelf(Protocol):
+class RegistryBackend(Protocol):
     """What the registry asks of the place where its versions are."""
 
     @property

@@ -24,7 +24,7 @@ CURRENT, LAST, LOCK, QUARANTINE = "CURRENT", "LAST", ".lock", "quarantine"
 T = TypeVar("T")
 
 
-class FolderShelf:
+class FolderBackend:
     """Folders named by version, and the one lock that whoever changes something holds.
 
     Parameters

@@ -49,7 +49,7 @@ ABANDONED_S = 24 * 3600.0
 T = TypeVar("T")
 
 
-class BucketShelf:
+class ObjectStoreBackend:
     """Objects of versions, and copies of what was read of them in the cache of this machine.
 
     Parameters

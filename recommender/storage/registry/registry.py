@@ -21,10 +21,10 @@ from recommender.errors import (
 )
 from recommender.storage.object_store import Bucket, is_url
 from recommender.storage.registry.artifact import Artifact, Current, Pointer, VersionInfo
-from recommender.storage.registry.backend import Shelf, is_version
-from recommender.storage.registry.folder_backend import CURRENT, FolderShelf
+from recommender.storage.registry.backend import RegistryBackend, is_version
+from recommender.storage.registry.folder_backend import CURRENT, FolderBackend
 from recommender.storage.registry.manifest import SCHEMA, Manifest, Status, plain_meta, software
-from recommender.storage.registry.object_store_backend import BucketShelf
+from recommender.storage.registry.object_store_backend import ObjectStoreBackend
 from recommender.storage.registry.safetensors_file import non_finite, specs_of, write_arrays
 
 logger = logging.getLogger("recommender.storage.registry")
@@ -45,7 +45,9 @@ class Registry:
     """
 
     def __init__(self, place: Path | str) -> None:
-        self._shelf: Shelf = BucketShelf(Bucket(str(place))) if is_url(place) else FolderShelf(Path(place))
+        self._shelf: RegistryBackend = (
+            ObjectStoreBackend(Bucket(str(place))) if is_url(place) else FolderBackend(Path(place))
+        )
         self._reported: set[str] = set()
         self._shelf.sweep()
 
