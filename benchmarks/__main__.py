@@ -1,27 +1,30 @@
-"""Run every benchmark, one after the other, each in a process of its own, and draw the plots."""
+"""Run the benchmarks one after the other, each in a process of its own, then draw plots and write the tables.
 
+``python -m benchmarks --list`` names them; names given as arguments run alone: ``python -m benchmarks search.kernel``.
+"""
+
+import argparse
 import subprocess
 import sys
 
-NAMES = (
-    "scoring",
-    "kernel",
-    "approximate",
-    "overhead",
-    "whole",
-    "extras",
-    "replicas",
-    "memory",
-    "broadcast",
-    "nodes",
-    "autoscaling",
-    "fresh_items",
-    "fold_in",
-    "incremental",
-    "training",
-    "batch",
-    "plots",
-)
+from benchmarks.catalogue import BENCHMARKS
 
-for name in NAMES:
-    subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
+AFTERWARDS = ("benchmarks.harness.plots", "benchmarks.harness.tables")
+
+
+def main() -> None:
+    """Run what the arguments name, or all that `make bench` runs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *(each.module for each in BENCHMARKS)], metavar="NAME")
+    parser.add_argument("--list", action="store_true", help="name the benchmarks, and run none")
+    given = parser.parse_args()
+    if given.list:
+        print("\n".join(f"{each.module:<32}{each.measures}" for each in BENCHMARKS))
+        return
+    wanted = [each.name for each in BENCHMARKS if (each.module in given.names if given.names else each.in_bench)]
+    for module in (*wanted, *AFTERWARDS):
+        subprocess.run([sys.executable, "-m", module], check=True)
+
+
+if __name__ == "__main__":
+    main()

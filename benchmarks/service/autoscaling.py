@@ -1,5 +1,6 @@
-"""Replicas, latency and failures while the load rises, stays, bursts and falls: ``python -m benchmarks.service.autoscaling``.
+"""Replicas, latency and failures while the load rises, stays, bursts and falls.
 
+``python -m benchmarks.service.autoscaling`` runs it.
 The service runs with deploy/serve_config.autoscaling.yaml. Requests are sent when they are due, whether or not earlier
 ones were answered, and a time counts from then.
 """

@@ -1,0 +1,45 @@
+"""List of the benchmarks: name, what each measures, and about how long it runs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Benchmark(NamedTuple):
+    """One benchmark, a module of this package."""
+
+    module: str
+    """Below ``benchmarks``."""
+    result: str
+    """Name of its JSON in ``benchmarks/results``, without the ending."""
+    measures: str
+    in_bench: bool = True
+    """Whether `make bench` runs it."""
+
+    @property
+    def name(self) -> str:
+        """Module and package, as ``python -m`` takes it."""
+        return f"benchmarks.{self.module}"
+
+
+BENCHMARKS = (
+    Benchmark("search.seed_path", "scoring", "top 100 of one user against the path of the original post"),
+    Benchmark("search.kernel", "kernel", "the exact pass against numpy, implicit and one read of the vectors"),
+    Benchmark("search.ivf", "approximate", "the inverted file against exact search: time, recall, build"),
+    Benchmark("service.serve_overhead", "overhead", "the service against a Serve graph that does nothing"),
+    Benchmark("service.service_vs_flask", "whole", "the service against a plain server, by catalogue and connections"),
+    Benchmark("service.request_options", "extras", "what filters, explanations and diversity cost"),
+    Benchmark("service.predictor_scaling", "replicas", "requests a second by number of predictors"),
+    Benchmark("service.replica_memory", "memory", "memory of four predictors against one"),
+    Benchmark("service.publish_latency", "broadcast", "from a version on disk to every replica"),
+    Benchmark("service.publish_latency_nodes", "nodes", "the same on one, two and three nodes"),
+    Benchmark("service.autoscaling", "autoscaling", "replicas, latency and failures while the load changes"),
+    Benchmark("service.item_freshness", "fresh_items", "from the PUT of an item to its place in answers"),
+    Benchmark("learning.fold_in", "fold_in", "quality after the first clicks: folded in, or trained anew"),
+    Benchmark("learning.incremental", "incremental", "what an increment costs and forgets"),
+    Benchmark("learning.training_scale", "training", "time and memory of a training at 1, 3 and 10 million"),
+    Benchmark("learning.batch", "batch", "time a list in `recommender batch` and over HTTP"),
+    Benchmark("service.overload", "overload", "five times more requests than can be answered", in_bench=False),
+    Benchmark("service.sizing", "sizing", "what the sizing page counts with", in_bench=False),
+    Benchmark("service.soak", "soak", "load, faults and new models for a long time (`make soak`)", in_bench=False),
+)
