@@ -8,9 +8,9 @@ FACTOR ?= 5
 MINUTES ?= 30
 CONFIG ?= serve_config.yaml
 # Tests of these keep to themselves and to no time limit; the others start servers or measure, and run one by one.
-TESTS_AT_ONCE := $(addprefix tests/,archive cli comparison core evaluation history learning registry sources)
+TESTS_AT_ONCE := $(addprefix tests/,benchmarks cli datasets evaluation experiments history leaves models serving storage training vector_search)
 # A run for each of those that keep a service up until the run ends: idle ones take processor time from the others.
-TESTS_OF_DOORS := $(addprefix tests/,console docs doors)
+TESTS_OF_DOORS := $(addprefix tests/,client console docs)
 
 # What makes Ray Serve fast and quiet; deployments/app.py says at start what is missing of the first five.
 # Authentication tokens are Ray's own default for a cluster that `serve run` starts.

@@ -23,7 +23,7 @@ MAX_ATTEMPTS = 3
 
 
 async def call_idempotent(method: DeploymentHandle, *arguments: Any) -> Any:
-    """Call a replica's `with_request_ids` method; again, on another one, when it dies under the call or is silent for long.
+    """Hedged call: ask a replica, and another one when it dies under the call or is silent for long.
 
     Serve does not do this by itself: a call in flight on a replica that dies fails. When a node dies the next replica
     may have been on it too, so it is asked for a few times, while Serve learns which are left.

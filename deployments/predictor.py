@@ -42,7 +42,7 @@ FOLLOW_EVERY_S = 1.0
 """What is asked for catches up by itself; this is so that there is never much to catch up with."""
 ASK_AGAIN_AFTER_S = 0.2
 SLICE_MS = 50.0
-"""What a piece of a heavy call may cost by `recommender.serving.request_cost`; changes of the catalogue wait for so long."""
+"""Cost of a slice of a heavy call by `recommender.serving.request_cost`; changes of the catalogue wait for so long."""
 
 
 @serve.deployment

@@ -1,8 +1,9 @@
 """Item-item matrix, low-pass vectors and their mixture: quality and cost on a fixed split, or cost on made-up data.
 
-``python -m benchmarks.learning.item_item --train gowalla_train.npz --test gowalla_test.npz`` prints recall@k and ndcg@k of each
-part with the defaults and as tuned on a tenth of the training interactions, which the mixture is learned on as well.
-Without files it fits made-up interactions of ``--items`` items with Zipf's frequencies, and prints seconds and bytes.
+``python -m benchmarks.learning.item_item --train gowalla_train.npz --test gowalla_test.npz`` prints recall@k and
+ndcg@k of each part with the defaults and as tuned on a tenth of the training interactions, which the mixture is
+learned on as well. Without files it fits made-up interactions of ``--items`` items with Zipf's frequencies, and
+prints seconds and bytes.
 """
 
 from __future__ import annotations

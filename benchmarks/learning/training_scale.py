@@ -1,7 +1,7 @@
 """Training at 1, 3 and 10 million interactions: seconds and peak memory of every stage, and of an increment.
 
-``python -m benchmarks.learning.training_scale`` runs each size in a process of its own. The stages are those of the real
-`TrainingPipeline`: their functions are wrapped where the learner finds them, and what a stage calls is counted for itself.
+``python -m benchmarks.learning.training_scale`` runs each size in a process of its own. The stages are those of the
+real `TrainingPipeline`: their functions are wrapped where it finds them, and what a stage calls is counted for itself.
 LightFM's epochs are the same work each time, so that one is timed and fifty are extrapolated.
 """
 

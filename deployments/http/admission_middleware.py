@@ -1,6 +1,7 @@
 """Admission: what a replica of the ingress takes on at once; it refuses the rest before anything is read of it.
 
-`deployments/ray_runtime/haproxy.py` refuses first, and for less; this is for a service without it, or with one on every node.
+`deployments/ray_runtime/haproxy.py` refuses first, and for less; this is for a service without it, or with one on
+every node.
 """
 
 from __future__ import annotations

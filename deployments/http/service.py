@@ -42,7 +42,7 @@ PATIENCE_S = 0.015
 ASK_TIMEOUT_S = 1.5
 """For each replica to answer; those that did are told of, whoever did not."""
 PART_MS = 250.0
-"""What a call to a predictor may cost by `recommender.serving.request_cost`; more is asked for in parts, of as many replicas."""
+"""Largest cost of a call to a predictor by `recommender.serving.request_cost`; more is asked for in parts."""
 HEAVY_AT_ONCE = 2
 """Of these parts under way; the others wait here, and hold nobody up."""
 STATUS_TIMEOUT_S = 2.0

@@ -3,4 +3,4 @@
 from lightfm_serve.cli import doctor, evaluate, export, import_, inspect_folder, status, train
 from lightfm_serve.cli.group import main
 
-__all__ = ["evaluating", "examining", "exporting", "importing", "inspecting", "learning", "main", "running"]
+__all__ = ["doctor", "evaluate", "export", "import_", "inspect_folder", "main", "status", "train"]

@@ -2,7 +2,8 @@
 
 Warm start with the optimiser's state kept. What is new is trained together with a sample of what was learned
 before, and whatever else those users have done is not drawn as a counter-example: so the model follows
-what is new and forgets little, at a cost that depends on how much is new. ``benchmarks/learning/incremental.py`` compares.
+what is new and forgets little, at a cost that depends on how much is new.
+``benchmarks/learning/incremental.py`` compares.
 """
 
 from __future__ import annotations

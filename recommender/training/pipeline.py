@@ -308,7 +308,7 @@ class TrainingPipeline:
         ]
 
     async def user_interactions(self, user_id: str, cursor: str | None, limit: int) -> HistoryPage:
-        """A page of a user's interactions, learned or waiting, newest first; see `recommender.storage.archive.user_interactions`."""
+        """Page of a user's interactions, learned or waiting, newest first."""
         place = Place.parse(cursor)
         # first what waits: what is learned and trimmed meanwhile is then among what was learned
         waiting = await waiting_rows(self._store, user_id, place, limit + 1)

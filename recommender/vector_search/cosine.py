@@ -37,6 +37,7 @@ def cosines(
 def divide_by_lengths(
     products: NDArray[np.float32], lengths: NDArray[np.float32], vector: NDArray[np.float32]
 ) -> NDArray[np.float32]:
+    """Cosines from inner products: each divided by the norms of its row and of the vector, -inf where one is zero."""
     scale = lengths * row_norms(vector[None, :])
     found = np.full(len(products), -np.inf, np.float32)
     np.divide(products, scale, out=found, where=scale > 0)

@@ -7,7 +7,6 @@ import re
 import msgspec
 import pandas as pd
 import pytest
-from tests.support.with_request_ids import HANG_UP, Reply, accepting, problem, with_request_ids
 
 from deployments.ingress import build_api
 from lightfm_serve import (
@@ -26,6 +25,7 @@ from lightfm_serve import (
 )
 from lightfm_serve.client import endpoints, errors
 from lightfm_serve.client.retries import Attempts
+from tests.support.scripted_server import HANG_UP, Reply, accepting, problem, with_request_ids
 
 QUICK = Retries(attempts=4, first_s=0.001)
 CLICK = {"user_id": "ann", "item_id": "50"}

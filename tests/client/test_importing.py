@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from tests.support.with_request_ids import Reply, accepting, problem, with_request_ids
 
 from lightfm_serve.cli import main
 from recommender.datasets.batches import open_folder
+from tests.support.scripted_server import Reply, accepting, problem, with_request_ids
 
 
 def run(*words, **environment):

@@ -7,11 +7,11 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 import pytest
-from tests.support.with_request_ids import Reply, accepting, with_request_ids
 
 from lightfm_serve import Client, Interaction, Item, RankItem, Request
 from lightfm_serve.client import endpoints
 from lightfm_serve.client.dataframes import calls_of
+from tests.support.scripted_server import Reply, accepting, with_request_ids
 
 SOMEONE = UUID("12345678-1234-5678-1234-567812345678")
 

@@ -213,7 +213,7 @@ def test_a_space_comes_back_from_its_names_and_meta(known, normalise):
 def test_tokens_write_values_as_a_filter_does():
     features = {"genres": ["Sci-Fi", "War"], "year": 1995, "rating": 4.0, "price": 4.5, "vip": True}
 
-    assert tokens(feature_space) == ["genres:Sci-Fi", "genres:War", "year:1995", "rating:4", "price:4.5", "vip:true"]
+    assert tokens(features) == ["genres:Sci-Fi", "genres:War", "year:1995", "rating:4", "price:4.5", "vip:true"]
 
 
 def test_long_labels_that_somebody_makes_up_are_not_kept():

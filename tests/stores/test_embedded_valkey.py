@@ -491,7 +491,7 @@ def test_loading_may_take_longer_than_the_time_to_start_as_long_as_it_goes_on(
     first.stop()
     slow = tmp_path / "slow"
     options = "--key-load-delay 50 --loading-process-events-interval-bytes 1024 --aof-use-rdb-preamble no"
-    slow.write_text(f'#!/bin/sh\nexec {embedded.server_binary()} "$@" {options}\n')
+    slow.write_text(f'#!/bin/sh\nexec {embedded_valkey.server_binary()} "$@" {options}\n')
     slow.chmod(0o755)
     monkeypatch.setenv("RECOMMENDER_VALKEY_SERVER", str(slow))
     second = EmbeddedValkey(tmp_path / "store", start_timeout_s=0.1)

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from recommender.models.fold_in import TRUSTED_LENGTH
 from recommender.serving.snapshot import Rows, Table
-from recommender.training.ease_components import PENALTY, TRUSTED_LENGTH, components, of_histories, scaled_components
+from recommender.training.ease_components import PENALTY, components, of_histories, scaled_components
 from recommender.training.serving_transform import ServingTransform, to_serving
 from tests.support.known_worlds import learned_world
 

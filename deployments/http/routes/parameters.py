@@ -83,6 +83,7 @@ def not_found(what: str) -> Problem:
 __all__ = [
     "Boosts",
     "Cursor",
+    "CursorText",
     "Diversity",
     "Everyones",
     "Fallback",
@@ -94,7 +95,6 @@ __all__ = [
     "LongLimit",
     "Request",
     "Response",
-    "Shown",
     "Typed",
     "UserId",
     "WindowS",
