@@ -2,8 +2,8 @@
 
 ``python -m deployments.ray_runtime.isolation serve_config.yaml`` prints the variables that give Ray's HAProxy and its
 fallback what no other service has: two that share the fallback's port answer with each other's catalogue, and a
-folder that anybody can guess belongs to whoever makes it first. Without a configuration only the folder is printed: the ports of a
-cluster's nodes are known to its firewall and to Prometheus.
+folder that anybody can guess belongs to whoever makes it first. Without a configuration only the folder is printed:
+the ports of a cluster's nodes are known to its firewall and to Prometheus.
 """
 
 from __future__ import annotations
