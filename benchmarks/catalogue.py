@@ -39,6 +39,7 @@ BENCHMARKS = (
     Benchmark("learning.incremental", "incremental", "what an increment costs and forgets"),
     Benchmark("learning.training_scale", "training", "time and memory of a training at 1, 3 and 10 million"),
     Benchmark("learning.batch", "batch", "time a list in `recommender batch` and over HTTP"),
+    Benchmark("learning.item_item", "item_item", "item-item matrix and low-pass vectors on a split", in_bench=False),
     Benchmark("service.overload", "overload", "five times more requests than can be answered", in_bench=False),
     Benchmark("service.sizing", "sizing", "what the sizing page counts with", in_bench=False),
     Benchmark("service.soak", "soak", "load, faults and new models for a long time (`make soak`)", in_bench=False),

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recommender.mixture import ndcg_of, sure_gain
-from recommender.snapshot import Rows
+from recommender.models.mixture import ndcg_of, sure_gain
+from recommender.serving.snapshot import Rows
 
 HALF_LIVES = (400.0, 200.0, 100.0, 50.0, 25.0, 12.0, 6.0, 3.0)
 """What is tried, in interactions; the first that is worse than the one before it ends the search."""

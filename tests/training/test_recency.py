@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from recommender.item_item import ItemItemSettings, item_item_matrix
-from recommender.recency import learn_half_life, recency_weights, weighted_histories
-from recommender.snapshot import Rows
 from scipy import sparse
+
+from recommender.models.item_item import ItemItemSettings, item_item_matrix
+from recommender.serving.snapshot import Rows
+from recommender.training.recency import learn_half_life, recency_weights, weighted_histories
 
 N_USERS, N_ITEMS, N_GROUPS = 200, 40, 4
 
