@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FeatureSpace", "LFMRecommender", "SparseFrame"]
 
-_HOMES = {"FeatureSpace": "features", "SparseFrame": "frame", "LFMRecommender": "model"}
+_HOMES = {
+    "FeatureSpace": "feature_space",
+    "SparseFrame": "sparse_frame",
+    "LFMRecommender": "models.lightfm_recommender",
+}
 
 
 def __getattr__(name: str) -> Any:
