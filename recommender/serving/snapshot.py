@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -14,6 +14,7 @@ from recommender import cases
 from recommender.feature_space import Encoded, FeatureSpace, matrix_of
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
 from recommender.models.fold_in import fold_in, recent_share
+from recommender.serving.history_weights import HistoryWeights
 from recommender.serving.trends.interaction_counts import NO_INTERACTIONS, InteractionCounts
 from recommender.vector_search.ivf import Index
 from recommender.vector_search.quantization import QuantizedBlock
@@ -129,6 +130,12 @@ class Snapshot:
     """When items were interacted with; a version from before this has none."""
     user_rows: Rows = EMPTY_ROWS
     """Features of the users, as they were at the training; a version from before this has none."""
+    item_item: Rows = EMPTY_ROWS
+    """Item-item matrix: a row for each known item of a history, its columns are items scored. No rows: no such part."""
+    low_pass_scale: NDArray[np.float32] = field(default_factory=lambda: EMPTY_ROWS.weights)
+    """What an interaction with each known item adds of its low-pass components, shape (n_known_items,) or (0,)."""
+    history: HistoryWeights | None = None
+    """How much both count; a version from before them has none."""
 
     @property
     def n_items(self) -> int:
@@ -311,13 +318,16 @@ class Snapshot:
             arrays |= with_prefix(name, getattr(self, name).names.to_arrays())
         for name in (*_TABLES, *_ROWS, "activity", "user_rows"):
             arrays |= with_prefix(name, getattr(self, name)._asdict())
+        if self.history is not None:
+            arrays |= with_prefix("item_item", self.item_item._asdict()) | {"low_pass_scale": self.low_pass_scale}
         arrays |= self.index.to_arrays() if self.index else {}
         arrays |= self.codes.to_arrays() if self.codes else {}
         return arrays | with_prefix("titles", self.titles.to_arrays())
 
     def to_meta(self) -> dict[str, Any]:
         """What is not an array, for JSON."""
-        return {**self.meta, **{name: getattr(self, name).to_meta() for name in _SPACES}}
+        own = {name: getattr(self, name).to_meta() for name in (*_SPACES, *(["history"] if self.history else []))}
+        return {**{name: value for name, value in self.meta.items() if name != "history"}, **own}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, meta: Mapping[str, Any]) -> Self:
@@ -337,6 +347,10 @@ class Snapshot:
             parts["user_rows"] = Rows(**rows)  # type: ignore[arg-type]
         if activity := without_prefix("activity", arrays):
             parts["activity"] = InteractionCounts(**activity)  # type: ignore[arg-type]
+        if rows := without_prefix("item_item", arrays):
+            parts["item_item"] = Rows(**rows)  # type: ignore[arg-type]
+            parts["low_pass_scale"] = arrays["low_pass_scale"]
+            parts["history"] = HistoryWeights.from_meta(meta["history"])
         parts["titles"] = TextTable.from_arrays(without_prefix("titles", arrays))
         parts["index"], parts["codes"] = Index.from_arrays(arrays, meta), QuantizedBlock.from_arrays(arrays)
         n_known, n_trained = arrays["counts"].tolist()

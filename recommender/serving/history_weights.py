@@ -1,0 +1,70 @@
+"""History weights: how much a user's history counts in a score, by how long it is and how old each interaction is."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_HISTORY_ROWS = 200
+"""How many of a user's newest interactions are used."""
+_HALVINGS = 10
+"""After so many half-lives an interaction counts a thousandth, and is no longer read."""
+
+
+class HistoryWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Mixture weights of the history parts, learned at training.
+
+    ``score(u, i) = F + a(n) · Σ_j x_j W[j, i] + b(n) · Σ_j x_j s_j (l_j · l_i)``: LightFM, the item-item matrix and the
+    low-pass filter, summed over the n interactions of a history, with ``x_j = 0.5 ** (r_j / half_life)``, r_j
+    being the rank from the newest, which has 0.
+    """
+
+    half_life: float | None
+    """Interactions after which one counts half; None: all count in full."""
+    lengths: list[int]
+    """Lower edges of the buckets of n, rising; the first is 1."""
+    item_item: list[float]
+    """a, one a bucket."""
+    low_pass: list[float]
+    """b, one a bucket."""
+    n_low_pass: int = 0
+    """How many of the last columns of the vectors are low-pass components."""
+
+    @classmethod
+    def from_meta(cls, meta: Any) -> Self:
+        """Weights from what `to_meta` gave.
+
+        Raises
+        ------
+        msgspec.ValidationError
+            It is anything else.
+        """
+        return msgspec.convert(meta, cls)
+
+    def to_meta(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return msgspec.structs.asdict(self)
+
+    def of_length(self, n: int) -> tuple[float, float]:
+        """``a(n)`` and ``b(n)``; 0 for a history without interactions."""
+        if n < 1:
+            return 0.0, 0.0
+        bucket = max(0, int(np.searchsorted(self.lengths, n, side="right")) - 1)
+        return self.item_item[bucket], self.low_pass[bucket]
+
+    @property
+    def n_used(self) -> int:
+        """How many of the newest interactions are used."""
+        if self.half_life is None:
+            return MAX_HISTORY_ROWS
+        return min(MAX_HISTORY_ROWS, math.ceil(_HALVINGS * self.half_life))
+
+    def recency(self, n: int) -> NDArray[np.float32]:
+        """``x`` of n interactions, oldest first, float32 of shape (n,)."""
+        if self.half_life is None:
+            return np.ones(n, np.float32)
+        return np.exp2(np.arange(1 - n, 1) / self.half_life).astype(np.float32)
