@@ -1,24 +1,23 @@
 """The library: a hybrid recommender, its training and its stores. Knows nothing of Ray or HTTP."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from recommender.deferred_imports import lazy_members
 
 if TYPE_CHECKING:
     from recommender.feature_space import FeatureSpace
     from recommender.models.lightfm_recommender import LFMRecommender
+    from recommender.schema import Query
     from recommender.sparse_frame import SparseFrame
+else:
+    __getattr__ = lazy_members(
+        __name__,
+        {
+            "FeatureSpace": "feature_space",
+            "LFMRecommender": "models.lightfm_recommender",
+            "Query": "schema",
+            "SparseFrame": "sparse_frame",
+        },
+    )
 
-__all__ = ["FeatureSpace", "LFMRecommender", "SparseFrame"]
-
-_HOMES = {
-    "FeatureSpace": "feature_space",
-    "SparseFrame": "sparse_frame",
-    "LFMRecommender": "models.lightfm_recommender",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # imported when asked for: a process that only stores or forwards starts without scipy and LightFM
-    if name in _HOMES:
-        return getattr(import_module(f"recommender.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'recommender' has no attribute {name!r}")
+__all__ = ["FeatureSpace", "LFMRecommender", "Query", "SparseFrame"]

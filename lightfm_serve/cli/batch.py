@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from lightfm_serve.cli.group import as_json, progress_bar, say, tell
+from recommender.deferred_imports import check_installed
 from recommender.errors import InvalidDataError, InvalidRequestError
-from recommender.extras import check_installed
 from recommender.ids import UNKNOWN, IdTable, without_prefix
 from recommender.serving.filters import Filter
 from recommender.storage import atomic_files

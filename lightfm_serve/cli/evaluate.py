@@ -14,13 +14,13 @@ from lightfm_serve.cli.group import as_json, main, progress_bar, say
 from lightfm_serve.cli.schema_options import schema_options, warn
 from recommender.datasets import open_dataset
 from recommender.datasets.schema import Schema
+from recommender.deferred_imports import check_installed
 from recommender.evaluation import SPLITS
 from recommender.experiments.baselines import PEERS
 from recommender.experiments.candidates import OURS, Candidate, Ours
 from recommender.experiments.comparison import Contest, Plan, compare, steps_of
 from recommender.experiments.scoring import ALL
 from recommender.experiments.text_table import judged_by, table
-from recommender.extras import check_installed
 from recommender.training.full import ModelSettings
 
 SEEDS = 5

@@ -9,11 +9,11 @@ from lightfm_serve.cli.group import as_json, progress_bar, say, tell
 from lightfm_serve.cli.schema_options import schema_options, warn
 from recommender.datasets import open_dataset
 from recommender.datasets.schema import Schema
+from recommender.deferred_imports import check_installed
 from recommender.errors import TrainingError
 from recommender.evaluation import SPLITS
 from recommender.experiments.folds import fold_of
 from recommender.experiments.hyperparameter_search import Notebook, model_block
-from recommender.extras import check_installed
 
 
 @click.command()

@@ -1,1 +1,22 @@
 """Offline comparison with baselines, hyperparameter search, and the report of both."""
+
+from typing import TYPE_CHECKING
+
+from recommender.deferred_imports import lazy_members
+
+if TYPE_CHECKING:
+    from recommender.experiments.comparison import Contest, Plan, compare
+    from recommender.experiments.folds import Fold, fold_of
+else:
+    __getattr__ = lazy_members(
+        __name__,
+        {
+            "Contest": "comparison",
+            "Fold": "folds",
+            "Plan": "comparison",
+            "compare": "comparison",
+            "fold_of": "folds",
+        },
+    )
+
+__all__ = ["Contest", "Fold", "Plan", "compare", "fold_of"]

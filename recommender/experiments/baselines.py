@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recommender.deferred_imports import needed
 from recommender.errors import InvalidRequestError, TrainingError
 from recommender.evaluation.metrics import Score
 from recommender.experiments.candidates import Settings
 from recommender.experiments.folds import Fold
-from recommender.extras import needed
 
 MOST_ITEMS = 20_000
 """Items for which EASE's dense matrix, of their square, still fits: 3.2 GB."""

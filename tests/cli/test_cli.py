@@ -94,7 +94,7 @@ def test_a_folder_without_features_and_timestamps_is_evaluated(tmp_path):
 
 
 def test_a_library_that_is_missing_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr("recommender.extras.find_spec", lambda _: None)
+    monkeypatch.setattr("recommender.deferred_imports.find_spec", lambda _: None)
 
     done = run("evaluate", WORLD, "--against", "als")
 
