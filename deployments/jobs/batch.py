@@ -156,8 +156,8 @@ def item_ids(catalogue: Catalogue) -> pa.Array:
     texts = catalogue.snapshot.item_ids.texts
     buffers = [None, pa.py_buffer(texts.offsets), pa.py_buffer(texts.data)]
     old = pa.LargeStringArray.from_buffers(len(texts), *buffers[1:])
-    fresh = pa.array([item.item_id for item in catalogue.fresh.details], pa.large_string())
-    return pa.concat_arrays([old, fresh]) if len(fresh) else old
+    delta = pa.array([item.item_id for item in catalogue.delta.details], pa.large_string())
+    return pa.concat_arrays([old, delta]) if len(delta) else old
 
 
 def table(user_ids: list[str], items: pa.Array, lists: Lists) -> pa.Table:

@@ -1,8 +1,8 @@
-"""Catalogue: a snapshot and what changed since, as a small fresh block of the same shape."""
+"""Catalogue: a snapshot and what changed since, as a small delta of the same shape."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -13,8 +13,9 @@ from recommender import cases
 from recommender.feature_space import Encoded, Features, tokens
 from recommender.ids import UNKNOWN
 from recommender.models.popularity import promised_popularities
+from recommender.serving.delta import CatalogueItem, Delta
 from recommender.serving.filters import FilterCache
-from recommender.serving.snapshot import Snapshot, Table
+from recommender.serving.snapshot import Snapshot
 from recommender.vector_search.cosine import cosines, row_norms
 
 HEADINGS_KEPT = 16_384
@@ -28,16 +29,6 @@ class ItemChange(NamedTuple):
     features: Features
     title: str | None = None
     available: bool = True
-
-
-class CatalogueItem(NamedTuple):
-    """An item that can be returned."""
-
-    item_id: str
-    title: str | None
-    block: int
-    """Block of the table of cases, 0 to 3."""
-    features: Encoded
 
 
 class PreparedChange(NamedTuple):
@@ -54,99 +45,6 @@ class PreparedChange(NamedTuple):
     popularity: float
 
 
-class Delta:
-    """Items put since the snapshot: rows that grow by doubling, and a dictionary of where each is."""
-
-    def __init__(self, no_components: int) -> None:
-        self.n = 0
-        self.rows: dict[str, int] = {}
-        self.details: list[CatalogueItem] = []
-        self.tokens: list[frozenset[str]] = []
-        self._postings: dict[str, set[int]] = {}
-        self._vectors = np.zeros((8, no_components), np.float32)
-        self._biases = np.zeros(8, np.float32)
-        self._popularity = np.zeros(8, np.float32)
-        self._places = np.zeros(8, np.int64)
-        self._live = np.zeros(8, np.bool_)
-        self._order: NDArray[np.int32] | None = None
-
-    @property
-    def items(self) -> Table:
-        """Representations and biases."""
-        return Table(self._vectors[: self.n], self._biases[: self.n])
-
-    @property
-    def popularity(self) -> NDArray[np.float32]:
-        """Baseline of each row."""
-        return self._popularity[: self.n]
-
-    @property
-    def places(self) -> NDArray[np.int64]:
-        """Place of each row in catalogue order: that of the snapshot for an item that was there."""
-        return self._places[: self.n]
-
-    @property
-    def live(self) -> NDArray[np.bool_]:
-        """Which rows may be returned."""
-        return self._live[: self.n]
-
-    def put(
-        self,
-        item: CatalogueItem,
-        words: frozenset[str],
-        represented: tuple[NDArray[np.float32], float],
-        popularity: float,
-        place: int,
-    ) -> None:
-        """Write the row of an item, its own if it has one; one of which nothing is known is not live."""
-        row = self.rows.get(item.item_id)
-        if row is None:
-            row = self._append(item, words)
-        if self._order is None or row >= len(self._order) or self._places[row] != place:
-            self._order = None
-        self._post(row, words)
-        self.details[row], self.tokens[row] = item, words
-        self._vectors[row], self._biases[row] = represented
-        self._popularity[row], self._places[row] = popularity, place
-        self._live[row] = item.block != cases.NOTHING_KNOWN
-
-    def remove(self, item_id: str) -> None:
-        """Never return this item; its row stays for when it comes back."""
-        row = self.rows.get(item_id)
-        if row is not None:
-            self._live[row] = False
-
-    @property
-    def order(self) -> NDArray[np.int32]:
-        """Rows in catalogue order."""
-        if self._order is None:
-            self._order = np.argsort(self.places, kind="stable").astype(np.int32)
-        return self._order
-
-    def having(self, token: str) -> Set[int]:
-        """Rows of the items that have a token, live or not."""
-        return self._postings.get(token, frozenset())
-
-    def _post(self, row: int, words: frozenset[str]) -> None:
-        for token in self.tokens[row] - words:
-            self._postings[token].discard(row)
-            if not self._postings[token]:
-                del self._postings[token]
-        for token in words:
-            self._postings.setdefault(token, set()).add(row)
-
-    def _append(self, item: CatalogueItem, words: frozenset[str]) -> int:
-        row = self.rows[item.item_id] = self.n
-        self.details.append(item)
-        self.tokens.append(words)
-        self.n += 1
-        if self.n > len(self._live):
-            for name in ("_vectors", "_biases", "_popularity", "_places", "_live"):
-                old = getattr(self, name)
-                setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
-        return row
-
-
 class Catalogue:
     """What can be recommended now.
 
@@ -159,8 +57,8 @@ class Catalogue:
     ----------
     masked : ndarray of bool, shape (n_items,)
         Rows of the snapshot that are not to be returned: unavailable, deleted, impossible to score, or
-        replaced by a fresh row.
-    fresh : FreshBlock
+        replaced by a row of the delta.
+    delta : Delta
         Rows of items that changed since.
     filters : FilterCache
         What filters let through of the snapshot.
@@ -172,7 +70,7 @@ class Catalogue:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.fresh = Delta(snapshot.no_components)
+        self.delta = Delta(snapshot.no_components)
         self.filters = FilterCache(snapshot)
         self.withdrawn: set[str] = set()
         self.sequence = int(snapshot.meta["items_sequence"])
@@ -182,7 +80,7 @@ class Catalogue:
         self.masked = ~snapshot.available | (self._blocks == cases.NOTHING_KNOWN)
 
     def __len__(self) -> int:
-        return self.snapshot.n_items + self.fresh.n
+        return self.snapshot.n_items + self.delta.n
 
     def apply(self, changes: Sequence[ItemChange], sequence: int) -> None:
         """Take over changes in their order, up to and including `sequence`."""
@@ -219,12 +117,12 @@ class Catalogue:
         if item_id in self.withdrawn:
             return False
         index = self.snapshot.item_ids.index_of(item_id)
-        return item_id in self.fresh.rows or index == UNKNOWN or bool(self.snapshot.available[index])
+        return item_id in self.delta.rows or index == UNKNOWN or bool(self.snapshot.available[index])
 
     def item(self, index: int) -> CatalogueItem:
-        """Details by position: rows of the snapshot first, then fresh ones."""
+        """Details by position: rows of the snapshot first, then those of the delta."""
         if index >= self.snapshot.n_items:
-            return self.fresh.details[index - self.snapshot.n_items]
+            return self.delta.details[index - self.snapshot.n_items]
         features = self.features(index)
         known = index < self.snapshot.n_known_items
         title = self.snapshot.titles[index] or None
@@ -233,19 +131,19 @@ class Catalogue:
     def features(self, index: int) -> Encoded:
         """Learned features by position as for `item`."""
         if index >= self.snapshot.n_items:
-            return self.fresh.details[index - self.snapshot.n_items].features
+            return self.delta.details[index - self.snapshot.n_items].features
         rows = self.snapshot.item_rows
         return Encoded(rows.row(index), rows.row_weights(index), [])
 
     def having(self, positions: Sequence[int], token: str) -> list[bool]:
         """Whether each item has a token, by position as for `item`."""
-        n_items, rows, fresh = self.snapshot.n_items, self.filters.having(token), self.fresh.having(token)
+        n_items, rows, delta = self.snapshot.n_items, self.filters.having(token), self.delta.having(token)
         wanted = np.array(positions, np.int64)
         places = np.searchsorted(rows, wanted)
         places[places == len(rows)] = 0
         found = (rows[places] == wanted).tolist() if len(rows) else [False] * len(wanted)
         return [
-            position - n_items in fresh if position >= n_items else old
+            position - n_items in delta if position >= n_items else old
             for position, old in zip(positions, found, strict=True)
         ]
 
@@ -257,46 +155,46 @@ class Catalogue:
             if len(kept) + len(missing) > HEADINGS_KEPT:
                 kept = self._headings = {index: kept[index] for index in indices if index in kept}
             kept.update(zip(missing, self._read_headings(missing), strict=True))
-        return [kept[index] if index < n_items else self.fresh.details[index - n_items][:3] for index in indices]
+        return [kept[index] if index < n_items else self.delta.details[index - n_items][:3] for index in indices]
 
     def positions(self, item_ids: Sequence[str]) -> NDArray[np.int64]:
         """Position of each item as for `item`, int64; -1 for one that the catalogue does not have."""
         positions = self.snapshot.item_ids.indices_of(item_ids).astype(np.int64)
-        rows = self.fresh.rows
+        rows = self.delta.rows
         if rows:
-            fresh = np.array([rows.get(item_id, UNKNOWN) for item_id in item_ids], np.int64)
-            positions = np.where(fresh == UNKNOWN, positions, fresh + self.snapshot.n_items)
+            delta = np.array([rows.get(item_id, UNKNOWN) for item_id in item_ids], np.int64)
+            positions = np.where(delta == UNKNOWN, positions, delta + self.snapshot.n_items)
         return positions
 
     def ignored(self, index: int) -> list[str]:
         """Names and categories of an item that the model has not learned, by position as for `item`."""
         row = index - self.snapshot.n_items
-        return self.fresh.details[row].features.ignored if row >= 0 else []
+        return self.delta.details[row].features.ignored if row >= 0 else []
 
     def find(self, item_id: str) -> CatalogueItem | None:
         """Details of an item, available or not; None for one that the catalogue does not have."""
-        row = self.fresh.rows.get(item_id)
+        row = self.delta.rows.get(item_id)
         if row is not None:
-            return self.fresh.details[row]
+            return self.delta.details[row]
         index = self.snapshot.item_ids.index_of(item_id)
         return None if index == UNKNOWN else self.item(index)
 
     def vectors(self, positions: Sequence[int]) -> NDArray[np.float32]:
         """Representations by position as for `item`, shape (n, d)."""
-        return self._gathered(self.snapshot.items.vectors, self.fresh.items.vectors, positions)
+        return self._gathered(self.snapshot.items.vectors, self.delta.items.vectors, positions)
 
     def biases(self, positions: Sequence[int]) -> NDArray[np.float32]:
         """Biases by position as for `item`, shape (n,)."""
-        return self._gathered(self.snapshot.items.biases, self.fresh.items.biases, positions)
+        return self._gathered(self.snapshot.items.biases, self.delta.items.biases, positions)
 
     def popularity(self, positions: Sequence[int]) -> NDArray[np.float32]:
         """Baseline by position as for `item`, shape (n,)."""
-        return self._gathered(self.snapshot.popularity, self.fresh.popularity, positions)
+        return self._gathered(self.snapshot.popularity, self.delta.popularity, positions)
 
     def cosines(self, vector: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Cosine of each row of the snapshot and of each fresh one with a vector; -inf where there is none."""
-        fresh = self.fresh.items.vectors
-        return cosines(self.snapshot.items.vectors, self._lengths, vector), cosines(fresh, row_norms(fresh), vector)
+        """Cosine of each row of the snapshot and of each row of the delta with a vector; -inf where there is none."""
+        delta = self.delta.items.vectors
+        return cosines(self.snapshot.items.vectors, self._lengths, vector), cosines(delta, row_norms(delta), vector)
 
     @cached_property
     def _lengths(self) -> NDArray[np.float32]:
@@ -314,14 +212,14 @@ class Catalogue:
         return [item_id for item_id in item_ids if self._vector(item_id) is not None]
 
     def _gathered(
-        self, old: NDArray[np.float32], fresh: NDArray[np.float32], positions: Sequence[int]
+        self, old: NDArray[np.float32], delta: NDArray[np.float32], positions: Sequence[int]
     ) -> NDArray[np.float32]:
         """Rows of one of two blocks."""
         places, n_items = np.array(positions, np.int64), self.snapshot.n_items
         is_old = places < n_items
         gathered = np.empty((len(places), *old.shape[1:]), np.float32)
         gathered[is_old] = old[places[is_old]]
-        gathered[~is_old] = fresh[places[~is_old] - n_items]
+        gathered[~is_old] = delta[places[~is_old] - n_items]
         return gathered
 
     def _read_headings(self, rows: Sequence[int]) -> Iterator[tuple[str, str | None, int]]:
@@ -330,12 +228,12 @@ class Catalogue:
         return zip(snapshot.item_ids.ids_of(rows), titles, self._blocks[rows].tolist(), strict=True)
 
     def _vector(self, item_id: str) -> NDArray[np.float32] | None:
-        row = self.fresh.rows.get(item_id, UNKNOWN)
+        row = self.delta.rows.get(item_id, UNKNOWN)
         index = row if row != UNKNOWN else self.snapshot.item_ids.index_of(item_id)
         if index == UNKNOWN:
             return None
-        block = self.fresh.details[row].block if row != UNKNOWN else self._blocks[index]
-        table = self.fresh.items if row != UNKNOWN else self.snapshot.items
+        block = self.delta.details[row].block if row != UNKNOWN else self._blocks[index]
+        table = self.delta.items if row != UNKNOWN else self.snapshot.items
         return None if block == cases.NOTHING_KNOWN else np.asarray(table.vectors[index])
 
     def _take(self, change: PreparedChange) -> None:
@@ -344,12 +242,12 @@ class Catalogue:
             self.masked[index] = True
         if not change.available:
             self.withdrawn.add(item.item_id)
-            self.fresh.remove(item.item_id)
+            self.delta.remove(item.item_id)
             return
         self.withdrawn.discard(item.item_id)
-        row = self.fresh.rows.get(item.item_id, self.fresh.n)
+        row = self.delta.rows.get(item.item_id, self.delta.n)
         place = index if index != UNKNOWN else self.snapshot.n_items + row
-        self.fresh.put(item, change.words, (change.vector, change.bias), change.popularity, place)
+        self.delta.put(item, change.words, (change.vector, change.bias), change.popularity, place)
 
 
 def _block(known: bool, features: Encoded) -> int:

@@ -108,8 +108,8 @@ def _titles(
     """Title of each place in a history, or the id of an item that has none."""
     learned = places[places < len(liked)]
     for place, (item_id, title, _) in zip(learned.tolist(), catalogue.headings(liked[learned].tolist()), strict=True):
-        changed = catalogue.fresh.rows.get(item_id)
-        yield place, (title if changed is None else catalogue.fresh.details[changed].title) or item_id
+        changed = catalogue.delta.rows.get(item_id)
+        yield place, (title if changed is None else catalogue.delta.details[changed].title) or item_id
     for place in places[len(learned) :].tolist():
         item_id = recent[place - len(liked)]
         item = catalogue.find(item_id)

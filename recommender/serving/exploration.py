@@ -66,13 +66,13 @@ def explore(catalogue: Catalogue, wish: RetrievalRequest, chosen: Retrieved, sha
 
 def _are_new(catalogue: Catalogue, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of these items nobody had interacted with, and that may be returned."""
-    snapshot, fresh = catalogue.snapshot, catalogue.fresh
+    snapshot, delta = catalogue.snapshot, catalogue.delta
     is_old = positions < snapshot.n_items
     new = np.zeros(len(positions), np.bool_)
     old = positions[is_old]
     new[is_old] = (old >= snapshot.n_trained_items) & ~catalogue.masked[old]
     rows = positions[~is_old] - snapshot.n_items
-    new[~is_old] = (fresh.places[rows] >= snapshot.n_trained_items) & fresh.live[rows]
+    new[~is_old] = (delta.places[rows] >= snapshot.n_trained_items) & delta.live[rows]
     return new
 
 

@@ -178,14 +178,14 @@ class Recommender:
     def listed(
         self,
         scores: NDArray[np.float32],
-        fresh_scores: NDArray[np.float32],
+        delta_scores: NDArray[np.float32],
         k: int,
         filters: Sequence[str] = (),
         degraded: Sequence[str] = (),
     ) -> Popular:
-        """Best by scores made elsewhere, one a row of the snapshot and one a fresh row; never one of -inf."""
+        """Best by scores made elsewhere, one a row of the snapshot and one a row of the delta; never one of -inf."""
         wish = RetrievalRequest(NOBODY, k, filters=tuple(filters))
-        return self._board(retrieve_by_scores(self.catalogue, wish, scores, fresh_scores), filters, degraded)
+        return self._board(retrieve_by_scores(self.catalogue, wish, scores, delta_scores), filters, degraded)
 
     def prepare_text_search(self) -> None:
         """Make what `find_items` looks through; unlike all else here it may run beside other calls."""
@@ -293,15 +293,15 @@ class Recommender:
         )
 
     def _scores(self, users: Sequence[UserVector]) -> NDArray[np.float32]:
-        """Scores of the snapshot's rows, then of the fresh ones, shape (n_users, n_items)."""
+        """Scores of the snapshot's rows, then of the delta's, shape (n_users, n_items)."""
         catalogue = self.catalogue
         vectors = np.stack([user.vector for user in users])
         biases = np.array([[user.bias] for user in users], np.float32)
         n_items = self.snapshot.n_items
         scores = np.empty((len(users), len(catalogue)), np.float32)
         np.matmul(vectors, self.snapshot.items.vectors.T, out=scores[:, :n_items])
-        np.matmul(vectors, catalogue.fresh.items.vectors.T, out=scores[:, n_items:])
-        scores += np.concatenate([self.snapshot.items.biases, catalogue.fresh.items.biases])
+        np.matmul(vectors, catalogue.delta.items.vectors.T, out=scores[:, n_items:])
+        scores += np.concatenate([self.snapshot.items.biases, catalogue.delta.items.biases])
         scores += biases
         baseline = [number for number, user in enumerate(users) if user.strategy == "popular"]
         if baseline:
@@ -309,7 +309,7 @@ class Recommender:
         return scores
 
     def _baseline(self) -> NDArray[np.float32]:
-        return np.concatenate([self.snapshot.popularity, self.catalogue.fresh.popularity])
+        return np.concatenate([self.snapshot.popularity, self.catalogue.delta.popularity])
 
     def _answer(self, query: Query, person: QueriedUser, chosen: Retrieved, degraded: Sequence[str]) -> Recommendations:
         user = person.vector

@@ -58,7 +58,7 @@ def choose(catalogue: Catalogue, wishes: Sequence[RetrievalRequest]) -> list[Ret
     Returns
     -------
     At most `k` each, by falling score, equal scores in catalogue order; never one that is masked, excluded,
-    seen, filtered or no candidate. Positions are rows of the snapshot, then of the fresh block.
+    seen, filtered or no candidate. Positions are rows of the snapshot, then of the delta.
     """
     together: dict[object, list[int]] = {}
     for number, wish in enumerate(wishes):
@@ -72,26 +72,26 @@ def choose(catalogue: Catalogue, wishes: Sequence[RetrievalRequest]) -> list[Ret
 
 
 def retrieve_by_scores(
-    catalogue: Catalogue, wish: RetrievalRequest, scores: NDArray[np.float32], fresh_scores: NDArray[np.float32]
+    catalogue: Catalogue, wish: RetrievalRequest, scores: NDArray[np.float32], delta_scores: NDArray[np.float32]
 ) -> Retrieved:
-    """`choose` for one wish by scores made elsewhere, one a row of the snapshot and one a fresh row.
+    """`choose` for one wish by scores made elsewhere, one a row of the snapshot and one a row of the delta.
 
     The user of the wish does not matter; a score of -inf is never chosen.
     """
-    blocks = _width_zero(scores), _width_zero(fresh_scores)
+    blocks = _width_zero(scores), _width_zero(delta_scores)
     return _retrieve_batch(catalogue, [wish], blocks)[0]
 
 
 def _blocks(catalogue: Catalogue, wish: RetrievalRequest) -> tuple[Table, Table]:
-    """What is scored for a wish: rows of the snapshot, and fresh ones."""
-    old, fresh = catalogue.snapshot.items, catalogue.fresh.items
+    """What is scored for a wish: rows of the snapshot, and of the delta."""
+    old, delta = catalogue.snapshot.items, catalogue.delta.items
     if wish.user.strategy == "popular":
-        old, fresh = _width_zero(catalogue.snapshot.popularity), _width_zero(catalogue.fresh.popularity)
+        old, delta = _width_zero(catalogue.snapshot.popularity), _width_zero(catalogue.delta.popularity)
     if not wish.boosts:
-        return old, fresh
+        return old, delta
     return (
         Table(old.vectors, added(wish.boosts, old.biases, catalogue.filters.having)),
-        Table(fresh.vectors, added(wish.boosts, fresh.biases, catalogue.fresh.having)),
+        Table(delta.vectors, added(wish.boosts, delta.biases, catalogue.delta.having)),
     )
 
 
@@ -111,11 +111,11 @@ def _retrieve_batch(
         )
     else:
         old = best_rows(*blocks[0], users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
-    fresh = catalogue.fresh
-    if not fresh.n:
+    delta = catalogue.delta
+    if not delta.n:
         return [Retrieved(best.rows.tolist(), best.scores) for best in old]
-    part = _fresh_part(catalogue, filters, candidates)
-    excluded = [_fresh_rows(catalogue, wish) for wish in wishes]
+    part = _delta_part(catalogue, filters, candidates)
+    excluded = [_delta_rows(catalogue, wish) for wish in wishes]
     new = best_rows(*blocks[1], users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
     return [_merged(catalogue, *each) for each in zip(old, new, ks, strict=True)]
 
@@ -134,7 +134,7 @@ def _width_zero(popularity: NDArray[np.float32]) -> Table:
 
 
 def _merged(catalogue: Catalogue, old: Best, new: Best, k: int) -> Retrieved:
-    order, scores = merged(old, new, catalogue.fresh.places[new.rows], k)
+    order, scores = merged(old, new, catalogue.delta.places[new.rows], k)
     positions = np.concatenate([old.rows, new.rows + np.int32(catalogue.snapshot.n_items)])
     return Retrieved(positions[order].tolist(), scores)
 
@@ -150,15 +150,15 @@ def _old_part(catalogue: Catalogue, filters: Sequence[str], candidates: Sequence
     return _Part(masked, kept.listed) if kept.listed is not None else _Part(masked | ~kept.rows, None)
 
 
-def _fresh_part(catalogue: Catalogue, filters: Sequence[str], candidates: Sequence[str] | None) -> _Part:
-    fresh = catalogue.fresh
-    rows = fresh.order
+def _delta_part(catalogue: Catalogue, filters: Sequence[str], candidates: Sequence[str] | None) -> _Part:
+    delta = catalogue.delta
+    rows = delta.order
     if candidates is not None:
         named = _positions(catalogue, candidates)
-        rows = named[np.argsort(fresh.places[named])].astype(np.int32)
+        rows = named[np.argsort(delta.places[named])].astype(np.int32)
     if filters:
-        rows = rows[catalogue.filters.kept(filters).filter.among(fresh.n, fresh.having)[rows]]
-    return _Part(~fresh.live, rows)
+        rows = rows[catalogue.filters.kept(filters).filter.among(delta.n, delta.having)[rows]]
+    return _Part(~delta.live, rows)
 
 
 def _old_rows(catalogue: Catalogue, wish: RetrievalRequest) -> NDArray[np.int32]:
@@ -168,14 +168,14 @@ def _old_rows(catalogue: Catalogue, wish: RetrievalRequest) -> NDArray[np.int32]
     return np.sort(np.concatenate([wish.seen, _known(catalogue.snapshot.item_ids.indices_of(wish.excluded))]))
 
 
-def _fresh_rows(catalogue: Catalogue, wish: RetrievalRequest) -> NDArray[np.int32]:
-    """Rows of the fresh block that the wish must not get, rising."""
-    replaced = np.flatnonzero(np.isin(catalogue.fresh.places, wish.seen))
+def _delta_rows(catalogue: Catalogue, wish: RetrievalRequest) -> NDArray[np.int32]:
+    """Rows of the delta that the wish must not get, rising."""
+    replaced = np.flatnonzero(np.isin(catalogue.delta.places, wish.seen))
     return np.union1d(_positions(catalogue, wish.excluded), replaced).astype(np.int32)
 
 
 def _positions(catalogue: Catalogue, item_ids: Sequence[str]) -> NDArray[np.int64]:
-    rows = catalogue.fresh.rows
+    rows = catalogue.delta.rows
     return np.array(sorted({rows[item_id] for item_id in item_ids if item_id in rows}), np.int64)
 
 

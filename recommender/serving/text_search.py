@@ -58,14 +58,14 @@ class TextSearch:
         return list(found)
 
     def _candidates(self, text: str, wanted: str) -> Iterator[int]:
-        n_items, fresh = self._catalogue.snapshot.n_items, self._catalogue.fresh
+        n_items, delta = self._catalogue.snapshot.n_items, self._catalogue.delta
         exact = self._catalogue.snapshot.item_ids.index_of(text)
         if exact != UNKNOWN:
             yield exact
-        if text in fresh.rows:
-            yield n_items + fresh.rows[text]
-        # of the few that are fresh none is in the string; they are looked at one by one
-        lines = [_line(item.title, item.item_id) for item in fresh.details]
+        if text in delta.rows:
+            yield n_items + delta.rows[text]
+        # of the few of the delta none is in the string; they are looked at one by one
+        lines = [_line(item.title, item.item_id) for item in delta.details]
         for needle in (LINE + wanted, ID + wanted, WORD + wanted, wanted):
             yield from self._in_snapshot(needle)
             yield from (n_items + row for row, line in enumerate(lines) if needle in line)
@@ -80,7 +80,7 @@ class TextSearch:
 
     def _is_live(self, position: int) -> bool:
         row = position - self._catalogue.snapshot.n_items
-        return bool(self._catalogue.fresh.live[row]) if row >= 0 else not self._catalogue.masked[position]
+        return bool(self._catalogue.delta.live[row]) if row >= 0 else not self._catalogue.masked[position]
 
     @cached_property
     def _text(self) -> tuple[str, np.ndarray, np.ndarray]:

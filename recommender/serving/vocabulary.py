@@ -50,12 +50,12 @@ class Vocabulary:
 
     def _has(self, token: str) -> bool:
         catalogue = self._catalogue
-        return catalogue.snapshot.filter_tokens.index_of(token) != UNKNOWN or len(catalogue.fresh.having(token)) > 0
+        return catalogue.snapshot.filter_tokens.index_of(token) != UNKNOWN or len(catalogue.delta.having(token)) > 0
 
     def _has_name(self, name: str) -> bool:
         beginning = f"{name}:"
         return name in self._names or any(
-            token.startswith(beginning) for words in list(self._catalogue.fresh.tokens) for token in words
+            token.startswith(beginning) for words in list(self._catalogue.delta.tokens) for token in words
         )
 
     def _nearest_name(self, name: str) -> str | None:

@@ -52,7 +52,8 @@ def best_rows(
     Parameters
     ----------
     vectors, biases
-        float32 of shape (n, d) and (n,), contiguous; they may be read-only. d may be 0: biases alone.
+        float32 of shape (n, d) and (n,), contiguous; they may be read-only. d may be 0: biases alone. Biases of shape
+        (b, at least n) are each user's own.
     users
         Those who are ranked for.
     wanted
@@ -64,7 +65,7 @@ def best_rows(
     rows
         int32: score only these, and let their order decide between equals.
     codes
-        Of this block: the same answer in less time, where it is not of `rows` or of most of them.
+        Of this block and these biases: the same answer in less time, where it is not of `rows` or of most of them.
 
     Returns
     -------
@@ -90,7 +91,7 @@ def best_rows(
         np.concatenate(excluded, dtype=np.int32) if starts[-1] else NO_ROWS,
         np.array(ks, np.int64),
     )
-    block = _shared(vectors), _shared(biases)
+    block = _shared(vectors), _shared(np.atleast_2d(biases))
     if codes is None or rows is not None or max(ks) > n // _CODED_SHARE:
         keys, sizes = _scanned(block, NO_ROWS if rows is None else rows, asked, max(ks))
         return [_unpacked(own[:size], k, rows) for own, size, k in zip(keys, sizes, wanted, strict=True)]
@@ -100,7 +101,10 @@ def best_rows(
         # the codes were too coarse to rule out enough for these
         some = Users(users.vectors[left], users.biases[left]), [wanted[number] for number in left]
         others = [excluded[number] for number in left]
-        for number, own in zip(left, best_rows(vectors, biases, *some, masked=masked, excluded=others), strict=True):
+        own_biases = biases if biases.ndim == 1 else biases[left]
+        for number, own in zip(
+            left, best_rows(vectors, own_biases, *some, masked=masked, excluded=others), strict=True
+        ):
             best[number] = own
     return best
 
@@ -118,7 +122,8 @@ def _scanned_by_codes(codes: QuantizedBlock, block: Any, asked: Any, k: int) -> 
     shape = len(asked[0]), 8 * k + _CODED_SPARE
     keys, sizes = np.empty(shape, np.uint64), np.zeros(shape[0], np.int64)
     buffers = np.empty(shape, np.float32), np.empty(shape, np.int32)
-    coded = tuple(_shared(array) for array in codes.arrays)
+    words, scales, biases, limits = codes.arrays
+    coded = _shared(words), _shared(scales), _shared(np.atleast_2d(biases)), _shared(limits)
     kernel.scan_codes(coded, *block, *asked, *buffers, keys, sizes)
     return keys, sizes.tolist()
 

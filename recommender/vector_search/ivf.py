@@ -98,6 +98,7 @@ def search_inverted_file(
     masked: NDArray[np.bool_],
     excluded: Sequence[NDArray[np.int32]],
     codes: QuantizedBlock | None = None,
+    read: Sequence[NDArray[np.int32]] | None = None,
 ) -> list[Best]:
     """`best_rows` of the lists that promise most, or of all rows where that costs less or an answer is short.
 
@@ -107,6 +108,8 @@ def search_inverted_file(
         Of this block; without one all rows are read.
     vectors, biases, users, wanted, masked, excluded, codes
         As for `best_rows`.
+    read
+        Rows that are read whatever their lists promise, for each user: those whose own bias no list knows of.
 
     Returns
     -------
@@ -132,8 +135,11 @@ def search_inverted_file(
         own = slice(number, number + 1)
         one = Users(users.vectors[own], users.biases[own]), wanted[own]
         rows = index.rows(lists.rows.tolist())
-        [best] = best_rows(vectors, biases, *one, masked=masked, excluded=excluded[own], rows=rows)
+        rows = rows if read is None else np.union1d(rows, read[number])
+        own_biases = biases if biases.ndim == 1 else biases[own]
+        [best] = best_rows(vectors, own_biases, *one, masked=masked, excluded=excluded[own], rows=rows)
         if len(best.rows) < wanted[number]:
-            [best] = best_rows(vectors, biases, *one, masked=masked, excluded=excluded[own], codes=codes)
+            whole = codes and codes.of_users(own)
+            [best] = best_rows(vectors, own_biases, *one, masked=masked, excluded=excluded[own], codes=whole)
         found.append(best)
     return found

@@ -310,7 +310,7 @@ def scan(vectors, biases, rows, users, user_biases, masked, starts, excluded, wa
     Parameters
     ----------
     vectors, biases
-        float32 of shape (n, d) and (n,): the block.
+        float32 of shape (n, d), and (1, at least n) for all users or (b, at least n) for each: the block.
     rows
         int32: score only these rows, whose order then decides between equals; all rows where it is empty.
     users, user_biases
@@ -335,6 +335,7 @@ def scan(vectors, biases, rows, users, user_biases, masked, starts, excluded, wa
     for begin in range(0, n, tile):
         for user in range(len(users)):
             mine, size, bias, k = keys[user], sizes[user], user_biases[user], wanted[user]
+            added = biases[min(user, len(biases) - 1)]
             full = 2 * k + SPARE - LANES
             for first in range(begin, min(begin + tile, n), LANES):
                 if user == 0:
@@ -342,9 +343,9 @@ def scan(vectors, biases, rows, users, user_biases, masked, starts, excluded, wa
                     _fetch_ahead(vectors, rows, first, n)
                 if len(rows) or first + LANES > n:
                     eight = _eight(rows, first, n - 1)
-                    above = _score_eight(vectors, biases, eight, users, user, bias, bounds[user], scores)
+                    above = _score_eight(vectors, added, eight, users, user, bias, bounds[user], scores)
                 else:
-                    above = _score_eight(vectors, biases, first, users, user, bias, bounds[user], scores)
+                    above = _score_eight(vectors, added, first, users, user, bias, bounds[user], scores)
                 if above:
                     places = first, min(LANES, n - first), rows
                     size = _keep(places, scores, bits, bounds[user], masked, excluded, starts, user, mine, size)
@@ -519,12 +520,12 @@ def _shortlist(codes, scales, biases, users, abouts, slacks, masked, starts, exc
     for begin in range(0, n, tile):
         for user in range(len(users)):
             size, bound, about = sizes[user], bounds[user], abouts[user]
-            twice = np.float32(2) * about[1]
+            twice, added = np.float32(2) * about[1], biases[min(user, len(biases) - 1)]
             for first in range(begin, min(begin + tile, n) if size >= 0 else begin, CODED_STEP):
                 if user == 0:
                     # the first user brings the tile into the cache
                     _ask_for_codes(codes, first)
-                above = _bound_rows(codes, scales, biases, first, users, user, about, bound, most)
+                above = _bound_rows(codes, scales, added, first, users, user, about, bound, most)
                 while above:
                     row = first + _lowest_bit(above)
                     above &= above - 1
@@ -557,7 +558,8 @@ def scan_codes(coded, vectors, biases, users, user_biases, masked, starts, exclu
     Parameters
     ----------
     coded
-        Codes, scales, biases and limits, as `recommender.vector_search.quantization.QuantizedBlock` describes them.
+        Codes, scales, biases and limits, as `recommender.vector_search.quantization.QuantizedBlock` describes them;
+        the biases as for `scan`, to the end of the last step.
     vectors, biases, users, user_biases, masked, starts, excluded, wanted
         As for `scan`.
     lowest, rows, keys
@@ -582,9 +584,9 @@ def scan_codes(coded, vectors, biases, users, user_biases, masked, starts, exclu
     bits, lowest_bound = scores.view(np.uint32), np.float32(-np.inf)
     for user in range(len(users)):
         n = max(0, sizes[user])
-        mine, bias = rows[user, :n], user_biases[user]
+        mine, bias, added = rows[user, :n], user_biases[user], biases[min(user, len(biases) - 1)]
         for first in range(0, n, LANES):
             _fetch_ahead(vectors, mine, first, n)
-            _score_eight(vectors, biases, _eight(mine, first, n - 1), users, user, bias, lowest_bound, scores)
+            _score_eight(vectors, added, _eight(mine, first, n - 1), users, user, bias, lowest_bound, scores)
             for lane in range(min(LANES, n - first)):
                 keys[user, first + lane] = _key(bits[lane], mine[first + lane])

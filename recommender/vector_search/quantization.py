@@ -7,7 +7,7 @@ the bytes read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -20,6 +20,8 @@ CODED_ABOVE = 5_000
 """Rows from which on bounding and then scoring few costs less than scoring all (``benchmarks/search/kernel.py``)."""
 NARROWEST, WIDEST = 16, 1024
 """Widths: below, what stands beside the codes is as long as they are; above, sums of products have no float32."""
+LOWEST_BIAS = np.finfo(np.float32).min
+"""Of rows that only fill a step."""
 _COMPONENTS = 4
 """Bytes that are multiplied and added in one lane."""
 _LARGEST = 1e30
@@ -40,7 +42,7 @@ class QuantizedBlock:
         int32 of shape (N, ceil(d / 4)): bytes in the order in which a pass reads them. Sixteen rows stand together:
         components 0 to 3 of each, then 4 to 7 of each, and so on.
     scales, biases
-        float32 of shape (N,).
+        float32 of shape (N,); biases of shape (b, N) are each user's own, see `with_biases`.
     limits
         float32 of shape (4,): the largest length of a row of codes, of what coding it has lost in scales, the
         largest scale and the largest amount of a bias.
@@ -55,6 +57,24 @@ class QuantizedBlock:
     def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """As `kernel.scan_codes` takes them."""
         return self.codes, self.scales, self.biases, self.limits
+
+    def with_biases(self, biases: NDArray[np.float32], largest: float) -> Self:
+        """Codes of the same vectors with other biases.
+
+        Parameters
+        ----------
+        biases
+            float32 of shape (b, N), `LOWEST_BIAS` in what pads them.
+        largest
+            At least the largest amount of one that does not.
+        """
+        limits = self.limits.copy()
+        limits[3] = np.nextafter(np.float32(largest), np.float32(np.inf))
+        return replace(self, biases=biases, limits=limits)
+
+    def of_users(self, some: slice) -> Self:
+        """The same for some of the users who have biases of their own."""
+        return self if self.biases.ndim == 1 else replace(self, biases=self.biases[some])
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Arrays for `from_arrays`."""
@@ -92,9 +112,9 @@ def encode(
         return None
     if not all(bool((np.abs(part) < _LARGEST).all()) for part in (biases, *_chunks(vectors))):
         return None
-    padded, words = -(-n // kernel.CODED_STEP) * kernel.CODED_STEP, -(-width // _COMPONENTS)
+    padded, words = padded_length(n), -(-width // _COMPONENTS)
     coded = np.full((padded, words * _COMPONENTS), 128, np.uint8)
-    scales, most = np.zeros(padded, np.float32), np.full(padded, np.finfo(np.float32).min, np.float32)
+    scales, most = np.zeros(padded, np.float32), np.full(padded, LOWEST_BIAS, np.float32)
     most[:n] = biases
     longest = roughest = 0.0
     for number, part in enumerate(_chunks(vectors)):
@@ -106,6 +126,11 @@ def encode(
         roughest = max(roughest, _longest(part / scale[:, None] - steps))
     limits = np.array([longest, roughest, scales.max(), np.abs(biases).max()], np.float32)
     return QuantizedBlock(_interleaved(coded), scales, most, np.nextafter(limits, np.float32(np.inf)))
+
+
+def padded_length(n: int) -> int:
+    """Rows of a block of n with those that fill its last step."""
+    return -(-n // kernel.CODED_STEP) * kernel.CODED_STEP
 
 
 def _chunks(vectors: NDArray[np.float32]) -> list[NDArray[np.float32]]:

@@ -84,7 +84,7 @@ def ask(recommender: Recommender, user_id: str | None = "u3", state: UserState |
 
 def by_hand(recommender: Recommender, query: Query, state: UserState) -> dict[str, float]:
     """Score of every item that may be in the answer, by ranking them one by one."""
-    snapshot, fresh = recommender.snapshot, recommender.catalogue.fresh
+    snapshot, fresh = recommender.snapshot, recommender.catalogue.delta
     words = {item_id: set(tokens(item_features(item_id))) for item_id in [*ITEMS, *COLD]}
     words |= {item_id: set(fresh.tokens[row]) for item_id, row in fresh.rows.items()}
     allowed = set(words) if query.candidates is None else set(words) & set(query.candidates)

@@ -110,7 +110,7 @@ def test_a_known_item_without_features_stands_on_its_indicator(snapshot):
     vector, bias = snapshot.indicator(snapshot.item_ids.index_of("i4"))
 
     assert catalogue.representations(["i4"])[0] == pytest.approx(vector)
-    assert catalogue.fresh.items.biases[0] == pytest.approx(bias)
+    assert catalogue.delta.items.biases[0] == pytest.approx(bias)
     assert answer(catalogue, "u3")["i4"][1] == "IX"
 
 
@@ -142,7 +142,7 @@ def test_a_new_item_that_changes_again_keeps_its_place(snapshot):
     order = [item_id for item_id in answer(catalogue, "u3") if item_id in NEW]
 
     assert order == NEW
-    assert len(set(catalogue.fresh.places.tolist())) == 3
+    assert len(set(catalogue.delta.places.tolist())) == 3
 
 
 def test_a_changed_item_keeps_its_place_among_equals():

@@ -29,7 +29,7 @@ def test_others_have_their_turns_while_many_changes_are_taken_over():
 
         async def light() -> None:
             while True:
-                seen.append(catalogue.fresh.n)
+                seen.append(catalogue.delta.n)
                 await asyncio.sleep(0)
 
         task = asyncio.create_task(light())
@@ -39,7 +39,7 @@ def test_others_have_their_turns_while_many_changes_are_taken_over():
 
     catalogue, seen = asyncio.run(run())
 
-    assert (catalogue.fresh.n, catalogue.sequence) == (3000, 3000)
+    assert (catalogue.delta.n, catalogue.sequence) == (3000, 3000)
     assert max(later - earlier for earlier, later in pairwise(seen)) <= AT_ONCE
 
 
@@ -67,7 +67,7 @@ def test_a_request_waits_no_longer_than_it_may_and_the_changes_go_on():
         follower = CatalogueFollower(catalogue, store, changing)
         async with changing:  # as by a piece of a heavy call
             late = await follower.reach(10, 0.05)
-            untouched = catalogue.fresh.n
+            untouched = catalogue.delta.n
         return late, await follower.reach(10, 60), untouched
 
     assert asyncio.run(run()) == (False, True, 0)

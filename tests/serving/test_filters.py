@@ -58,9 +58,9 @@ def test_fresh_items_are_filtered_by_what_was_last_said_of_them(asked, said):
     catalogue = Catalogue(shared_snapshot())
     catalogue.apply([ItemChange(item_id, features) for item_id, features in said], 1)
     expected = {item_id for item_id, features in dict(said).items() if lets_through(asked, set(tokens(features)))}
-    found = Filter.parse(asked).among(catalogue.fresh.n, catalogue.fresh.having)
+    found = Filter.parse(asked).among(catalogue.delta.n, catalogue.delta.having)
 
-    assert {catalogue.fresh.details[row].item_id for row in np.flatnonzero(found)} == expected
+    assert {catalogue.delta.details[row].item_id for row in np.flatnonzero(found)} == expected
 
 
 def test_everything_is_let_through_without_a_clause():

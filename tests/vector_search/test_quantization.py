@@ -205,14 +205,14 @@ def test_codes_are_published_and_read_back_with_their_snapshot(tmp_path):
 
 PLAIN = """
 import numpy as np
-from recommender import kernel
+from recommender.vector_search import kernel
 from recommender.vector_search.quantization import encode
-from recommender.vector_search.exact import EVERYTHING, Users, best_rows
+from recommender.vector_search.exact import NO_ROWS, Users, best_rows
 assert not kernel.has_byte_products()
 chance = np.random.default_rng(0)
 vectors, biases = chance.standard_normal((3000, 20), np.float32), chance.standard_normal(3000, np.float32)
 asked = Users(chance.standard_normal((3, 20), np.float32), np.zeros(3, np.float32))
-free = {"masked": np.zeros(3000, np.bool_), "excluded": [EVERYTHING] * 3}
+free = {"masked": np.zeros(3000, np.bool_), "excluded": [NO_ROWS] * 3}
 codes = encode(vectors, biases, above=1)
 one, other = (best_rows(vectors, biases, asked, [50] * 3, **free, codes=each) for each in (codes, None))
 assert [best.rows.tolist() for best in one] == [best.rows.tolist() for best in other]

@@ -87,8 +87,8 @@ class Leaderboards:
             What is said in the answer.
         """
         scores = self._scores(name, window_s)
-        n_items, fresh = self.recommender.snapshot.n_items, self.recommender.catalogue.fresh
-        return self.recommender.listed(scores[:n_items], scores[fresh.places], k, filters, degraded)
+        n_items, delta = self.recommender.snapshot.n_items, self.recommender.catalogue.delta
+        return self.recommender.listed(scores[:n_items], scores[delta.places], k, filters, degraded)
 
     def _scores(self, name: Name, window_s: float) -> NDArray[np.float32]:
         now, catalogue = int(self._clock()), self.recommender.catalogue
@@ -115,7 +115,7 @@ class Leaderboards:
         # up to the end of this second: what is of the future does not count before its time
         catalogue, start_s, end_s = self.recommender.catalogue, now - window_s, now + 1.0
         n_items = self.recommender.snapshot.n_items
-        counts = np.zeros(n_items + catalogue.fresh.n)
+        counts = np.zeros(n_items + catalogue.delta.n)
         counts[:n_items] = self._learned_between(start_s, end_s, window_s)
         places = self._places_of_trail()
         there = places != UNKNOWN
@@ -139,7 +139,7 @@ class Leaderboards:
 
     def _places_of_trail(self) -> NDArray[np.int64]:
         """Place in catalogue order of each of the trail's items; -1 for one that is in no catalogue."""
-        item_ids, snapshot, rows = self.trail.item_ids, self.recommender.snapshot, self.recommender.catalogue.fresh.rows
+        item_ids, snapshot, rows = self.trail.item_ids, self.recommender.snapshot, self.recommender.catalogue.delta.rows
         new = snapshot.item_ids.indices_of(item_ids[len(self._places) :]).astype(np.int64)
         self._places = np.concatenate([self._places, new])
         places = self._places.copy()
