@@ -156,6 +156,14 @@ class Predictor:
         found = await find_similar_users(recommender, self._store, user_id, known.states[0], k, degraded)
         return None if found is None else answer(found)
 
+    @with_request_ids
+    async def returns_item(self, item_id: str, fetched: bytes) -> bool:
+        """Whether an item may be among what is recommended."""
+        if self._recommender is None:
+            return False
+        recommender, _ = await self._up_to(unpack_fetched(fetched))
+        return recommender.catalogue.returns(item_id)
+
     async def counted(self) -> MetricsSnapshot:
         """What this replica has counted."""
         return metrics.counted()

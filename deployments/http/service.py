@@ -143,6 +143,17 @@ class Service:
         self._shown.forget(user_id)
         return await self.store.delete_user(user_id) or bool(await self.history(user_id, 0))
 
+    async def delete_item(self, item_id: str) -> bool:
+        """Delete an item; False where neither the store nor the version that serves has it.
+
+        After a loss of the store only a version may know it; so too where it was in nothing but interactions.
+        """
+        if await self.store.delete_item(item_id):
+            return True
+        fetched = await self._fetch([])
+        known: bool = await call_idempotent(self._predictor.returns_item, item_id, fetched)
+        return known and await self.store.delete_item(item_id, without_record=True)
+
     async def rank(self, query: RankQuery) -> bytes:
         """JSON of a ranking."""
         light = request_cost.rank_cost_ms(query) <= request_cost.LIGHT_MS

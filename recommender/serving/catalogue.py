@@ -119,6 +119,10 @@ class Catalogue:
         index = self.snapshot.item_ids.index_of(item_id)
         return item_id in self.delta.rows or index == UNKNOWN or bool(self.snapshot.available[index])
 
+    def returns(self, item_id: str) -> bool:
+        """Whether the item is here and may be returned."""
+        return self.may_return(item_id) and self.find(item_id) is not None
+
     def item(self, index: int) -> CatalogueItem:
         """Details by position: rows of the snapshot first, then those of the delta."""
         if index >= self.snapshot.n_items:

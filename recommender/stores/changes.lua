@@ -1,5 +1,6 @@
 -- Changes of items behind a sequence, deletions among them. KEYS: prefix. ARGV: sequence, limit.
--- Returns ids and sequences in turn, and the records, false where one was deleted.
+-- Returns ids and sequences in turn, the records, false where one was deleted, and the sequence of the last change of
+-- any item.
 local function behind(set)
   return redis.call(
     'ZRANGE', KEYS[1] .. set, '(' .. ARGV[1], '+inf', 'BYSCORE', 'LIMIT', 0, ARGV[2], 'WITHSCORES')
@@ -21,4 +22,4 @@ for from = 1, #keys, 1000 do
   local found = redis.call('MGET', unpack(keys, from, math.min(from + 999, #keys)))
   for j = 1, #found do records[#records + 1] = found[j] end
 end
-return {page, records}
+return {page, records, tonumber(redis.call('GET', KEYS[1] .. 'items:seq') or '0')}

@@ -85,6 +85,8 @@ class MemoryStore:
 
     async def trim(self, through: int, *, keep_deletions: bool = False) -> None:
         """See `InteractionLog`."""
+        if self._last_offset < through:
+            return
         self._log = {offset: payload for offset, payload in self._log.items() if offset > through}
         if not keep_deletions:
             self._deleted = {user_id: offset for user_id, offset in self._deleted.items() if offset > through}
@@ -171,9 +173,9 @@ class MemoryStore:
                 self._touch(item_id)
         return created
 
-    async def delete_item(self, item_id: str) -> bool:
+    async def delete_item(self, item_id: str, *, without_record: bool = False) -> bool:
         """See `FeatureStore`."""
-        if self._items.pop(item_id, None) is None:
+        if self._items.pop(item_id, None) is None and not without_record:
             return False
         self._touch(item_id)
         return True
@@ -184,7 +186,7 @@ class MemoryStore:
 
     async def item_changes(self, after: int, limit: int) -> ItemChanges:
         """See `FeatureStore`."""
-        return ItemChanges.of(await self._changed_items(after, limit + 1), after, limit)
+        return ItemChanges.of(await self._changed_items(after, limit + 1), self._items_sequence, after, limit)
 
     async def forget_items(self, item_ids: Sequence[str]) -> None:
         """See `FeatureStore`."""

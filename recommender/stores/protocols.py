@@ -104,13 +104,24 @@ class ItemChanges(NamedTuple):
 
     changes: list[tuple[int, str, Item | None]]
     last_sequence: int
+    """Up to which whoever reads them has all changes; no lower than what was asked for."""
     more: bool
 
     @classmethod
-    def of(cls, found: Sequence[tuple[int, str, Item | None]], after: int, limit: int) -> ItemChanges:
-        """At most `limit` of what was found behind a sequence, when one more was asked for."""
-        changes = list(found[:limit])
-        return cls(changes, changes[-1][0] if changes else after, len(found) > limit)
+    def of(cls, found: Sequence[tuple[int, str, Item | None]], newest: int, after: int, limit: int) -> ItemChanges:
+        """At most `limit` of what was found behind a sequence, when one more was asked for.
+
+        Parameters
+        ----------
+        found
+            Sequence, id and item of each, by rising sequence.
+        newest
+            Sequence of the store, which changes that are gone have left behind, as has a loss of the store.
+        after, limit
+            What was asked for.
+        """
+        changes, more = list(found[:limit]), len(found) > limit
+        return cls(changes, changes[-1][0] if more else max(newest, after), more)
 
 
 class StoreHealth(msgspec.Struct, frozen=True):
@@ -171,7 +182,8 @@ class InteractionLog(Protocol):
         """Drop entries up to an offset, which all readers have learned, and what was kept because of them.
 
         That is recent interactions up to there, and the notes of users deleted up to there; these stay with
-        `keep_deletions`, for a version that still serves and has not learned them.
+        `keep_deletions`, for a version that still serves and has not learned them. Nothing is dropped where the
+        log has never come so far: what a store has taken since it came back with less has the offsets of others.
         """
         ...
 
@@ -237,8 +249,12 @@ class FeatureStore(Protocol):
         """
         ...
 
-    async def delete_item(self, item_id: str) -> bool:
-        """Delete an item; False when it was not there."""
+    async def delete_item(self, item_id: str, *, without_record: bool = False) -> bool:
+        """Delete an item; False when it was not there.
+
+        With `without_record` the deletion is noted where the store has no record, and the answer is True: a store
+        that was lost knows nothing of an item that a version still has.
+        """
         ...
 
     async def list_items(self, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:

@@ -157,7 +157,7 @@ class RedisStore:
                 return
             # a page goes as a whole: cut short between two, everything that is left is still consistent
             trimmed = page[-1].offset
-            await self._run("trim", [trimmed, *_trim_arguments(page, keep_deletions)], PAGE)
+            await self._run("trim", [through, trimmed, *_trim_arguments(page, keep_deletions)], PAGE)
 
     async def state(self) -> LogState:
         """See `InteractionLog`."""
@@ -210,9 +210,9 @@ class RedisStore:
         """See `FeatureStore`."""
         return await self._put("i", "items", ((item.item_id, pack(item)) for item in items))
 
-    async def delete_item(self, item_id: str) -> bool:
+    async def delete_item(self, item_id: str, *, without_record: bool = False) -> bool:
         """See `FeatureStore`."""
-        return bool(await self._run("delete_item", [item_id]))
+        return bool(await self._run("delete_item", [item_id, int(without_record)]))
 
     async def list_items(self, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:
         """See `FeatureStore`."""
@@ -220,7 +220,7 @@ class RedisStore:
 
     async def item_changes(self, after: int, limit: int) -> ItemChanges:
         """See `FeatureStore`."""
-        return ItemChanges.of(await self._changed_items(after, limit + 1), after, limit)
+        return ItemChanges.of(*await self._changed_items(after, limit + 1), after, limit)
 
     async def forget_items(self, item_ids: Sequence[str]) -> None:
         """See `FeatureStore`."""
@@ -291,9 +291,10 @@ class RedisStore:
         found = await self._changed("i", "items", after, limit)
         return [(sequence, item_id, unpack_item(record)) for sequence, item_id, record in found]
 
-    async def _changed_items(self, after: int, limit: int) -> list[tuple[int, str, Item | None]]:
-        found = _records_of(*await self._run("changes", [after, limit], limit))
-        return [(sequence, item_id, unpack_item(record)) for sequence, item_id, record in found]
+    async def _changed_items(self, after: int, limit: int) -> tuple[list[tuple[int, str, Item | None]], int]:
+        page, records, newest = await self._run("changes", [after, limit], limit)
+        found = _records_of(page, records)
+        return [(sequence, item_id, unpack_item(record)) for sequence, item_id, record in found], newest
 
     async def _changed(self, letter: str, name: str, after: int, limit: int) -> list[tuple[int, str, bytes | None]]:
         return _records_of(*await self._run("page", [letter, name, after, limit], limit))
@@ -337,7 +338,7 @@ def _append_arguments(interactions: Sequence[Interaction]) -> list[Any]:
 
 
 def _trim_arguments(page: Sequence[LogEntry], keep_deletions: bool) -> list[Any]:
-    """What trim.lua takes from its second argument on."""
+    """What trim.lua takes from its third argument on."""
     by_user: dict[str, list[str]] = defaultdict(list)
     for offset, event in page:
         if isinstance(event, Interaction):

@@ -1,8 +1,10 @@
 -- Drop log entries up to an offset and what was kept because of them. KEYS: prefix.
--- ARGV: offset; how many users have interactions there; for each its id, how many, and as many members of its history;
+-- ARGV: offset that has been learned; one up to it, to drop through; how many users have interactions there; for each its id, how many, and as many members of its history;
 -- then users who were deleted there.
-local prefix, through, users = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
-local at = 3
+local prefix, learned, through, users = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+-- a store that never had what was learned has come back with less: its entries only have the offsets of others
+if tonumber(redis.call('GET', prefix .. 'log:last') or '0') < learned then return 0 end
+local at = 4
 for _ = 1, users do
   local id, count = ARGV[at], tonumber(ARGV[at + 1])
   redis.call('ZREMRANGEBYSCORE', prefix .. 'r:' .. id, '-inf', through)

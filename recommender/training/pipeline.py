@@ -159,7 +159,7 @@ class TrainingPipeline:
         self._feedback = feedback or Feedback()
         self._holdout = holdout
         self._margin = margin
-        self.retention = Retention(registry, archive, store, keep_versions)
+        self.retention = Retention(registry, archive, store, keep_versions, self.reconcile)
         self._approximate_above = approximate_above
         self._catalogue = CatalogueMirror()
         self._reconciliation = Reconciliation(store, archive, self._catalogue)

@@ -23,6 +23,8 @@ class Retention:
         What is tidied up.
     keep_versions
         Ready versions to keep for a rollback, and as many rejected ones.
+    reconcile
+        Makes sure that the log is still the one that was learned from, before anything of it is dropped.
 
     Attributes
     ----------
@@ -30,11 +32,19 @@ class Retention:
         Why it was not done when it was last tried; None when it was.
     """
 
-    def __init__(self, registry: Registry, archive: Archive, log: InteractionLog, keep_versions: int) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        archive: Archive,
+        log: InteractionLog,
+        keep_versions: int,
+        reconcile: Callable[[], Awaitable[None]],
+    ) -> None:
         self._registry = registry
         self._archive = archive
         self._log = log
         self._keep_versions = keep_versions
+        self._reconcile = reconcile
         self.failure: str | None = None
 
     async def tidy(self) -> None:
@@ -64,6 +74,7 @@ class Retention:
         versions = await asyncio.to_thread(self._registry.versions)
         if not any(version.status != "rejected" for version in versions):
             return
+        await self._reconcile()
         await self._log.trim(min(version.meta.log_offset for version in versions if version.status != "rejected"))
         state, room = await self._log.state(), self._log.max_backlog // 2
         if state.length > room:

@@ -40,7 +40,7 @@ from recommender.storage.registry import Registry, VersionMeta
 from recommender.storage.registry import registry as registry_module
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import open_store
-from recommender.stores.protocols import Interaction, Item
+from recommender.stores.protocols import Fetched, Interaction, Item
 from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings
 from recommender.training.pipeline import TrainingPipeline
@@ -143,10 +143,18 @@ class LibraryService:
             if self._recommender is None:
                 raise Refused
             fetched = await self._store.fetch([user_id])
-            if fetched.items_sequence > self._recommender.catalogue.sequence:
-                await catch_up(self._recommender.catalogue, self._store)
-            answer = self._recommender.recommend(Query(user_id=user_id, k=k), fetched.users[0])
+            recommender = await self._up_to(fetched)
+            answer = recommender.recommend(Query(user_id=user_id, k=k), fetched.users[0])
         return Answer(tuple(item.item_id for item in answer.items), answer.model_version, tuple(answer.degraded))
+
+    async def _up_to(self, fetched: Fetched) -> Recommender:
+        """As a Predictor does it, which waits until its catalogue has come so far."""
+        recommender = self._recommender
+        assert recommender is not None
+        if fetched.items_sequence > recommender.catalogue.sequence:
+            await catch_up(recommender.catalogue, self._store)
+        assert recommender.catalogue.sequence >= fetched.items_sequence
+        return recommender
 
     async def interactions(self, user_id: str, cursor: str | None, limit: int) -> Page:
         """See `clients.Service`; by the route itself."""
@@ -178,8 +186,12 @@ class LibraryService:
     async def delete_item(self, item_id: str) -> None:
         """See `clients.Service`."""
         with with_request_ids():
-            if not await self._store.delete_item(item_id):
+            if await self._store.delete_item(item_id):
+                return
+            fetched = await self._store.fetch([])
+            if self._recommender is None or not (await self._up_to(fetched)).catalogue.returns(item_id):
                 raise Refused
+            await self._store.delete_item(item_id, without_record=True)
 
     async def delete_user(self, user_id: str) -> None:
         """See `clients.Service`."""

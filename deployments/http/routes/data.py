@@ -187,7 +187,7 @@ async def get_item(item_id: ItemId) -> Response:
 @router.delete("/v1/items/{item_id}", **documented(None, 404, 503))
 async def delete_item(item_id: ItemId) -> Response:
     """Delete an item; it is not recommended from the next request on."""
-    if not await current().store.delete_item(item_id):
+    if not await current().delete_item(item_id):
         raise not_found("item")
     return Response(status_code=204)
 
