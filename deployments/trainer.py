@@ -73,7 +73,6 @@ class Trainer:
         # a version may have been published just before the process before this one died
         self._is_served = False
         self._doing = "idle"
-        self._told_resets = 0
         self._last: dict[str, Any] | None = None
         self._running: asyncio.Task[None] | None = None
         self._watch = asyncio.create_task(self._watch_schedule())
@@ -165,8 +164,8 @@ class Trainer:
                 self._tidying.succeed()
 
     def _tell_resets(self) -> None:
-        metrics.count(metrics.STORE_RESETS, self._learner.store_resets - self._told_resets)
-        self._told_resets = self._learner.store_resets
+        # no counter: those begin with their first event, from which `increase` sees nothing
+        metrics.show(metrics.STORE_RESETS, self._learner.store_resets)
 
     async def _due(self) -> Mode | None:
         if self._args.dataset != "none" and await self._learner.is_new():

@@ -55,7 +55,7 @@ TRAINING_SECONDS = Metric("histogram", "recommender_training_seconds", "Time of 
 STORE_SECONDS = Metric("histogram", "recommender_store_seconds", "Time of a round trip to the store.", ("call",))
 STORE_ERRORS = Metric("counter", "recommender_store_errors", "Calls that the store did not answer.", ("call",))
 STORE_RESETS = Metric(
-    "counter", "recommender_store_resets", "How often the store came back with less than had been learned from it."
+    "gauge", "recommender_store_resets", "How often the store came back with less, since the trainer started."
 )
 STORE_USED_BYTES = Metric("gauge", "recommender_store_used_bytes", "Memory that the store uses.")
 STORE_LIMIT_BYTES = Metric("gauge", "recommender_store_limit_bytes", "Memory at which the store takes no more.")

@@ -82,16 +82,18 @@ def select_likings(interactions: pd.DataFrame) -> pd.DataFrame:
     return interactions[interactions["weight"] > 0]
 
 
-def select_joining(interactions: pd.DataFrame, users: IdTable = NOBODY, items: IdTable = NOBODY) -> pd.DataFrame:
-    """Interactions of users and items who like or are liked, or are among those that are known already."""
+def split_joining(
+    interactions: pd.DataFrame, users: IdTable = NOBODY, items: IdTable = NOBODY
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Interactions of users and items who like or are liked, or are known already; and the others."""
     if _all_likings(interactions):
-        return interactions
+        return interactions, interactions[:0]
     liked = interactions[_totals(interactions) > 0]
     kept = np.ones(len(interactions), np.bool_)
     for column, known in (("user_id", users), ("item_id", items)):
         ids = interactions[column]
         kept &= ids.isin(liked[column].unique()).to_numpy() | (known.indices_of(ids.tolist()) >= 0)
-    return interactions[kept]
+    return interactions[kept], interactions[~kept]
 
 
 def disliked(interactions: pd.DataFrame) -> pd.DataFrame:

@@ -73,7 +73,11 @@ class BatchRecommender:
         # one who was forgotten has seen nothing
         known = len(seen) and len(snapshot.user_indicators.biases)
         vector = snapshot.user_vector(index if known else UNKNOWN, self._learned_features(index), self._nobody)
-        return RetrievalRequest(vector, self._k, (), seen if self._exclude_seen else NO_ROWS, self._filters)
+        if not self._exclude_seen:
+            return RetrievalRequest(vector, self._k, (), NO_ROWS, self._filters)
+        exclusions = snapshot.exclusions
+        others = exclusions.of(snapshot.user_ids[index]) if len(exclusions.items) else ()
+        return RetrievalRequest(vector, self._k, others, seen, self._filters)
 
     def _learned_features(self, index: int) -> Encoded:
         rows = self._snapshot.user_rows

@@ -63,8 +63,8 @@ class QueriedUser(NamedTuple):
     """Rows of the snapshot."""
     recent: Sequence[str]
     """Item ids that the user liked and the snapshot has not learned, oldest first."""
-    unlearned: Sequence[str]
-    """Ids of all items that the user knows and the snapshot has not learned, liked or not."""
+    known: Sequence[str]
+    """Ids of all items that the user knows beyond `seen`, liked or not; some of them may be in both."""
     disliked: Collection[str]
     """Those of them whose newest interaction is no liking."""
     ignored: list[str]
@@ -279,7 +279,7 @@ class Recommender:
         encoded = snapshot.user_space.encode(stored if query.features is None else query.features)
         fresh = [each for each in state.recent if each.offset > snapshot.log_offset]
         liked = {each.item_id for each in fresh if self._feedback.is_liking(each.weight, each.event)}
-        names = [each.item_id for each in fresh]
+        names, known = [each.item_id for each in fresh], [each.item_id for each in state.recent]
         recent = [*(name for name in names if name in liked), *query.recent]
         vectors = self.catalogue.representations(recent)
         return QueriedUser(
@@ -287,7 +287,8 @@ class Recommender:
             index,
             seen,
             recent,
-            [*state.older, *names, *query.recent],
+            # whatever their offsets: a store that has come back with less gives those of others until it is put right
+            [*state.older, *known, *query.recent, *snapshot.exclusions.of(user_id)],
             set(names) - liked,
             encoded.ignored,
         )
@@ -368,7 +369,7 @@ def _wish(query: Query, person: QueriedUser) -> RetrievalRequest:
     return RetrievalRequest(
         user,
         0 if nothing else pool_size(query.k) if query.diversity else query.k,
-        [*query.exclude, *query.shown, *(person.unlearned if query.exclude_seen else ())],
+        [*query.exclude, *query.shown, *(person.known if query.exclude_seen else ())],
         person.seen if query.exclude_seen else NO_ROWS,
         tuple(query.filter),
         None if query.candidates is None else tuple(query.candidates),

@@ -14,6 +14,7 @@ from recommender import cases
 from recommender.feature_space import Encoded, FeatureSpace, matrix_of
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
 from recommender.models.fold_in import fold_in, recent_share
+from recommender.serving.exclusions import NO_EXCLUSIONS, Exclusions
 from recommender.serving.history_weights import HistoryWeights
 from recommender.serving.trends.interaction_counts import NO_INTERACTIONS, InteractionCounts
 from recommender.vector_search.ivf import Index
@@ -130,6 +131,8 @@ class Snapshot:
     """When items were interacted with; a version from before this has none."""
     user_rows: Rows = EMPTY_ROWS
     """Features of the users, as they were at the training; a version from before this has none."""
+    exclusions: Exclusions = NO_EXCLUSIONS
+    """What users know beyond `seen`; a version from before this has none."""
     item_item: Rows = EMPTY_ROWS
     """Item-item matrix: a row for each known item of a history, its columns are items scored. No rows: no such part."""
     low_pass_scale: NDArray[np.float32] = field(default_factory=lambda: EMPTY_ROWS.weights)
@@ -322,6 +325,7 @@ class Snapshot:
             arrays |= with_prefix("item_item", self.item_item._asdict()) | {"low_pass_scale": self.low_pass_scale}
         arrays |= self.index.to_arrays() if self.index else {}
         arrays |= self.codes.to_arrays() if self.codes else {}
+        arrays |= with_prefix("exclusions", self.exclusions.to_arrays())
         return arrays | with_prefix("titles", self.titles.to_arrays())
 
     def to_meta(self) -> dict[str, Any]:
@@ -343,6 +347,7 @@ class Snapshot:
             parts[name] = Table(**without_prefix(name, arrays))  # type: ignore[arg-type]
         for name in _ROWS:
             parts[name] = Rows(**without_prefix(name, arrays))  # type: ignore[arg-type]
+        parts["exclusions"] = Exclusions.from_arrays(without_prefix("exclusions", arrays))
         if rows := without_prefix("user_rows", arrays):
             parts["user_rows"] = Rows(**rows)  # type: ignore[arg-type]
         if activity := without_prefix("activity", arrays):

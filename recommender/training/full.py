@@ -14,8 +14,9 @@ import pandas as pd
 from recommender.errors import TrainingError
 from recommender.evaluation import global_time_split
 from recommender.feature_space import RARE, Features, FeatureSpace
-from recommender.models.feedback import disliked, loss_weights, select_joining, select_likings
+from recommender.models.feedback import disliked, loss_weights, select_likings, split_joining
 from recommender.models.lightfm_recommender import Indicators, LFMRecommender
+from recommender.serving.exclusions import Exclusions
 from recommender.serving.snapshot import Snapshot
 from recommender.serving.trends.interaction_counts import count_interactions
 from recommender.sparse_frame import SparseFrame
@@ -207,7 +208,7 @@ def judge(data: TrainingData, settings: ModelSettings, holdout: float) -> dict[s
 
 def fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) -> tuple[LFMRecommender, Snapshot | None]:
     """Model and snapshot of all of `data`; no snapshot where the model has a `fault`."""
-    joined = select_joining(data.interactions)
+    joined, apart = split_joining(data.interactions)
     interactions = frame_of(joined)
     items = {entry.item_id: entry.features for entry in data.catalogue}
     user_space, user_features = _encoded(list(interactions.rows), data.users, settings)
@@ -227,6 +228,7 @@ def fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) ->
         data.catalogue,
         disliked=histories(model, disliked(joined)),
         deleted=data.deleted,
+        exclusions=Exclusions.of_pairs(apart),
         meta=meta,
     )
     return model, to_serving(model, snapshot, settings.settling)

@@ -21,7 +21,7 @@ from scipy import sparse
 from recommender.errors import TrainingError
 from recommender.feature_space import Features, FeatureSpace
 from recommender.ids import UNKNOWN
-from recommender.models.feedback import disliked, loss_weights, select_joining, select_likings
+from recommender.models.feedback import disliked, loss_weights, select_likings, split_joining
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.serving.snapshot import Snapshot, without
 from recommender.serving.trends.interaction_counts import count_interactions, together
@@ -171,9 +171,11 @@ class _Step:
         nothing = news.interactions[:0]
         self._learned = extended(serving.seen, model, nothing, news.forgotten)
         self._disliked = extended(serving.disliked, model, nothing, news.forgotten)
+        self._exclusions = serving.exclusions.extended(nothing, news.forgotten)
 
     def learn(self, interactions: pd.DataFrame, meta: Mapping[str, Any]) -> Snapshot | None:
-        interactions = select_joining(interactions, self._model.users.ids, self._model.items.ids)
+        interactions, apart = split_joining(interactions, self._model.users.ids, self._model.items.ids)
+        self._exclusions = self._exclusions.extended(apart)
         if len(interactions):
             self._fit(interactions)
         if fault(self._model):
@@ -191,6 +193,7 @@ class _Step:
             disliked=self._disliked,
             fold_in_weights=self._fold_in_weights,
             deleted=self._news.deleted,
+            exclusions=self._exclusions,
             meta=meta,
         )
         return to_serving(self._model, snapshot, self._settings.settling)

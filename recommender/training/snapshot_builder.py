@@ -16,6 +16,7 @@ from recommender.models.entities import Entities
 from recommender.models.fold_in import learn_fold_in
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.models.popularity import predict_popularity
+from recommender.serving.exclusions import NO_EXCLUSIONS, Exclusions
 from recommender.serving.snapshot import Rows, Snapshot, Table, append_zero_row, without
 
 
@@ -49,6 +50,7 @@ def build_snapshot(
     disliked: Rows | None = None,
     fold_in_weights: NDArray[np.float32] | None = None,
     deleted: Collection[str] = (),
+    exclusions: Exclusions = NO_EXCLUSIONS,
     meta: Mapping[str, Any],
 ) -> Snapshot:
     """Lay out what serves.
@@ -70,6 +72,8 @@ def build_snapshot(
         Map that was learned before; without one it is learned, towards the users as the model has them.
     deleted
         Trained items that are no longer in the catalogue: their rows, where they have one, are never returned.
+    exclusions
+        What users know of which the model has not both sides.
     meta
         ``log_offset``, ``items_sequence`` and whatever else the snapshot is to say of itself.
     """
@@ -115,6 +119,7 @@ def build_snapshot(
         fold_in_weights=fold_in_weights,
         meta=meta,
         user_rows=_csr_rows(model.users.features[:, _places(model.users, user_space)]),
+        exclusions=exclusions,
     )
 
 

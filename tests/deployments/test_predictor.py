@@ -128,3 +128,13 @@ def test_a_request_that_waits_for_too_many_changes_says_so_and_the_next_one_has_
     assert late["degraded"] == ["catalogue"]
     assert len(late["items"]) == 5
     assert reached["degraded"] == after["degraded"] == []
+
+
+def test_a_predictor_knows_which_items_may_be_returned():
+    async def run() -> list[bool]:
+        made = predictor()
+        await made._store.put_items([Item("new", None, item_features("i4"), True, 0.0)])
+        await made._store.put_items([Item("i2", None, item_features("i2"), False, 0.0)])
+        return [await made.returns_item([], item_id, fetched(0, 2)) for item_id in ("i1", "new", "i2", "nowhere")]
+
+    assert asyncio.run(run()) == [True, True, False, False]

@@ -36,17 +36,6 @@ class Finding(NamedTuple):
     seen: str
 
 
-def unknown(found: Sequence[Finding]) -> list[Finding]:
-    """Without what the code is known to fall short of: who likes nothing is forgotten once that is learned."""
-    own = [each for each in found if each.promise == "own writes are excluded"]
-    forgotten = {_user_of(each) for each in own if any(f"event='{event}'" in each.seen for event in UNLIKING)}
-    return [each for each in found if each not in own or _user_of(each) not in forgotten]
-
-
-def _user_of(found: Finding) -> str:
-    return found.seen.split()[0]
-
-
 class Verdict(NamedTuple):
     """What the service has broken, and what the fault model lets it lose, by name."""
 

@@ -95,3 +95,14 @@ def test_what_is_there_already_is_not_waited_for_and_a_silent_store_is_told_of()
         return await follower.reach(0, 0)
 
     assert asyncio.run(run())
+
+
+def test_nobody_waits_for_changes_that_a_lost_store_only_counts():
+    async def run() -> tuple[bool, int]:
+        store, catalogue = MemoryStore(), Catalogue(shared_snapshot())
+        await store.put_items(items(3))
+        await store.advance(0, 1_000_003)  # as the trainer does after a loss
+        follower = CatalogueFollower(catalogue, store, asyncio.Lock())
+        return await follower.reach((await store.fetch([])).items_sequence, 30), catalogue.fresh.n
+
+    assert asyncio.run(run()) == (True, 3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec import structs
 
@@ -93,11 +95,11 @@ def test_trimming_drops_what_was_learned_and_nothing_unread(url: str) -> None:
     assert users == [UserState(None, (_recent("3", 3), _recent("1", 4))), UserState()]
 
 
-def test_trimming_beyond_the_end_leaves_an_empty_log_that_counts_on(url: str) -> None:
+def test_trimming_to_the_end_leaves_an_empty_log_that_counts_on(url: str) -> None:
     async def work() -> tuple[LogState, Appended]:
         async with opened(url) as store:
             await store.append([click()] * 3)
-            await store.trim(100)
+            await store.trim(3)
             return await store.state(), await store.append([click()])
 
     assert run(work()) == (LogState(4, 3, 0), Appended(1, 0, 4))
@@ -630,3 +632,36 @@ def test_changes_of_items_there_and_gone_are_read_page_by_page(url: str) -> None
             return pages
 
     assert run(work()) == [["1", "3"], ["5", "0"], ["2", "4"]]
+
+
+def test_who_has_read_all_changes_of_items_is_where_the_store_is(url: str) -> None:
+    async def work() -> list[tuple[list[str], int, bool]]:
+        async with opened(url) as store:
+            await store.put_items([item("a"), item("b")])
+            await store.advance(0, 50)  # as after a loss of the store
+            pages = [await store.item_changes(after, 1) for after in (0, 1, 2, 70)]
+            return [([item_id for _, item_id, _ in changes], last, more) for changes, last, more in pages]
+
+    assert run(work()) == [(["a"], 1, True), (["b"], 50, False), ([], 50, False), ([], 70, False)]
+
+
+def test_nothing_is_trimmed_of_a_log_that_never_came_so_far(url: str) -> None:
+    async def work() -> list[Any]:
+        async with opened(url) as store:
+            await store.append([click("a", "1"), click("a", "2")])
+            await store.trim(277)
+            kept = [(await store.state()).length, len((await store.fetch(["a"])).users[0].recent)]
+            await store.advance(277, 0)
+            await store.trim(277)
+            return [*kept, await store.state()]
+
+    assert run(work()) == [2, 2, LogState(278, 277, 0)]
+
+
+def test_the_deletion_of_an_item_without_a_record_is_a_change_where_that_is_asked_for(url: str) -> None:
+    async def work() -> list[Any]:
+        async with opened(url) as store:
+            deleted = [await store.delete_item("a"), await store.delete_item("a", without_record=True)]
+            return [deleted, (await store.item_changes(0, 9)).changes]
+
+    assert run(work()) == [[False, True], [(1, "a", None)]]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from deployments.http.service import Service
+from recommender.serving.catalogue import Catalogue
+from recommender.serving.catalogue_sync import catch_up
 from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
@@ -73,6 +76,34 @@ async def test_what_was_withdrawn_or_deleted_stays_so_when_the_store_is_lost(hou
         snapshot = await house.learn(mode)
 
     assert returned(snapshot) == {*ITEMS} - {"i7", "i8"}
+
+
+class Deployment:
+    """A deployment, of one method that answers."""
+
+    def __init__(self, **methods) -> None:
+        for name, method in methods.items():
+            setattr(self, name, self)
+            self._method = method
+
+    async def remote(self, _ids, *arguments):
+        return self._method(*arguments)
+
+
+async def test_an_item_can_be_deleted_of_which_only_a_version_knows(house):
+    house.store = MemoryStore()
+    house.restarted()
+    snapshot = await house.learn("full")
+    catalogue = Catalogue(snapshot)
+    predictor = Deployment(returns_item=lambda item_id, _: catalogue.returns(item_id))
+    service = Service(Deployment(fetch_many=lambda _: b""), predictor, None, None, house.store)
+    deleted = [await service.delete_item("i8")]
+    await catch_up(catalogue, house.store)
+    deleted += [await service.delete_item("i8"), await service.delete_item("i7"), await service.delete_item("nowhere")]
+
+    assert deleted == [True, False, False, False]
+    assert not catalogue.returns("i8")
+    assert returned(await house.learn("full")) == {*ITEMS} - {"i7", "i8"}
 
 
 async def test_an_item_that_is_put_again_is_returned_again(house):

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from recommender.errors import TrainingError
 from recommender.ids import IdTable
-from recommender.models.feedback import Feedback, disliked, loss_weights, select_joining, select_likings
+from recommender.models.feedback import Feedback, disliked, loss_weights, select_likings, split_joining
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.schema import Query
+from recommender.serving.batch import BatchRecommender
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Rows, Snapshot, without
@@ -83,8 +84,11 @@ def test_the_sum_over_a_pair_decides_whether_it_is_liked():
 def test_those_who_only_dislike_do_not_join_unless_they_are_known():
     frame = log(("u", "a", 1, None), ("v", "a", -1, None), ("u", "b", -1, None), ("u", "c", 0, None))
 
-    assert select_joining(frame)["item_id"].tolist() == ["a"]
-    assert select_joining(frame, IdTable.from_ids(["v"]), IdTable.from_ids(["b"])).index.tolist() == [0, 1, 2]
+    joined, apart = split_joining(frame)
+
+    assert joined["item_id"].tolist() == ["a"]
+    assert apart[["user_id", "item_id"]].to_numpy().tolist() == [["v", "a"], ["u", "b"], ["u", "c"]]
+    assert split_joining(frame, IdTable.from_ids(["v"]), IdTable.from_ids(["b"]))[0].index.tolist() == [0, 1, 2]
 
 
 pairs = st.sets(st.tuples(st.integers(0, 3), st.integers(0, 5)))
@@ -189,6 +193,48 @@ def test_the_last_word_counts_in_an_increment():
     assert sorted(after.item_ids.ids_of(after.disliked.row(user))) == ["i3", "i6"]
     assert {"i1", "i3", "i6"} <= set(after.item_ids.ids_of(after.seen.row(user)))
     assert after.user_ids.index_of("new") == -1
+
+
+def listed(snapshot: Snapshot, user_id: str) -> set[str]:
+    return {item.item_id for item in Recommender(Catalogue(snapshot)).recommend(Query(user_id=user_id, k=99)).items}
+
+
+CATALOGUE = [CatalogueEntry(f"i{i}", {"kind": "x"}) for i in range(20)] + [CatalogueEntry("unliked", {"kind": "x"})]
+HIDDEN = log(("hider", "i3", -1, None), ("hider", "i4", 0, None), ("u2", "unliked", -1, None))
+
+
+@pytest.mark.parametrize("mode", ["full", "incremental"])
+def test_who_only_dislikes_and_what_nobody_likes_is_not_recommended_when_it_is_learned(mode):
+    said = Feedback({"hide": -1}).weighed(tastes())
+    everything = pd.concat([said, HIDDEN], ignore_index=True)
+    model, snapshot = fit(TrainingData(everything if mode == "full" else said, {}, CATALOGUE), SETTINGS, META)
+    if mode == "incremental":
+        parent = Trained(model, snapshot, Verdict(accepted=True, reason=None, users=0))
+        news = News(HIDDEN, {}, {entry.item_id: entry for entry in CATALOGUE})
+        snapshot = train_increment(parent, news, IncrementSettings(), holdout=0, meta=META).snapshot
+    snapshot = Snapshot.from_arrays(snapshot.to_arrays(), snapshot.to_meta())
+    everybody = BatchRecommender(snapshot, 99)
+    lists = everybody.learned(0, len(snapshot.user_ids))
+    of_u2 = lists.users.tolist().index(snapshot.user_ids.index_of("u2"))
+    batch = np.split(lists.positions, np.cumsum(lists.lengths))[of_u2]
+
+    assert listed(snapshot, "hider") == {entry.item_id for entry in CATALOGUE} - {"i3", "i4"}
+    assert "unliked" in listed(snapshot, "u4")
+    assert "unliked" not in listed(snapshot, "u2")
+    assert "unliked" not in [everybody.catalogue.item(position).item_id for position in batch.tolist()]
+
+
+def test_what_is_not_recommended_to_whom_is_kept_until_they_are_forgotten():
+    model, snapshot = fit(TrainingData(pd.concat([tastes(), HIDDEN]), {}, CATALOGUE), SETTINGS, META)
+    entries = {entry.item_id: entry for entry in CATALOGUE}
+    seen = []
+    for forgotten in ([], ["hider"]):
+        parent = Trained(model, snapshot, Verdict(accepted=True, reason=None, users=0))
+        news = News(log(("u2", "i4", 1, None)), {}, entries, forgotten=forgotten)
+        snapshot = train_increment(parent, news, IncrementSettings(), holdout=0, meta=META).snapshot
+        seen.append((snapshot.exclusions.of("hider"), snapshot.exclusions.of("u2")))
+
+    assert seen == [(["i3", "i4"], ["unliked"]), ((), ["unliked"])]
 
 
 @pytest.mark.parametrize("loss", ["logistic", "warp-kos"])

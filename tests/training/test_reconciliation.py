@@ -147,3 +147,42 @@ async def test_only_an_empty_log_is_moved_on_when_that_is_asked_for(stores):
     await store.advance(500, 5, only_empty=True)
 
     assert (await store.state()).last_offset == 101
+
+
+class EmptiedWithin(Replaceable):
+    """A store that is emptied within a training, after the log was read, and at once takes something again."""
+
+    def __init__(self, store: Store, other: Store) -> None:
+        super().__init__(store)
+        self.other: Store | None = other
+
+    async def item_changes(self, after: int, limit: int):
+        if self.other is not None:
+            self.store, self.other = self.other, None
+            await self.store.append(said(100, 6))
+        return await self.store.item_changes(after, limit)
+
+
+async def test_what_a_store_takes_that_is_emptied_within_a_training_is_not_trimmed_with_what_was_learned(
+    stores, tmp_path
+):
+    store = Replaceable(stores())
+    learner = await learning(store, tmp_path)
+    await store.append(said(50, 5))
+    store.store = EmptiedWithin(store.store, stores())
+    await learner.learn("incremental")
+    await learner.learn("incremental")
+
+    assert learned_times(learner) == [each.timestamp for each in [*said(0, 40), *said(50, 5), *said(100, 6)]]
+
+
+async def test_after_a_loss_of_the_store_no_training_is_due_when_nothing_has_happened(stores, tmp_path):
+    store = Replaceable(stores())
+    await store.put_items([Item("i1", None, {"a": "b"}, True, 0.0)])
+    learner = await learning(store, tmp_path)
+    store.store = stores()
+    due = [await learner.due(OFTEN)]
+    await learner.learn("incremental")
+    due.append(await learner.due(OFTEN))
+
+    assert due == ["incremental", None]
