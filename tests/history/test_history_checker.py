@@ -4,8 +4,9 @@ import random
 from collections import Counter
 
 import pytest
-from history_checker import Promises, Verdict, check
-from recorded import (
+
+from tests.support.histories.history_checker import Promises, Verdict, check
+from tests.support.histories.recorded import (
     Activated,
     Appended,
     ClockSet,

@@ -1,6 +1,6 @@
 """Histories of the library over a real Valkey: whatever breaks between and inside its steps, its promises hold.
 
-A seed that fails runs again by itself: ``python tests/history/library_run.py SEED`` tells the whole history.
+A seed that fails runs again by itself: ``python -m tests.support.histories.library_run SEED`` tells the whole history.
 """
 
 import os
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from library_run import run_seed
 
 from recommender.errors import StoreError
 from recommender.stores import EmbeddedValkey
+from tests.support.histories.library_run import run_seed
 from tests.support.store_servers import flush
 
 pytestmark = pytest.mark.reliability
@@ -42,4 +42,6 @@ def test_promises_hold_whatever_breaks(seed, url, tmp_path):
     run, verdict = run_seed(seed, url, tmp_path, STEPS, BREAKING)
     print(f"{len(run.history.records)} records; the fault model excuses {len(verdict.excused)} findings")
 
-    assert verdict.violations == [], f"python tests/history/library_run.py {seed} {STEPS} {','.join(BREAKING)}"
+    assert verdict.violations == [], (
+        f"python -m tests.support.histories.library_run {seed} {STEPS} {','.join(BREAKING)}"
+    )

@@ -21,9 +21,6 @@ from unittest import mock
 
 import msgspec
 import redis
-from clients import FIRST_S, N_GROUPS, N_ITEMS, N_USERS, Answer, Page, Refused, Unanswered, group_of
-from crashing import GROWING, Killed, failing, no_space
-from recorded import ClockSet, Disturbed, Ending, History, Published, Row, StoreLost
 
 from deployments.http.problems import Problem
 from deployments.http.routes import data
@@ -45,6 +42,19 @@ from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings
 from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Schedule
+from tests.support.histories.clients import (
+    FIRST_S,
+    N_GROUPS,
+    N_ITEMS,
+    N_USERS,
+    Answer,
+    Page,
+    Refused,
+    Unanswered,
+    group_of,
+)
+from tests.support.histories.crashing import GROWING, Killed, failing, no_space
+from tests.support.histories.recorded import ClockSet, Disturbed, Ending, History, Published, Row, StoreLost
 
 SCHEDULE = Schedule(incremental_every_s=30.0, full_every_s=1800.0, min_interactions=1)
 FEEDBACK = Feedback({"hide": -1.0, "seen": 0.0})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from recorded import Activated, History, Published, Record, StoreLost
+from tests.support.histories.recorded import Activated, History, Published, Record, StoreLost
 
 
 class Losses:

@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from losses import Losses
-from recorded import (
+from tests.support.histories.losses import Losses
+from tests.support.histories.recorded import (
     Activated,
     Appended,
     ClockSet,

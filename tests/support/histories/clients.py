@@ -7,8 +7,18 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
-from history_checker import UNLIKING
-from recorded import Activated, Appended, History, ItemChanged, Outcome, ReadBack, Recommended, Row, UserDeleted
+from tests.support.histories.history_checker import UNLIKING
+from tests.support.histories.recorded import (
+    Activated,
+    Appended,
+    History,
+    ItemChanged,
+    Outcome,
+    ReadBack,
+    Recommended,
+    Row,
+    UserDeleted,
+)
 
 N_GROUPS = 4
 N_USERS, N_ITEMS = 60, 60

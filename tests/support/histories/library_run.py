@@ -1,6 +1,6 @@
 """One history of the library: a seed decides what clients do, what breaks, and when.
 
-``python tests/history/library_run.py SEED [STEPS]`` runs one and tells what was violated.
+``python -m tests.support.histories.library_run SEED [STEPS]`` runs one and tells what was violated.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import tempfile
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
-from clients import Client, group_of
-from history_checker import Promises, Verdict, check
-from library_service import SCHEDULE, LibraryService
-from recorded import History
-
 from recommender.stores import EmbeddedValkey
+from tests.support.histories.clients import Client, group_of
+from tests.support.histories.history_checker import Promises, Verdict, check
+from tests.support.histories.library_service import SCHEDULE, LibraryService
+from tests.support.histories.recorded import History
 
 STEPS = 120
 FAULTS = ("lose_store", "copy_store", "set_clock", "kill_trainer", "fill_disk", "train_twice", "roll_back")
