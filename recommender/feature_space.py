@@ -18,11 +18,11 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 from scipy import sparse
 
+from lightfm_serve.records.nearest import did_you_mean
+from lightfm_serve.records.values import clean_feature, clean_text
 from recommender.errors import InvalidDataError
 from recommender.ids import UNKNOWN, IdTable
-from recommender.nearest import did_you_mean
 from recommender.schema import FeatureValue
-from recommender.values import clean_feature, clean_text
 
 Features = Mapping[str, FeatureValue]
 

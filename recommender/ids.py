@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lightfm_serve.records.values import clean_id
 from recommender.errors import InvalidDataError
-from recommender.values import clean_id
 
 UNKNOWN = -1
 

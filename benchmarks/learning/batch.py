@@ -20,11 +20,11 @@ import numpy as np
 from benchmarks.harness import http_load, report
 from benchmarks.harness.service_process import PORT, Service
 from deployments.jobs import batch
-from lightfm_serve.cli.group import training_data
 from recommender.datasets import open_dataset
 from recommender.ids import IdTable, TextTable
 from recommender.serving.snapshot import Rows, Snapshot, Table
 from recommender.storage.registry import Artifact, Registry, VersionMeta
+from recommender.training.from_dataset import training_data
 from recommender.training.full import ModelSettings, fit
 
 SEED = 0

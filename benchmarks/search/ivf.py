@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from benchmarks.harness import report
-from lightfm_serve.cli.group import training_data
 from recommender.datasets.open import open_dataset
 from recommender.serving.snapshot import Table
+from recommender.training.from_dataset import training_data
 from recommender.training.full import ModelSettings, fit
 from recommender.training.index_builder import Sample, build_index
 from recommender.vector_search import ivf as search

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import msgspec
 
-from recommender.nearest import did_you_mean
+from lightfm_serve.records.nearest import did_you_mean
 
 LONGEST_MESSAGE = 200
 LONGEST_NAMED = 64

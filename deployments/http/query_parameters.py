@@ -9,7 +9,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from deployments.http.problems import Problem
-from recommender.nearest import did_you_mean
+from lightfm_serve.records.nearest import did_you_mean
 
 MOST_NAMED = 10
 LONGEST_NAMED = 64

@@ -12,12 +12,12 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from deployments.http import schema_patterns
+from lightfm_serve.records.values import parse_timestamp
 from recommender.schema import Query, RankQuery
 from recommender.serving.boosts import check_boosts
 from recommender.serving.filters import Filter
 from recommender.serving.pagination import decode_cursor
 from recommender.stores.protocols import Interaction, Item, User
-from recommender.values import parse_timestamp
 
 MAX_ID_BYTES = 256
 MAX_NAME_BYTES = 128

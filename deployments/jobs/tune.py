@@ -21,7 +21,7 @@ TIME = "training_iteration"
 
 
 def search(
-    fold: Fold, notebook: Notebook, points: Sequence[Settings], seconds: float, k: int, out: Path, bar: tqdm[Any]
+    fold: Fold, notebook: Notebook, points: Sequence[Settings], seconds: float, k: int, out: Path, bar: "tqdm[Any]"
 ) -> None:
     """Try settings, each on a core of its own, until the time is over.
 
@@ -88,7 +88,7 @@ class _Halving(AsyncHyperBandScheduler):
 class _Writer(tune.Callback):
     """Writes down each trial that ended, and moves the bar."""
 
-    def __init__(self, notebook: Notebook, bar: tqdm[Any]) -> None:
+    def __init__(self, notebook: Notebook, bar: "tqdm[Any]") -> None:
         self.notebook = notebook
         self.bar = bar
 

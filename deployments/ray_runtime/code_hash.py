@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import deployments
+import lightfm_serve.records
 import recommender
 
 KINDS = {".py", ".lua"}
@@ -16,7 +17,7 @@ KINDS = {".py", ".lua"}
 def release() -> str:
     """Short hash of this code; two processes with the same one can work together."""
     digest = hashlib.sha256()
-    for package in (deployments, recommender):
+    for package in (deployments, recommender, lightfm_serve.records):
         root = Path(package.__path__[0])
         for path in sorted(path for path in root.rglob("*") if path.suffix in KINDS):
             digest.update(str(path.relative_to(root)).encode())

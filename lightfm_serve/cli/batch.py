@@ -7,19 +7,18 @@ import importlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lightfm_serve.cli.group import as_json, progress_bar, say, tell
 from recommender.deferred_imports import check_installed
 from recommender.errors import InvalidDataError, InvalidRequestError
-from recommender.ids import UNKNOWN, IdTable, without_prefix
-from recommender.serving.filters import Filter
 from recommender.storage import atomic_files
-from recommender.storage.registry import Artifact, Registry
-from recommender.stores import EmbeddedValkey, RedisStore
-from recommender.stores.protocols import Interaction
+
+if TYPE_CHECKING:
+    from recommender.ids import IdTable
+    from recommender.storage.registry import Artifact
 
 ABOUT, OTHERS, SUCCESS = "_batch.json", "_others.json", "_SUCCESS"
 """Beside the Parquet files; whoever reads the folder as one table passes over names that begin so."""
@@ -27,6 +26,8 @@ PAGE, LOG_PAGE = 1000, 10_000
 
 
 def _filters(_ctx: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> tuple[str, ...]:
+    from recommender.serving.filters import Filter
+
     try:
         Filter.parse(given)
     except InvalidRequestError as error:
@@ -62,6 +63,9 @@ def batch(
     batch goes on when the command is given again: files that are there are whole. RAY_ADDRESS names a cluster; its
     nodes must all see --out.
     """
+    from recommender.ids import IdTable, without_prefix
+    from recommender.stores import EmbeddedValkey
+
     check_installed("fsspec", extra="batch")  # what ray[data] brings beyond ray[serve]
     version, artifact = _loaded(model)
     if redis_url == "embedded":
@@ -87,6 +91,8 @@ def batch(
 
 def _loaded(model: Path) -> tuple[str, Artifact]:
     """Version to rank with: the one that is named, else the current one."""
+    from recommender.storage.registry import Registry
+
     if (model / "manifest.json").is_file():
         return model.name, Registry(model.parent).load(model.name)
     folder = model / "models" if (model / "models").is_dir() else model
@@ -111,6 +117,8 @@ def _check_same(out: Path, about: dict[str, Any]) -> None:
 
 def _others(out: Path, redis_url: str, users: IdTable, log_offset: int) -> list[str]:
     """Users whom only the store knows, the same when a batch goes on."""
+    from recommender.ids import UNKNOWN
+
     path = out / OTHERS
     if not path.is_file():
         found = asyncio.run(_stored_users(redis_url, log_offset))
@@ -123,6 +131,9 @@ def _others(out: Path, redis_url: str, users: IdTable, log_offset: int) -> list[
 
 async def _stored_users(redis_url: str, log_offset: int) -> list[str]:
     """Users who were put, and those of interactions that the version has not learned."""
+    from recommender.stores import RedisStore
+    from recommender.stores.protocols import Interaction
+
     store = RedisStore(redis_url)
     found: dict[str, None] = {}
     try:

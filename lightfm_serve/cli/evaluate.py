@@ -6,23 +6,22 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightfm_serve.cli.group import as_json, main, progress_bar, say
+from lightfm_serve.cli.group import as_json, progress_bar, say
 from lightfm_serve.cli.schema_options import schema_options, warn
-from recommender.datasets import open_dataset
-from recommender.datasets.schema import Schema
 from recommender.deferred_imports import check_installed
-from recommender.evaluation import SPLITS
-from recommender.experiments.baselines import PEERS
-from recommender.experiments.candidates import OURS, Candidate, Ours
-from recommender.experiments.comparison import Contest, Plan, compare, steps_of
-from recommender.experiments.scoring import ALL
-from recommender.experiments.text_table import judged_by, table
-from recommender.training.full import ModelSettings
 
+if TYPE_CHECKING:
+    from recommender.datasets.schema import Schema
+    from recommender.experiments.candidates import Candidate, Ours
+    from recommender.experiments.comparison import Contest
+
+SPLITS = ("random", "last", "global", "cold-items", "cold-users")
+PEER_NAMES = ("popularity", "ease", "als", "bpr", "itemknn")
+"""Of `recommender.evaluation.SPLITS` and `recommender.experiments.baselines.PEERS`, which --help need not import."""
 SEEDS = 5
 """Where others are named; without any, one seed gives a quick answer."""
 
@@ -31,16 +30,16 @@ def _peers(_ctx: click.Context, _parameter: click.Parameter, given: str | None) 
     if given is None:
         return None
     names = [name for each in given.split(",") if (name := each.strip().lower()) != ""]
-    unknown = [name for name in names if name not in PEERS]
+    unknown = [name for name in names if name not in PEER_NAMES]
     if unknown or not names:
-        raise click.BadParameter(f"there is no {', '.join(unknown) or 'name'}; choose from {', '.join(PEERS)}")
+        raise click.BadParameter(f"there is no {', '.join(unknown) or 'name'}; choose from {', '.join(PEER_NAMES)}")
     return list(dict.fromkeys(names))
 
 
-@main.command()
+@click.command()
 @click.argument("dataset")
-@click.option("--split", type=click.Choice(list(SPLITS)), default="random", show_default=True, help="What is held out.")
-@click.option("--against", callback=_peers, help=f"Others, by commas: {','.join(PEERS)}.  [default: popularity]")
+@click.option("--split", type=click.Choice(SPLITS), default="random", show_default=True, help="What is held out.")
+@click.option("--against", callback=_peers, help=f"Others, by commas: {','.join(PEER_NAMES)}.  [default: popularity]")
 @click.option("--seeds", type=click.IntRange(1, 100), help=f"Splits.  [default: {SEEDS}; 1 without --against]")
 @click.option("--trials", type=click.IntRange(1, 1000), default=8, show_default=True, help="Settings each may try.")
 @click.option("--holdout", type=click.FloatRange(0, 0.9, min_open=True), default=0.2, show_default=True)
@@ -69,6 +68,12 @@ def evaluate(
     The others are tuned on a validation split, ours keeps its defaults. Means are over the splits, with
     Student's interval; differences have a paired bootstrap over users.
     """
+    from recommender.datasets import open_dataset
+    from recommender.experiments.baselines import PEERS
+    from recommender.experiments.candidates import Ours
+    from recommender.experiments.comparison import Plan, compare, steps_of
+    from recommender.training.full import ModelSettings
+
     _check_installed(against or [], report)
     n_seeds = seeds or (SEEDS if against else 1)
     plan = Plan(split, holdout, range(seed, seed + n_seeds), trials, k)
@@ -90,6 +95,8 @@ def evaluate(
 
 def _check_installed(against: Sequence[str], report: Path | None) -> None:
     """Before anything takes time."""
+    from recommender.experiments.baselines import PEERS
+
     libraries = [PEERS[name].library for name in against]
     for library in [*libraries, *(["matplotlib", "jinja2"] if report else [])]:
         if library is not None:
@@ -106,6 +113,10 @@ def _write(report: Path, contest: Contest, first: Any, ours: Ours, dataset: str)
 
 
 def _say(contest: Contest, dataset: str, report: Path | None, as_json: bool) -> None:
+    from recommender.experiments.candidates import OURS
+    from recommender.experiments.scoring import ALL
+    from recommender.experiments.text_table import judged_by, table
+
     means = {name: contest.interval(ALL, OURS, name).mean for name in contest.metrics}
     content = {"dataset": dataset, "metrics": means, **contest.to_json(), "report": str(report) if report else None}
     lines = [

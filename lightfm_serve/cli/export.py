@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
-from tqdm import tqdm
 
-from lightfm_serve.cli.group import as_json, main, progress_bar, say
+from lightfm_serve.cli.group import as_json, progress_bar, say
 from lightfm_serve.cli.service_client import calling, key_option, patience_option, url_option
-from recommender.datasets.export import Written, write_table
-from recommender.datasets.tables import SUFFIXES
 from recommender.errors import InvalidDataError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from recommender.datasets.export import Written
 
 PAGE, LONG_PAGE = 1000, 10_000
 
 
-@main.command()
+@click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @url_option
 @key_option
@@ -31,6 +32,8 @@ def export(folder: Path, url: str, key_file: Path | None, patience: float, as_js
     As Parquet, in the format that `import` and `dataset:` take; as JSON lines what columns cannot hold exactly, such
     as a feature that is a number here and a text there. What is erased while the command runs may be in it or not.
     """
+    from recommender.datasets.export import write_table
+
     _check_empty(folder)
     with (
         calling(url, key_file, patience, "nothing was left behind; run it again") as client,
@@ -49,6 +52,8 @@ def export(folder: Path, url: str, key_file: Path | None, patience: float, as_js
 
 
 def _check_empty(folder: Path) -> None:
+    from recommender.datasets.tables import SUFFIXES
+
     names = [f"{stem}{suffix}" for stem in ("items", "users", "interactions") for suffix in SUFFIXES]
     there = [name for name in names if (folder / name).exists()]
     if there:
@@ -56,11 +61,13 @@ def _check_empty(folder: Path) -> None:
 
 
 def _records(read: Callable[[str | None], Any], name: str, bar: tqdm[Any]) -> Iterator[dict[str, Any]]:
+    from msgspec import to_builtins
+
     cursor: str | None = None
     while True:
         page = read(cursor)
         records = getattr(page, name)
-        yield from (msgspec.to_builtins(each) for each in records)
+        yield from (to_builtins(each) for each in records)
         bar.set_postfix_str(name, refresh=False)
         bar.update(len(records))
         cursor = page.next_cursor

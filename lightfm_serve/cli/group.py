@@ -1,29 +1,61 @@
-"""The group of commands, and how they speak."""
+"""The group of commands, and how they speak. A command's module is imported when the command is asked for."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-from tqdm import tqdm
 
-from recommender.datasets.dataset import Dataset, feature_records, withdrawn
 from recommender.errors import RecommenderError
-from recommender.training.full import TrainingData
-from recommender.training.snapshot_builder import CatalogueEntry
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 PLUGINS = "recommender.commands"
-"""Entry points of commands that need more than this library, such as Ray; loaded when they are asked for."""
+"""Entry points of further commands, of other distributions; loaded when they are asked for."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
+class Entry(NamedTuple):
+    """Where a command is, and its line in the list of commands."""
+
+    target: str
+    """``module:attribute``, the module in `lightfm_serve.cli`."""
+    short_help: str
+
+
+COMMANDS: Mapping[str, Entry] = {
+    "batch": Entry("batch:batch", "Write the best items of every user to Parquet, on Ray Data."),
+    "data": Entry("train:data", "Data sets."),
+    "doctor": Entry(
+        "doctor:doctor", "Look at a running service and say what would hurt it; fails when something would."
+    ),
+    "evaluate": Entry(
+        "evaluate:evaluate", "Judge the default model on held-out interactions of DATASET, next to others."
+    ),
+    "export": Entry("export:export", "Write users, items and interactions of a running service into FOLDER."),
+    "import": Entry("import_:import_", "Stream PATH into a running service."),
+    "inspect": Entry("inspect_folder:inspect", "Say what is understood of FOLDER before anybody trains on it."),
+    "models": Entry("status:models", "List the versions of a running service, newest first."),
+    "recommend": Entry("train:recommend", "Recommend items to USER from a folder that `train` wrote."),
+    "status": Entry("status:status", "Show how a running service does."),
+    "train": Entry("train:train", "Train on DATASET and publish the version into a folder."),
+    "tune": Entry("tune:tune", "Search the settings that do best on held-out interactions of DATASET."),
+}
+"""The short help stands here so that listing the commands imports none of them; a test compares it with theirs."""
+
+
 class Commands(click.Group):
-    """Commands that end with status 1 and one line on what failed, without a stack trace."""
+    """Group that imports a command when it is asked for.
+
+    Commands end with status 1 and one line on what failed, without a stack trace.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -32,25 +64,35 @@ class Commands(click.Group):
         except (RecommenderError, OSError) as error:
             raise click.ClickException(str(error)) from error
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         """Own commands and those of entry points."""
-        return sorted({*super().list_commands(ctx), *entry_points(group=PLUGINS).names})
+        return sorted({*COMMANDS, *entry_points(group=PLUGINS).names})
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's signature)
         """Own command, else that of an entry point."""
-        own = super().get_command(ctx, cmd_name)
-        if own is not None:
-            return own
-        return next((_loaded(entry) for entry in entry_points(group=PLUGINS, name=cmd_name)), None)
+        if cmd_name in COMMANDS:
+            module, _, attribute = COMMANDS[cmd_name].target.partition(":")
+            return _loaded(cmd_name, lambda: getattr(import_module(f"lightfm_serve.cli.{module}"), attribute))
+        return next((_loaded(cmd_name, entry.load) for entry in entry_points(group=PLUGINS, name=cmd_name)), None)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing those of `COMMANDS`."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._short_help(ctx, name)) for name in self.list_commands(ctx)])
+
+    def _short_help(self, ctx: click.Context, name: str) -> str:
+        if name in COMMANDS:
+            return COMMANDS[name].short_help
+        command = self.get_command(ctx, name)
+        return "" if command is None else command.get_short_help_str(100)
 
 
-def _loaded(entry: EntryPoint) -> click.Command:
-    """Command of an entry point; one that cannot be loaded says why when it is run, and breaks no other."""
+def _loaded(name: str, load: Callable[[], click.Command]) -> click.Command:
+    """Command of a module; one that cannot be imported says why when it is run, and breaks no other."""
     try:
-        command: click.Command = entry.load()
+        return load()
     except ImportError as error:
-        return _broken(entry.name, str(error))
-    return command
+        return _broken(name, str(error))
 
 
 def _broken(name: str, reason: str) -> click.Command:
@@ -68,22 +110,6 @@ def main() -> None:
     """Train, evaluate and ask recommenders; look after a running service."""
 
 
-def training_data(dataset: Dataset) -> TrainingData:
-    """All of a data set, as training takes it."""
-    titles = dataset.items["title"].to_dict() if "title" in dataset.items else {}
-    unavailable = withdrawn(dataset.items)
-    catalogue = [
-        CatalogueEntry(
-            item_id,
-            features,
-            title if isinstance(title := titles.get(item_id), str) else None,
-            item_id not in unavailable,
-        )
-        for item_id, features in feature_records(dataset.items)
-    ]
-    return TrainingData(dataset.interactions, dict(feature_records(dataset.users)), catalogue)
-
-
 def tell(doing: str) -> None:
     """Say on a terminal what begins."""
     if sys.stderr.isatty():
@@ -92,6 +118,8 @@ def tell(doing: str) -> None:
 
 def progress_bar(doing: str, unit: str, total: int | None = None, **more: Any) -> tqdm[Any]:
     """Bar of long work, on a terminal only; `more` as tqdm takes it."""
+    from tqdm import tqdm
+
     return tqdm(total=total, desc=doing, unit=unit, disable=not sys.stderr.isatty(), leave=False, **more)
 
 

@@ -60,7 +60,7 @@ def _service(url: str, key: str | None) -> Iterator[Finding]:
             ready = client.get("/readyz")
         except httpx.TransportError as error:
             yield Finding(
-                "service", "failed", f"{url} does not answer ({type(error).__name__})", "start it: make serve"
+                "service", "failed", f"{url} does not answer ({type(error).__name__})", "start it: recommender serve"
             )
             return
         yield _ready(ready)
@@ -133,7 +133,7 @@ def _ray(ray_jobs: str) -> Finding:
             "ray",
             "failed",
             "Ray's job API runs the code of whoever asks, without a token",
-            "start the service with make serve, or set RAY_AUTH_MODE=token",
+            "start the service with recommender serve, or set RAY_AUTH_MODE=token",
         )
     return Finding("ray", "ok", "Ray's job API asks for a token")
 

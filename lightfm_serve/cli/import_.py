@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from tqdm import tqdm
 
-from lightfm_serve import Client, InvalidError
-from lightfm_serve.cli.group import as_json, main, progress_bar, say
+from lightfm_serve.cli.group import as_json, progress_bar, say
 from lightfm_serve.cli.schema_options import schema_options, warn
-from lightfm_serve.cli.service_client import calling, key_option, patience_option, url_option
-from lightfm_serve.client import endpoints
-from lightfm_serve.client.body_batches import fitting
-from lightfm_serve.client.endpoints import Call
-from lightfm_serve.client.responses import Accepted, Upserted
-from recommender.datasets.batches import Batch, Rows, Told, open_folder
-from recommender.datasets.folder import check_schema
-from recommender.datasets.gorse import NOTE, is_export, open_gorse
-from recommender.datasets.profile import FolderProfile
-from recommender.datasets.schema import Schema
+from lightfm_serve.cli.service_client import DEFAULT_URL, calling, key_option, patience_option, url_option
 from recommender.errors import InvalidDataError
 from recommender.storage import atomic_files
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from lightfm_serve import Client, InvalidError
+    from lightfm_serve.client.endpoints import Call
+    from lightfm_serve.client.responses import Accepted, Upserted
+    from recommender.datasets.batches import Batch, Rows, Told
+    from recommender.datasets.schema import Schema
+
 PROGRESS = ".recommender-import.json"
 SOURCES = ("folder", "gorse")
-CALLS: Mapping[str, Callable[[Sequence[Any]], Call[Accepted | Upserted]]] = {
-    "items": endpoints.put_items,
-    "users": endpoints.put_users,
-    "interactions": endpoints.add_interactions,
-}
 
 
-@main.command("import")
+@click.command("import")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--from", "source", type=click.Choice(SOURCES), default="folder", show_default=True)
 @schema_options
@@ -69,7 +63,7 @@ def import_(
     warn(warnings)
     progress = Progress(path, url)
     done = progress.before() if resume else {}
-    hint = f"what was sent is safe: recommender import {path} --resume"
+    hint = f"what was sent is safe: {_again(path, source, schema, url, key_file)}"
     with calling(url, key_file, patience, hint) as client, _bar(sum(each.n for each in rows), "importing") as bar:
         sent = Sent(client, progress, done, bar)
         for each in rows:
@@ -78,8 +72,26 @@ def import_(
     say(sent.said(), sent.text(), as_json)
 
 
+def _again(path: Path, source: str, schema: Schema, url: str, key_file: Path | None) -> str:
+    """Command that goes on with an interrupted import."""
+    words: list[object] = ["recommender", "import", path, "--resume"]
+    words += ["--from", source] if source != SOURCES[0] else []
+    for own, ours in schema.names.items():
+        words += ["--map", f"{own}={ours}"]
+    for ignored in sorted(schema.ignored):
+        words += ["--ignore", ignored]
+    words += ["--url", url] if url != DEFAULT_URL else []
+    words += ["--key-file", key_file] if key_file else []
+    return shlex.join(map(str, words))
+
+
 def _checked(path: Path, source: str, schema: Schema, told: Told) -> tuple[list[Rows], list[str]]:
     """Rows of a source, and what is likely to be wrong with them."""
+    from recommender.datasets.batches import open_folder
+    from recommender.datasets.folder import check_schema
+    from recommender.datasets.gorse import NOTE, is_export, open_gorse
+    from recommender.datasets.profile import FolderProfile
+
     if source == "gorse":
         return open_gorse(path, told), []
     if not path.is_dir():
@@ -176,8 +188,12 @@ class Sent:
         return "\n".join([*lines, *([f"{'sent before':<14}{self._skipped:>12,}"] if self._skipped else [])])
 
     def _send(self, name: str, batch: Batch) -> None:
+        from lightfm_serve import InvalidError
+        from lightfm_serve.client.body_batches import fitting
+        from lightfm_serve.client.responses import Accepted
+
         start = 0
-        for call, rows in fitting(CALLS[name], batch.records):
+        for call, rows in fitting(_call_of(name), batch.records):
             try:
                 answer = self._client.send(call)
             except InvalidError as error:
@@ -188,6 +204,18 @@ class Sent:
                 self._counts["duplicates"] += answer.duplicates
             else:
                 self._counts[name] += answer.created + answer.updated
+
+
+def _call_of(name: str) -> Callable[[Sequence[Any]], Call[Accepted | Upserted]]:
+    """What describes the call that sends users, items or interactions."""
+    from lightfm_serve.client import endpoints
+
+    calls: Mapping[str, Callable[[Sequence[Any]], Call[Accepted | Upserted]]] = {
+        "items": endpoints.put_items,
+        "users": endpoints.put_users,
+        "interactions": endpoints.add_interactions,
+    }
+    return calls[name]
 
 
 def _placed(error: InvalidError, batch: Batch, start: int) -> str:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightfm_serve.cli.group import as_json, main, progress_bar, say
+from lightfm_serve.cli.group import as_json, progress_bar, say
 from lightfm_serve.cli.schema_options import schema_options
-from recommender.datasets import folder as folders
-from recommender.datasets.profile import FolderProfile
-from recommender.datasets.schema import Schema
+
+if TYPE_CHECKING:
+    from recommender.datasets.profile import FolderProfile
+    from recommender.datasets.schema import Schema
 
 
-@main.command()
+@click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @schema_options
 @as_json
 def inspect(folder: Path, schema: Schema, as_json: bool) -> None:
-    """Say what is understood of FOLDER: columns, types, missing values, shared ids, and what is likely to be wrong.
+    """Say what is understood of FOLDER before anybody trains on it.
 
-    Every cell is read as `train`, `evaluate` and `import` read it; what they would refuse is refused.
+    Columns, types, missing values, shared ids, and what is likely to be wrong. Every cell is read as `train`,
+    `evaluate` and `import` read it; what they would refuse is refused.
     """
+    from recommender.datasets import folder as folders
+
     with progress_bar("reading", "row", unit_scale=True) as bar:
 
         def told(_name: str, n: int) -> None:

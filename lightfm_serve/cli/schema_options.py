@@ -8,8 +8,6 @@ from typing import Any
 
 import click
 
-from recommender.datasets.schema import Schema
-
 Command = Callable[..., Any]
 
 
@@ -28,6 +26,8 @@ def schema_options(command: Command) -> Command:
     )
     @wraps(command)
     def with_schema(*args: Any, names: tuple[str, ...], ignored: tuple[str, ...], **kwargs: Any) -> Any:
+        from recommender.datasets.schema import Schema
+
         schema = Schema(names=dict(map(_pair, names)), ignored=frozenset(ignored))
         return command(*args, schema=schema, **kwargs)
 

@@ -6,13 +6,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from lightfm_serve import Client, ForbiddenError, Retries, ServeError, UnauthorizedError, UnreachableError
+if TYPE_CHECKING:
+    from lightfm_serve import Client
 
 KEY_VARIABLE = "RECOMMENDER_API_KEY"
 DEFAULT_URL = "http://127.0.0.1:8000"
+START_IT = "start it with: recommender serve"
+GIVE_A_KEY = f"{KEY_VARIABLE} or --key-file"
 
 
 def _url(_ctx: click.Context, _parameter: click.Parameter, given: str) -> str:
@@ -47,22 +51,32 @@ def calling(url: str, key_file: Path | None, patience_s: float, hint: str = "") 
     url, key_file, patience_s
         As the options say.
     hint
-        What to do when it went wrong half-way.
+        What to do when it went wrong half-way; not said where nobody answered to begin with.
     """
+    from lightfm_serve import Client, ForbiddenError, Retries, ServeError, UnauthorizedError
+
+    _check_answers(url)
     retries = Retries(attempts=100_000, patience_s=patience_s)
-    key = key_in(key_file)
-    with Client(url, key, timeout_s=60, retries=retries) as client:
+    with Client(url, key_in(key_file), timeout_s=60, retries=retries) as client:
         try:
-            # whether anybody is there is found out at once; waiting is for one who was
-            with Client(url, key, timeout_s=10) as asking:
-                asking.healthy()
             yield client
-        except UnreachableError as error:
-            raise click.ClickException(f"{error}; start it with: make serve{_after(hint)}") from None
         except (UnauthorizedError, ForbiddenError) as error:
-            raise click.ClickException(f"{error} ({KEY_VARIABLE} or --key-file)") from None
+            raise click.ClickException(f"{error} ({GIVE_A_KEY})") from None
         except ServeError as error:
             raise click.ClickException(f"{error}{_after(hint)}") from None
+
+
+def _check_answers(url: str) -> None:
+    """Whether anybody is there is found out at once; waiting is for one who was."""
+    from lightfm_serve import Client, Retries, ServeError, UnreachableError
+
+    with Client(url, timeout_s=10, retries=Retries(attempts=3)) as asking:
+        try:
+            asking.healthy()
+        except UnreachableError as error:
+            raise click.ClickException(f"{error}; nothing was sent; {START_IT}") from None
+        except ServeError as error:
+            raise click.ClickException(f"{error}; nothing was sent") from None
 
 
 def _after(hint: str) -> str:

@@ -6,29 +6,27 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
-from lightfm_serve.cli.group import as_json, listing, main, say, tell, training_data
+from lightfm_serve.cli.group import as_json, listing, say, tell
 from lightfm_serve.cli.schema_options import schema_options, warn
-from recommender.datasets import movielens, open_dataset
-from recommender.datasets.schema import Schema
 from recommender.errors import TrainingError
-from recommender.feature_space import FeatureSpace
-from recommender.schema import Query, Recommendations, UserState
-from recommender.serving.catalogue import Catalogue
-from recommender.serving.recommender import Recommender
-from recommender.serving.snapshot import Snapshot
-from recommender.storage.archive.archive import Archive
-from recommender.storage.registry import Registry, VersionMeta
-from recommender.storage.registry.manifest import Status
-from recommender.training.full import ModelSettings, Trained, train_full
-from recommender.training.publishing import artifact_of, newest_timestamp
+
+if TYPE_CHECKING:
+    from recommender.datasets.schema import Schema
+    from recommender.feature_space import FeatureSpace
+    from recommender.schema import Recommendations
+    from recommender.storage.registry import Registry, VersionMeta
+    from recommender.storage.registry.manifest import Status
+    from recommender.training.full import Trained
+
+EPOCHS, MIN_STEPS, NO_COMPONENTS, SEED = 50, 5_000, 64, 42
+"""Defaults of `recommender.training.full.ModelSettings`, which --help need not import; a test compares them."""
 
 
-@main.group()
+@click.group()
 def data() -> None:
     """Data sets."""
 
@@ -38,24 +36,26 @@ def data() -> None:
 @as_json
 def fetch(name: str, as_json: bool) -> None:
     """Fetch a data set into the cache."""
+    from recommender.datasets import movielens
+
     folder = movielens.fetch()
     say({"dataset": name, "folder": str(folder)}, f"{name} is in {folder}", as_json)
 
 
-@main.command()
+@click.command()
 @click.argument("dataset")
 @click.option("--out", required=True, help="Folder of model versions, or an fsspec URL; STATE_DIR/models of a service.")
 @click.option("--archive", default=None, help="Write the interactions there too; STATE_DIR/archive of a service.")
 @click.option(
     "--epochs",
     type=click.IntRange(min=1),
-    default=ModelSettings.epochs,
+    default=EPOCHS,
     show_default=True,
-    help=f"Passes over the interactions; more where there are fewer than {ModelSettings.min_steps} in all passes.",
+    help=f"Passes over the interactions; more where there are fewer than {MIN_STEPS} in all passes.",
 )
-@click.option("--no-components", type=click.IntRange(min=1), default=ModelSettings.no_components, show_default=True)
+@click.option("--no-components", type=click.IntRange(min=1), default=NO_COMPONENTS, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--seed", type=int, default=ModelSettings.seed, show_default=True)
+@click.option("--seed", type=int, default=SEED, show_default=True)
 @schema_options
 @as_json
 def train(
@@ -75,6 +75,15 @@ def train(
     a service, the version goes on from where the newest one there has got to in the log, and the service's next full
     training learns from the archive: with --archive it has DATASET too.
     """
+    import msgspec
+
+    from recommender.datasets import open_dataset
+    from recommender.storage.archive.archive import Archive
+    from recommender.storage.registry import Registry
+    from recommender.training.from_dataset import training_data
+    from recommender.training.full import ModelSettings, train_full
+    from recommender.training.publishing import newest_timestamp
+
     settings = ModelSettings(no_components=no_components, epochs=epochs, num_threads=threads, seed=seed)
     content = open_dataset(dataset, schema)
     warn(content.notes)
@@ -105,6 +114,8 @@ def train(
 
 def _following(registry: Registry) -> VersionMeta:
     """Metadata of a version that comes behind what is there: place in the log, and what the archive holds."""
+    from recommender.storage.registry import VersionMeta
+
     newest = next((each for each in registry.versions() if each.status != "rejected"), None)
     if newest is None:
         return VersionMeta(full_at=time.time())
@@ -119,6 +130,8 @@ def _following(registry: Registry) -> VersionMeta:
 
 def _published(registry: Registry, trained: Trained, about: VersionMeta) -> str:
     """Publish as the gate says; what it rejected is kept to be inspected, and is an error."""
+    from recommender.training.publishing import artifact_of
+
     verdict = trained.verdict
     status: Status = "ready" if verdict.accepted else "rejected"
     reason = None if verdict.accepted else verdict.reason
@@ -129,7 +142,7 @@ def _published(registry: Registry, trained: Trained, about: VersionMeta) -> str:
     return version
 
 
-@main.command()
+@click.command()
 @click.argument("user")
 @click.option("--model", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("-k", type=click.IntRange(1, 1000), default=10, show_default=True)
@@ -141,6 +154,14 @@ def recommend(user: str, model: Path, k: int, features: str | None, explain: boo
 
     The folder holds what was learned of USER, not their features: give those with --features.
     """
+    import msgspec
+
+    from recommender.schema import Query, UserState
+    from recommender.serving.catalogue import Catalogue
+    from recommender.serving.recommender import Recommender
+    from recommender.serving.snapshot import Snapshot
+    from recommender.storage.registry import Registry
+
     loaded = Registry(model).load_current()
     if loaded is None:
         raise click.ClickException(
@@ -154,6 +175,8 @@ def recommend(user: str, model: Path, k: int, features: str | None, explain: boo
 
 
 def _features(given: str | None) -> dict[str, Any] | None:
+    import msgspec
+
     if given is None:
         return None
     try:

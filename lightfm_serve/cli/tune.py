@@ -1,19 +1,21 @@
 """The command ``recommender tune``."""
 
+from __future__ import annotations
+
 import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from lightfm_serve.cli.evaluate import SPLITS
 from lightfm_serve.cli.group import as_json, progress_bar, say, tell
 from lightfm_serve.cli.schema_options import schema_options, warn
-from recommender.datasets import open_dataset
-from recommender.datasets.schema import Schema
 from recommender.deferred_imports import check_installed
 from recommender.errors import TrainingError
-from recommender.evaluation import SPLITS
-from recommender.experiments.folds import fold_of
-from recommender.experiments.hyperparameter_search import Notebook, model_block
+
+if TYPE_CHECKING:
+    from recommender.datasets.schema import Schema
 
 
 @click.command()
@@ -21,7 +23,7 @@ from recommender.experiments.hyperparameter_search import Notebook, model_block
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("tuning"), show_default=True)
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True)
 @click.option("--trials", type=click.IntRange(min=1), default=200, show_default=True, help="At most so many more.")
-@click.option("--split", type=click.Choice(list(SPLITS)), default="random", show_default=True)
+@click.option("--split", type=click.Choice(SPLITS), default="random", show_default=True)
 @click.option("--holdout", type=click.FloatRange(0, 0.9, min_open=True), default=0.2, show_default=True)
 @click.option("--k", "-k", type=click.IntRange(1, 1000), default=10, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
@@ -44,6 +46,10 @@ def tune(
     The defaults are always tried, and tried first. Prints the model block for serve_config.yaml and writes it to
     model.yaml in --out; the same folder given again goes on with the search.
     """
+    from recommender.datasets import open_dataset
+    from recommender.experiments.folds import fold_of
+    from recommender.experiments.hyperparameter_search import Notebook, model_block
+
     for library in ("tensorboardX", "fsspec"):  # what ray[tune] brings beyond ray[serve]
         check_installed(library, extra="tune")
     read = open_dataset(dataset, schema)

@@ -18,7 +18,7 @@ from lightfm_serve.client.dataframes import Frame, Imported, calls_of
 from lightfm_serve.client.endpoints import Call
 from lightfm_serve.client.errors import ServeError, UnexpectedAnswerError, UnreachableError, problem_of
 from lightfm_serve.client.retries import Attempts, Retries
-from recommender.values import MISSING
+from lightfm_serve.records.values import MISSING
 
 T = TypeVar("T")
 

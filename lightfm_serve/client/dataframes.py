@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from lightfm_serve.client import endpoints, responses
 from lightfm_serve.client.body_batches import fitting
 from lightfm_serve.client.endpoints import MOST_AT_ONCE, Call, Given
-from lightfm_serve.client.event_ids import digest_of, event_id_of
 from lightfm_serve.client.plain_values import cell_id, cell_time, cell_weight, plain_features
-from recommender.nearest import did_you_mean
-from recommender.values import MISSING, is_missing, plain_value
+from lightfm_serve.records.event_ids import digest_of, event_id_of
+from lightfm_serve.records.nearest import did_you_mean
+from lightfm_serve.records.values import MISSING, is_missing, plain_value
 
 Frame = Any
 """A pandas DataFrame."""

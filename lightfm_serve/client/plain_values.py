@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from recommender.values import clean_feature, clean_id, parse_number, parse_timestamp, plain_value
+from lightfm_serve.records.values import clean_feature, clean_id, parse_number, parse_timestamp, plain_value
 
 T = TypeVar("T")
 

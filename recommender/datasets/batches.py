@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lightfm_serve.client.event_ids import digest_of, event_id_of
+from lightfm_serve.records.event_ids import digest_of, event_id_of
 from recommender.datasets import cell_parsers
 from recommender.datasets.dataset import AVAILABLE, TITLE
 from recommender.datasets.profile import FileProfile, FolderProfile

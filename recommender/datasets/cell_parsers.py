@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender import values
+from lightfm_serve.records import values
 from recommender.datasets.dataset import AVAILABLE, TITLE
 from recommender.datasets.schema import listed, unknown_columns
 from recommender.datasets.tables import Table

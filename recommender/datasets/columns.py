@@ -11,7 +11,7 @@ from functools import cache
 from heapq import nsmallest
 from typing import Any
 
-from recommender import values
+from lightfm_serve.records import values
 from recommender.datasets.tables import Table
 from recommender.errors import InvalidDataError
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lightfm_serve.records.values import MAX_ID_BYTES, id_fault
 from recommender.errors import InvalidDataError
 from recommender.schema import FeatureValue
-from recommender.values import MAX_ID_BYTES, id_fault
 
 COLUMNS = ("user_id", "item_id", "weight", "timestamp")
 TITLE = "title"

@@ -26,8 +26,8 @@ def load(folder: Path, schema: Schema | None = None) -> Dataset:
 
     Users and items have their id, a column for each feature, and perhaps ``title``, which is shown and no
     feature; items perhaps ``available``, which is none either. How cells are read is in
-    `recommender.datasets.columns` and `recommender.values`; ``docs/own-data.md`` has it as a table. An export of Gorse
-    is taken for what it is.
+    `recommender.datasets.columns` and `lightfm_serve.records.values`; ``docs/own-data.md`` has it as a table. An export
+    of Gorse is taken for what it is.
 
     Parameters
     ----------

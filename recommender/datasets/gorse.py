@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 import pandas as pd
 
-from recommender import values
+from lightfm_serve.records import values
 from recommender.datasets import protobuf
 from recommender.datasets.batches import (
     BATCH,

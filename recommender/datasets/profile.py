@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from lightfm_serve.records.values import timestamps_look
 from recommender.datasets import cell_parsers
 from recommender.datasets.columns import Column, FeatureColumn, IdColumn
 from recommender.datasets.dataset import AVAILABLE, TITLE
 from recommender.datasets.tables import Table
 from recommender.errors import InvalidDataError
-from recommender.values import timestamps_look
 
 KINDS = {"weight": "number", "timestamp": "time", "event": "text", TITLE: "title", AVAILABLE: "boolean"}
 """Of the columns that are neither ids nor features."""

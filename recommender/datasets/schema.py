@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from lightfm_serve.records.values import MISSING
 from recommender.errors import InvalidDataError
-from recommender.values import MISSING
 
 FILE = "schema.json"
 TYPES = ("text", "number", "boolean", "list", "time", "ignore")

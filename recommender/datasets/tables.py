@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, NoReturn
 
 import pyarrow.parquet as pq
 
+from lightfm_serve.records.values import MISSING, clean_text, parse_number
 from recommender.datasets import jsonl
 from recommender.datasets.schema import Schema, listed, missing_column, split_type
 from recommender.errors import InvalidDataError
-from recommender.values import MISSING, clean_text, parse_number
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
 MAX_NAME_BYTES = 128

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 
+from lightfm_serve.records.nearest import LONGEST_SHOWN, nearest
 from recommender.feature_space import clean_token
 from recommender.ids import UNKNOWN
-from recommender.nearest import LONGEST_SHOWN, nearest
 from recommender.serving.catalogue import Catalogue
 
 MOST_REMEMBERED = 1_000

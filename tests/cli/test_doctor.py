@@ -112,7 +112,7 @@ def test_the_command_fails_and_says_what_to_do_when_nothing_answers(tmp_path):
     ran = CliRunner().invoke(main, ["doctor", "--url", "http://127.0.0.1:1", "--state-dir", str(tmp_path / "none")])
 
     assert ran.exit_code == 1
-    assert "make serve" in ran.output
+    assert "recommender serve" in ran.output
 
 
 def test_a_state_folder_that_is_not_there_is_a_failure_in_words(tmp_path):

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lightfm_serve.cli.group import training_data
 from recommender.datasets import open_dataset
 from recommender.schema import Query, UserState
 from recommender.serving.batch import TOGETHER, BatchRecommender
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Rows
+from recommender.training.from_dataset import training_data
 from recommender.training.full import ModelSettings, train_full
 
 

@@ -198,7 +198,7 @@ def test_the_key_comes_from_a_file_or_the_environment(tmp_path):
     [
         (["import", "/nowhere"], 2, "/nowhere"),
         (["import", ".", "--from", "elsewhere"], 2, "elsewhere"),
-        (["import", "FOLDER", "--url", "http://127.0.0.1:9"], 1, "make serve"),
+        (["import", "FOLDER", "--url", "http://127.0.0.1:9"], 1, "nothing was sent; start it with: recommender serve"),
         (["export", "FOLDER"], 1, "has interactions.csv already"),
         (["export", "NOWHERE", "--url", "http://127.0.0.1:9"], 1, "does not answer"),
     ],

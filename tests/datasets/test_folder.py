@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
+from lightfm_serve.records.values import clean_text, is_missing, whole_float
 from recommender.datasets import folder
 from recommender.datasets.dataset import feature_records
 from recommender.errors import InvalidDataError
-from recommender.values import clean_text, is_missing, whole_float
 
 INTERACTIONS = "user_id,item_id\na,1\n"
 

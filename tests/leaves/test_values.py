@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender import values
+from lightfm_serve.records import values
 
 NOW = 1_764_166_000.0
 """On 2025-11-26."""
@@ -243,6 +243,6 @@ def test_what_is_no_feature_says_so(value):
 
 
 def test_the_rules_need_nothing_but_python():
-    code = "import sys, recommender.values; print({'numpy', 'pandas', 'scipy', 'msgspec'} & set(sys.modules))"
+    code = "import sys, lightfm_serve.records.values; print({'numpy', 'pandas', 'scipy', 'msgspec'} & set(sys.modules))"
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
