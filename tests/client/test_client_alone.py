@@ -21,7 +21,7 @@ from lightfm_serve import Client, Interaction, UnreachableError
 assert "site-packages" in lightfm_serve.__file__, lightfm_serve.__file__
 with Client("http://127.0.0.1:9", retries=lightfm_serve.Retries(attempts=1)) as client:
     try:
-        client.add_interactions([Interaction("u1", "i1")])
+        client.add_interactions([Interaction(user_id="u1", item_id="i1")])
     except UnreachableError:
         pass
 assert all(getattr(lightfm_serve, name) is not None for name in lightfm_serve.__all__)
