@@ -103,6 +103,6 @@ def test_nobody_waits_for_changes_that_a_lost_store_only_counts():
         await store.put_items(items(3))
         await store.advance(0, 1_000_003)  # as the trainer does after a loss
         follower = CatalogueFollower(catalogue, store, asyncio.Lock())
-        return await follower.reach((await store.fetch([])).items_sequence, 30), catalogue.fresh.n
+        return await follower.reach((await store.fetch([])).items_sequence, 30), catalogue.delta.n
 
     assert asyncio.run(run()) == (True, 3)
