@@ -117,6 +117,10 @@ image-check: $(STAMP)  ## build the image with buildah and run it, as root; says
 openapi: $(STAMP)  ## write docs/openapi.json
 	$(BIN)/python -m deployments.jobs.openapi_file docs/openapi.json
 
+reference: $(STAMP)  ## write the generated parts of docs/configuration.md and docs/cli.md, and the figures of all pages
+	PYTHONPATH=. $(BIN)/python docs/reference.py
+	$(BIN)/python -m benchmarks.harness.tables
+
 $(VENV)/bench: $(STAMP)
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --quiet --compile -c constraints.txt -e '.[dev,bench]'
 	touch $@
@@ -132,4 +136,4 @@ $(VENV)/docs: $(STAMP)
 docs: $(VENV)/docs  ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
-.PHONY: help install serve head node deploy environment test screens browser reliability soak check audit format openapi image-check bench docs
+.PHONY: help install serve head node deploy environment test screens browser reliability soak check audit format openapi reference image-check bench docs

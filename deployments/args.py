@@ -33,29 +33,43 @@ class ModelArgs(_Strict):
     """How the model is built; see `recommender.training.full.ModelSettings`."""
 
     no_components: Positive = _DEFAULTS.no_components
+    """Width of LightFM's embeddings."""
     loss: Literal["warp", "bpr", "warp-kos", "logistic"] = "warp"
+    """LightFM's loss."""
     indicators: Literal["users", "items", "both", False] = _DEFAULTS.indicators
+    """Sides that have an indicator, an embedding of each single user or item, besides their features."""
     learning_rate: Annotated[float, Field(gt=0)] = _DEFAULTS.learning_rate
+    """Initial learning rate."""
     learning_schedule: Literal["adagrad", "adadelta"] = "adagrad"
+    """How the learning rate adapts."""
     epochs: Positive = _DEFAULTS.epochs
+    """Passes over the interactions in a full training."""
     min_steps: Annotated[int, Field(ge=0)] = _DEFAULTS.min_steps
-    """Small data is gone over more often, until so many interactions have been shown; 0: exactly `epochs`."""
+    """More epochs for small data, until so many interactions have been shown; 0: exactly `epochs`."""
     max_sampled: Positive = _DEFAULTS.max_sampled
+    """Negative items that WARP samples at most for one update."""
     user_alpha: Annotated[float, Field(ge=0)] = _DEFAULTS.user_alpha
+    """L2 penalty of user embeddings."""
     item_alpha: Annotated[float, Field(ge=0)] = _DEFAULTS.item_alpha
+    """L2 penalty of item embeddings."""
     normalise: bool = _DEFAULTS.normalise
+    """Divide the weights of an entity's features by their sum. Better with dozens of features each, worse for items
+    that have only features."""
     seed: int = _DEFAULTS.seed
+    """Seed of the training. With one thread a training repeats to the bit."""
     num_threads: Positive = _DEFAULTS.num_threads
+    """Threads of a training."""
     use_weights: bool = _DEFAULTS.use_weights
-    """Interactions count in training by their weight; so they do where `TrainingArgs.event_weights` are given."""
+    """Interactions count in training by their weight; so they do where `training.event_weights` is set. Not with
+    `warp-kos`."""
     rare_features: Annotated[int, Field(ge=0)] = _DEFAULTS.rare_features
-    """Categories that only one user or item has, of which so many are learned; those that two have all are."""
+    """How many categories that a single user or item has are learned; categories of two or more always are."""
     history_components: Annotated[int, Field(ge=0)] = _DEFAULTS.history_components
-    """Components of whole histories that stand behind LightFM's; 0 for none."""
+    """Components computed from whole histories, appended to LightFM's; 0 for none."""
     history_weight: Annotated[float, Field(ge=0)] = _DEFAULTS.history_weight
-    """How far these spread the scores of a user, as a share of LightFM's."""
+    """How far these components spread the scores of a user, as a share of LightFM's spread."""
     newcomer_quantile: Annotated[float, Field(ge=0, le=1)] = _DEFAULTS.newcomer_quantile
-    """Advance of items that nobody has interacted with; 0.5 is none to speak of."""
+    """How strongly items without interactions are promoted: 0.5 is neutral."""
 
     def settings(self) -> ModelSettings:
         """These, as the library takes them."""
@@ -66,30 +80,31 @@ class TrainingArgs(_Strict):
     """When the model is trained, how it is judged and what is kept."""
 
     incremental_every_s: Seconds | None = _SCHEDULE.incremental_every_s
-    """Go on with what is new this often, when there is enough of it; None: only when asked."""
+    """Seconds between incremental trainings, which happen when enough is new; null: only when asked for."""
     full_every_s: Seconds | None = _SCHEDULE.full_every_s
-    """Train from the beginning this often, when there is enough to learn; None: only when asked."""
+    """Seconds between full trainings; null: only when asked for."""
     min_interactions: Positive = _SCHEDULE.min_interactions
-    """How many interactions must be new for a scheduled training."""
+    """New interactions that a scheduled training needs."""
     changed_items: Positive = _SCHEDULE.changed_items
-    """How many items must have changed for an incremental training without them."""
+    """Changed items that make an incremental training due without new interactions."""
     incremental_epochs: Positive = _INCREMENT.epochs
-    """Passes over what is new."""
+    """Passes over the new interactions in an incremental training."""
     replay: Annotated[float, Field(ge=0)] = _INCREMENT.replay
-    """Interactions of the past that are trained again in each increment, as a share of the new ones."""
+    """Old interactions that an incremental training repeats, as a share of the new ones."""
     margin: Annotated[float, Field(ge=0)] = 0.01
-    """How much worse in ndcg@10 than the version that serves a new one may be."""
+    """How much worse in ndcg@10 than the active version a new version may be."""
     holdout: Share = 0.1
-    """Share of the newest interactions that judge a model."""
+    """Share of the newest interactions that is held out to evaluate a version."""
     keep_versions: Positive = 5
-    """Versions kept on disk for a rollback."""
+    """Versions that are kept for a rollback."""
     event_weights: dict[str, Weight] = {}
-    """By event, what the weight of an interaction is multiplied by: ``{view: 0.3, purchase: 1.0, hide: -1}``; 1 for
-    events that are not named. 0 says nothing of liking, less speaks against it."""
+    """Factor of an interaction's weight by its event, as in ``{view: 0.3, purchase: 1.0, hide: -1}``; 1 for events
+    that are not named. 0: no liking; below 0: a dislike."""
     negative_below: float | None = None
-    """Ratings (interactions without an event, or with the event ``rating``) below this speak against an item."""
+    """Ratings (interactions without an event, or with the event ``rating``) below this are dislikes: never
+    recommended, and learned as such."""
     approximate_above: Positive | None = APPROXIMATE_ABOVE
-    """Items from which on search is approximate, at a measured recall of 0.99 or more; None: always exact."""
+    """Items above which search is approximate, with a measured recall@100 of at least 0.99; null: always exact."""
 
     def schedule(self) -> Schedule:
         """The clocks, as the library takes them."""
@@ -104,9 +119,9 @@ class StoreArgs(_Strict):
     """The embedded store; a server behind a URL has its own configuration."""
 
     max_memory_bytes: Positive | None = None
-    """At which it refuses writes; None: a quarter of the memory of the machine, or of what the container may use."""
+    """Memory at which it refuses writes; null: a quarter of the machine's, or of the container's limit."""
     start_timeout_s: Seconds = START_TIMEOUT_S
-    """How long it may take to answer, or to get on with loading what is on disk."""
+    """Seconds that it may take to answer, or to make progress in loading its file."""
 
 
 class AppArgs(_Strict):
@@ -117,23 +132,27 @@ class AppArgs(_Strict):
     """
 
     dataset: str = "movielens-100k"
-    """Bootstraps an empty `state_dir`: ``movielens-100k``, ``synthetic``, a folder, or ``none``."""
+    """Fills an empty `state_dir` and nothing else: ``movielens-100k``, ``synthetic``, a folder, or ``none``."""
     redis_url: Annotated[str, Field(repr=False)] = "embedded"
-    """``embedded``, ``redis://…``, ``rediss://…`` or ``unix://…``; one with a password belongs in a file."""
+    """``embedded``, or ``redis://…``, ``rediss://…``, ``unix://…``. A URL with a password belongs in a file:
+    ``RECOMMENDER_REDIS_URL_FILE``."""
     state_dir: str = ".recommender"
-    """Archive and model registry, with ``redis_url: embedded`` the interaction log too: a folder (on several nodes one
-    that all of them see), or an fsspec URL such as ``s3://bucket/folder``."""
+    """Models, archive of learned interactions, and the embedded store: a folder (on several nodes one that all of them
+    see), or an fsspec URL such as ``s3://bucket/folder``."""
     max_backlog: Positive = MAX_BACKLOG
-    """Interactions in the log, those that wait to be learned and those that were learned last, beyond which more are
-    refused with 503; a hundred bytes or two each in the store. Under a pinned version half as many are kept for it."""
+    """Interactions in the log above which more are refused with 503; each takes 100 to 200 bytes of the store. Half as
+    many are kept for a pinned version."""
     explore: Share = 0.0
-    """Share of the positions of each list for items that nobody has interacted with; answers mark them."""
+    """Share of the positions of each list for items without interactions; answers mark them ``explored``."""
     catalogue_wait_s: Seconds = 1.0
-    """How long a request waits for changes of the catalogue that it should show, as after an upsert of very many items;
-    then the answer is of an older catalogue and says ``degraded: ["catalogue"]``."""
+    """Seconds that a request waits for changes of the catalogue, as after an upsert of very many items; then it is
+    answered from the older catalogue and says ``degraded: ["catalogue"]``."""
     model: ModelArgs = ModelArgs()
+    """How the model is built."""
     training: TrainingArgs = TrainingArgs()
+    """When it is trained, and how it is evaluated."""
     store: StoreArgs = StoreArgs()
+    """The embedded store."""
 
     def increment(self) -> IncrementSettings:
         """How a model goes on, as the library takes it."""

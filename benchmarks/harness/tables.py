@@ -1,6 +1,7 @@
-"""Writes the tables of figures in README.md and benchmarks/README.md from the JSON of the benchmarks.
+"""Writes the figures of README.md, benchmarks/README.md and docs from the JSON of the benchmarks.
 
-A table stands between ``<!-- figures: NAME -->`` and ``<!-- end of figures -->``; nothing else of a page is touched.
+A table or list stands between ``<!-- figures: NAME -->`` and ``<!-- end of figures -->``; nothing else of a page is
+touched.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from benchmarks.catalogue import BENCHMARKS
 from benchmarks.harness.report import RESULTS
 
 ROOT = RESULTS.parents[1]
-PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
+PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md", ROOT / "docs" / "freshness.md")
 _BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
 
@@ -58,6 +59,71 @@ def small() -> str:
     return table(["", "baseline", "ours", "ratio"], [*search_rows(), *service_rows()])
 
 
+def facts() -> str:
+    """Five facts of the README, a number and its source each."""
+    answer = next(row for row in result("scoring")["rows"] if row["items"] == 1_000_000)
+    new = max(result("fresh_items")["rows"], key=lambda row: row["catalogue"])
+    clicks = next(row for row in result("fold_in")["rows"] if (row["users"], row["interactions"]) == ("strangers", 10))
+    swaps = [row for row in result("broadcast")["rows"] if "failed" in row]
+    failed, swapped = (sum(row[name] for row in swaps) for name in ("failed", "swaps"))
+    gain = clicks["folded_in"] / clicks["popular"] - 1
+    lines = [
+        ("Fast", f"the exact top 100 of 1,000,000 items in {_figures(answer['answer_ms'])} ms", "scoring"),
+        (
+            "Scales",
+            f"{best(result('whole')['rows'], 100_000, 'service_rps'):,.0f} requests a second on two cores",
+            "whole",
+        ),
+        (
+            "Fresh",
+            f"{new['in_the_very_next_answer']} of {new['new_items']} new items in the very next answer",
+            "fresh_items",
+        ),
+        ("Learns at once", f"after ten clicks of a new user ndcg@10 is {gain:.0%} above popularity", "fold_in"),
+        ("No gap", f"{failed} failed requests while {swapped} new versions of the model came in", "broadcast"),
+    ]
+    return "".join(f"* **{name}:** {fact} ([{json}](benchmarks/results/{json}.json)).\n" for name, fact, json in lines)
+
+
+def fold_in() -> str:
+    """Quality after the first interactions of a user."""
+    names = {"strangers": "new users", "known": "known users"}
+    columns = ("popular", "not_folded_in", "folded_in", "trained_anew")
+    rows = [
+        [str(row["interactions"]), names[row["users"]], *(f"{row[column]:.3f}" for column in columns)]
+        for row in result("fold_in")["rows"]
+    ]
+    return table(["k", "users", "popular", "not folded in", "folded in", "trained again with them"], rows)
+
+
+def search() -> str:
+    """Best 100 for one user and for batches of 64, by size of the catalogue."""
+    head = ["items", "baseline, ms", "vector and pass, ms", "ratio", "whole answer, ms", "ratio"]
+    rows = result("scoring")["rows"]
+    one = [_searched(row, "scoring", "answer", "") for row in rows]
+    many = [_searched(row, "scoring_64", "answer_64", ", batches of 64") for row in rows]
+    return table(head, [*one, *many])
+
+
+def service() -> str:
+    """Requests a second and latency over HTTP, by size of the catalogue and connections."""
+    head = ["items", "connections", "baseline, 1/s", "ours, 1/s", "ratio", "baseline p50, ms", "p50, ms", "p99, ms"]
+    columns = ("plain_p50_ms", "service_p50_ms", "service_p99_ms")
+    rows = [
+        [
+            f"{row['items']:,}",
+            str(row["connections"]),
+            f"{row['plain_rps']:,.1f}",
+            f"{row['service_rps']:,.0f}",
+            _times(row["ratio"]),
+            *(f"{row[column]:,.1f}" for column in columns),
+        ]
+        for row in result("whole")["rows"]
+        if "connections" in row
+    ]
+    return table(head, rows)
+
+
 def all_results() -> str:
     """One row a benchmark: what it measures, when it was run and on what."""
     rows = []
@@ -77,12 +143,30 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
 
-TABLES: dict[str, Callable[[], str]] = {"small": small, "all": all_results}
+TABLES: dict[str, Callable[[], str]] = {
+    "small": small,
+    "all": all_results,
+    "facts": facts,
+    "fold_in": fold_in,
+    "search": search,
+    "service": service,
+}
 
 
 def filled(page: str) -> str:
     """Page with its tables as the JSON has them."""
     return _BLOCK.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", page)
+
+
+def _searched(row: dict[str, Any], scoring: str, answer: str, how: str) -> list[str]:
+    return [
+        f"{row['items']:,}{how}",
+        _figures(row["original_ms"]),
+        _figures(row[f"{scoring}_ms"]),
+        _times(row[f"{scoring}_ratio"]),
+        _figures(row[f"{answer}_ms"]),
+        _times(row[f"{answer}_ratio"]),
+    ]
 
 
 def _figures(value: float) -> str:

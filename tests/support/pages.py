@@ -40,7 +40,7 @@ PAGES = sorted(DOCS.rglob("*.md"))
 ADDRESS = "127.0.0.1:8000"
 """Of the service, on every page."""
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->\s*")
-OF_A_RUNNING_SERVICE = ("models", "status", "doctor")
+OF_A_RUNNING_SERVICE = ("models", "status", "doctor", "import", "export")
 """Commands that ask one, at the address of every page."""
 EXACT = ("case", "strategy", "status", "mode", "accepted", "duplicates", "reason", "user_id")
 """Values that do not depend on the machine."""
@@ -137,7 +137,8 @@ class Desk:
             compare(shown, self.sh(command), f"{block}: {command}")
 
     def _run_python(self, block: Block) -> None:
-        code = compile("\n" * block.line + block.text, str(block.page), "exec")
+        text = block.text if self.url is None else block.text.replace(ADDRESS, self.url.removeprefix("http://"))
+        code = compile("\n" * block.line + text, str(block.page), "exec")
         before = Path.cwd()
         os.chdir(self.folder)
         try:
