@@ -1,15 +1,28 @@
-"""What docs/architecture.md names is there."""
+"""Files and targets that the pages name are there."""
 
 import re
 
 import pytest
 
-from tests.support.running_service import ROOT
+from tests.support.pages import PAGES, ROOT
 
-TABLE = (ROOT / "docs" / "architecture.md").read_text().partition("## Where is it?")[2]
-PATHS = sorted(set(re.findall(r"`((?:recommender|deployments|lightfm_serve)/[\w/.]+)`", TABLE)))
+MARKDOWN = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md"))]
+NAMED = re.compile(r"`((?:recommender|deployments|lightfm_serve|tests|benchmarks|deploy|docs|examples)/[\w/.-]+)`")
+TARGET = re.compile(r"(?:`|^)make (?!PYTHON|-s)([a-z][a-z-]*)", re.MULTILINE)
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_a_file_that_the_page_names_is_there(path):
-    assert (ROOT / path).exists()
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_files_that_a_page_names_are_there(page):
+    named = set(NAMED.findall(page.read_text()))
+
+    assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_targets_that_a_page_names_are_in_the_makefile(page):
+    assert set(TARGET.findall(page.read_text())) - TARGETS == set()
+
+
+def test_the_architecture_page_names_many_files():
+    assert len(set(NAMED.findall((ROOT / "docs" / "architecture.md").read_text()))) > 30
