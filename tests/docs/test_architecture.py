@@ -26,3 +26,14 @@ def test_the_targets_that_a_page_names_are_in_the_makefile(page):
 
 def test_the_architecture_page_names_many_files():
     assert len(set(NAMED.findall((ROOT / "docs" / "architecture.md").read_text()))) > 30
+
+
+OUTSIDE_THE_SITE = [page for page in MARKDOWN if page not in PAGES]
+"""`make docs` looks at the links of the others."""
+
+
+@pytest.mark.parametrize("page", OUTSIDE_THE_SITE, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_links_of_a_page_outside_the_site_lead_somewhere(page):
+    linked = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[\w-]+)?\)", page.read_text())
+
+    assert sorted(link for link in linked if not (page.parent / link).exists()) == []
