@@ -62,6 +62,7 @@ def evaluate(
     k: int = 10,
     batch_size: int | None = None,
     candidates: NDArray[np.bool_] | None = None,
+    lists_only: bool = False,
 ) -> Evaluation:
     """Judge whatever gives scores.
 
@@ -81,6 +82,9 @@ def evaluate(
     candidates
         bool of shape (n_items,): the items that are ranked, all when absent. Users who have nothing to find
         among them are not judged.
+    lists_only
+        Leave out ``mrr`` and ``auc``, which need all items in order, where the first `k` are enough for the
+        others: several times as fast where there are tens of thousands of items.
 
     Returns
     -------
@@ -97,7 +101,8 @@ def evaluate(
     new = _without(test, train)[:, asked]
     users = np.flatnonzero(np.diff(new.indptr)).astype(np.int32)
     step = batch_size or max(1, SCORES_AT_ONCE // max(1, test.shape[1]))
-    metrics = {name: np.zeros(len(users)) for name in _names(k)}
+    rank = _Front if lists_only else _Ranking
+    metrics = {name: np.zeros(len(users)) for name in (_list_names(k) if lists_only else _names(k))}
     recommended = np.full((len(users), k), NOBODY, np.int32)
     for start in range(0, len(users), step):
         rows = slice(start, start + step)
@@ -106,9 +111,9 @@ def evaluate(
         if scores.shape != (len(batch), test.shape[1]):
             raise InvalidRequestError(f"scores are {scores.shape}; {(len(batch), test.shape[1])} were asked for")
         known = train[batch][:, asked].toarray() > 0
-        ranking = _Ranking(scores[:, asked], known, new[batch].toarray() > 0)
+        ranking = rank(scores[:, asked], known, new[batch].toarray() > 0)
         best = ranking.top(k)
-        recommended[rows, : ranking.n_items] = np.where(best == NOBODY, NOBODY, asked[best])
+        recommended[rows, : best.shape[1]] = np.where(best == NOBODY, NOBODY, asked[best])
         for name, values in ranking.metrics(k).items():
             metrics[name][rows] = values
     return Evaluation(users, metrics, recommended, int(new.nnz))
@@ -219,11 +224,7 @@ class _Ranking:
     """
 
     def __init__(self, scores: NDArray[np.float32], excluded: NDArray[np.bool_], relevant: NDArray[np.bool_]) -> None:
-        if scores.shape != excluded.shape:
-            raise InvalidRequestError(f"scores are {scores.shape}; {excluded.shape} were asked for")
-        if np.isnan(scores).any():
-            raise InvalidRequestError("a score is not a number")
-        scores = scores.astype(np.float32, copy=False)
+        scores = _checked(scores, excluded)
         self.n_items = scores.shape[1]
         self.order = _order(scores, excluded)
         self.scores = np.take_along_axis(scores, self.order, 1)
@@ -237,24 +238,9 @@ class _Ranking:
         return np.where(self.shown[:, :k], self.order[:, :k], NOBODY).astype(np.int32)
 
     def metrics(self, k: int) -> dict[str, NDArray[np.float64]]:
-        values = (*self._of_list(k), self._reciprocal_rank(), self._auc())
-        return dict(zip(_names(k), values, strict=True))
-
-    def _of_list(self, k: int) -> tuple[NDArray[np.float64], ...]:
         hits = self.hits[:, :k] & self.shown[:, :k]
-        ranks = np.arange(1, hits.shape[1] + 1)
-        discounts = 1 / np.log2(ranks + 1)
-        possible = np.minimum(self.n_relevant, hits.shape[1])
-        ideal = np.concatenate([[0.0], np.cumsum(discounts)])[possible]
-        found = hits.sum(1)
-        precisions = np.cumsum(hits, 1) / ranks
-        return (
-            _ratio(hits @ discounts, ideal),
-            found / k,
-            _ratio(found, self.n_relevant),
-            (found > 0).astype(np.float64),
-            _ratio((hits * precisions).sum(1), possible),
-        )
+        values = (*_of_lists(hits, self.n_relevant, k), self._reciprocal_rank(), self._auc())
+        return dict(zip(_names(k), values, strict=True))
 
     def _reciprocal_rank(self) -> NDArray[np.float64]:
         hits = self.hits & self.shown
@@ -279,23 +265,81 @@ class _Ranking:
         return np.maximum.accumulate(first, 1), np.minimum.accumulate(last[:, ::-1], 1)[:, ::-1]
 
 
-def _order(scores: NDArray[np.float32], excluded: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Items by falling score, then by their number; the excluded behind all others.
+class _Front:
+    """The first items of a batch of users, without the order of all others."""
 
-    Score and number make one integer, because numpy sorts integers several times faster than it finds
-    the stable order of floats.
-    """
-    # the bits of a float rise with it once negative ones are turned round; adding 0 makes -0.0 equal to 0.0
-    bits = (scores + np.float32(0)).view(np.uint32)
-    falling = np.where(bits >> 31, bits, ~(bits | np.uint32(1 << 31)))
-    keys = np.where(excluded, _LAST, falling).astype(np.uint64) << np.uint64(32)
-    keys |= np.arange(scores.shape[1], dtype=np.uint64)
+    def __init__(self, scores: NDArray[np.float32], excluded: NDArray[np.bool_], relevant: NDArray[np.bool_]) -> None:
+        self.scores = _checked(scores, excluded)
+        self.excluded = excluded
+        self.relevant = relevant
+
+    def top(self, k: int) -> NDArray[np.int32]:
+        """The first k items, or all there are; ties as in `_Ranking`."""
+        k = min(k, self.scores.shape[1])
+        keys = _keys(self.scores, self.excluded)
+        first = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1)
+        items = (first & np.uint64(_LAST)).astype(np.int64)
+        shown = np.take_along_axis(~self.excluded & (self.scores > -np.inf), items, 1)
+        return np.where(shown, items, NOBODY).astype(np.int32)
+
+    def metrics(self, k: int) -> dict[str, NDArray[np.float64]]:
+        """Those of the lists."""
+        top = self.top(k)
+        hits = np.take_along_axis(self.relevant, np.maximum(top, 0), 1) & (top != NOBODY)
+        return dict(zip(_list_names(k), _of_lists(hits, self.relevant.sum(1), k), strict=True))
+
+
+def _checked(scores: NDArray[np.float32], excluded: NDArray[np.bool_]) -> NDArray[np.float32]:
+    if scores.shape != excluded.shape:
+        raise InvalidRequestError(f"scores are {scores.shape}; {excluded.shape} were asked for")
+    if np.isnan(scores).any():
+        raise InvalidRequestError("a score is not a number")
+    return scores.astype(np.float32, copy=False)
+
+
+def _of_lists(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int) -> tuple[NDArray[np.float64], ...]:
+    """``ndcg``, ``precision``, ``recall``, ``hit_rate``, ``map`` of lists: whether a rank of the first k is a hit."""
+    ranks = np.arange(1, hits.shape[1] + 1)
+    discounts = 1 / np.log2(ranks + 1)
+    possible = np.minimum(n_relevant, hits.shape[1])
+    ideal = np.concatenate([[0.0], np.cumsum(discounts)])[possible]
+    found = hits.sum(1)
+    precisions = np.cumsum(hits, 1) / ranks
+    return (
+        _ratio(hits @ discounts, ideal),
+        found / k,
+        _ratio(found, n_relevant),
+        (found > 0).astype(np.float64),
+        _ratio((hits * precisions).sum(1), possible),
+    )
+
+
+def _order(scores: NDArray[np.float32], excluded: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Items by falling score, then by their number; the excluded behind all others."""
+    keys = _keys(scores, excluded)
     keys.sort(axis=1)
     return (keys & np.uint64(_LAST)).astype(np.int64)
 
 
+def _keys(scores: NDArray[np.float32], excluded: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Integers that rise as items go down the list: score and number in one.
+
+    numpy sorts integers several times faster than it finds the stable order of floats.
+    """
+    # the bits of a float rise with it once negative ones are turned round; adding 0 makes -0.0 equal to 0.0
+    bits = (scores + np.float32(0)).view(np.uint32)
+    falling = np.where(bits >> 31, bits, ~(bits | np.uint32(1 << 31)))
+    keys: NDArray[np.uint64] = np.where(excluded, _LAST, falling).astype(np.uint64) << np.uint64(32)
+    keys |= np.arange(scores.shape[1], dtype=np.uint64)
+    return keys
+
+
+def _list_names(k: int) -> list[str]:
+    return [f"ndcg@{k}", f"precision@{k}", f"recall@{k}", f"hit_rate@{k}", f"map@{k}"]
+
+
 def _names(k: int) -> list[str]:
-    return [f"ndcg@{k}", f"precision@{k}", f"recall@{k}", f"hit_rate@{k}", f"map@{k}", "mrr", "auc"]
+    return [*_list_names(k), "mrr", "auc"]
 
 
 def _without(test: sparse.csr_matrix, train: sparse.csr_matrix) -> sparse.csr_matrix:

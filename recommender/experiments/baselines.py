@@ -1,6 +1,6 @@
 """Peers: what others would use, from their own libraries.
 
-All learn from the same pairs, each 1 whatever its weight, and know no features. A user without interactions
+All learn from the same pairs, each 1 whatever its weight; only ``ials`` knows features. A user without interactions
 gets what is popular, and so do ties: none of them has an answer of its own there.
 """
 
@@ -18,7 +18,9 @@ from recommender.deferred_imports import needed
 from recommender.errors import InvalidRequestError, TrainingError
 from recommender.evaluation.metrics import Score
 from recommender.experiments.candidates import Settings
+from recommender.experiments.feature_aware import FeatureAwareALS
 from recommender.experiments.folds import Fold
+from recommender.experiments.slim import slim
 
 MOST_ITEMS = 20_000
 """Items for which EASE's dense matrix, of their square, still fits: 3.2 GB."""
@@ -139,7 +141,7 @@ def _fitted(make: Callable[..., Any], pairs: sparse.csr_matrix, **settings: Any)
     return model
 
 
-PEERS: Mapping[str, Peer] = {
+PEERS: Mapping[str, Peer | FeatureAwareALS] = {
     peer.name: peer
     for peer in (
         Peer("popularity", popularity, {}),
@@ -167,6 +169,8 @@ PEERS: Mapping[str, Peer] = {
             "implicit",
         ),
         Peer("itemknn", itemknn, {"K": (300, 20, 50, 100, 200)}, "implicit"),
+        Peer("slim", slim, {"l1": (1.0, 0.1, 5.0), "l2": (50.0, 5.0, 200.0), "neighbours": (100, 200)}),
+        FeatureAwareALS(),
     )
 }
 """By name; their defaults are what did well on MovieLens-100k, as ours are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,9 +14,13 @@ from recommender.datasets.dataset import Dataset
 from recommender.evaluation import Interval, interval_over_seeds, paired_bootstrap
 from recommender.experiments.candidates import OURS, Candidate, Settings
 from recommender.experiments.folds import Fold, Size, fold_of, validation_of
-from recommender.experiments.scoring import Judged, candidate_sets, judged
+from recommender.experiments.scoring import Costs, Judged, MeasuredScore, candidate_sets, judged
 from recommender.experiments.tuning import trials_of, tuned
 
+FIXED = "fixed"
+"""Split that comes with the data: both sides are given."""
+MANY_ITEMS = 20_000
+"""Items above which metrics of the whole ranking are left out: sorting takes longer than learning."""
 FEW_USERS, FEW_PAIRS = 200, 500
 """Below these, chance moves a mean by more than one recommender differs from another."""
 
@@ -31,9 +35,9 @@ class Plan:
     Parameters
     ----------
     split
-        A name of `SPLITS`.
+        A name of `SPLITS`, or `FIXED`.
     share
-        Of what is held out.
+        Of what is held out; with `FIXED` only to tune peers by.
     seeds
         One split and one training for each.
     trials
@@ -97,6 +101,11 @@ class Contest:
         known = ~np.isnan(differences)
         return paired_bootstrap(users[known], differences[known])
 
+    def costs(self, contender: str) -> Costs | None:
+        """Mean costs over the seeds."""
+        each = [judged.costs for judged in next(iter(self.results.values()))[contender] if judged.costs]
+        return Costs(*(float(np.mean(values)) for values in zip(*each, strict=True))) if each else None
+
     @property
     def metrics(self) -> list[str]:
         """Names of the metrics."""
@@ -122,8 +131,9 @@ class Contest:
         }
 
     def _of(self, candidates: str, name: str) -> dict[str, Any]:
-        results = self.results[candidates][name]
+        results, costs = self.results[candidates][name], self.costs(name)
         return {
+            "costs": costs._asdict() if costs else None,
             "users": [len(each.evaluation.users) for each in results],
             "metrics": {
                 metric: {
@@ -139,7 +149,7 @@ class Contest:
 
 
 def compare(
-    dataset: Dataset, contenders: Sequence[Candidate], plan: Plan, progress: Progress = lambda _: None
+    source: Dataset | Fold, contenders: Sequence[Candidate], plan: Plan, progress: Progress = lambda _: None
 ) -> tuple[Contest, Fold]:
     """Judge contenders on the same splits.
 
@@ -148,8 +158,8 @@ def compare(
 
     Parameters
     ----------
-    dataset
-        What they learn from and are judged by.
+    source
+        What they learn from and are judged by; a fold is judged as it is, and its seeds are those of training.
     contenders
         With different names; one of them is `OURS`.
     plan
@@ -166,8 +176,8 @@ def compare(
     InvalidRequestError
         The data leaves nothing to learn from or to judge by.
     """
-    first = fold_of(dataset, plan.split, plan.share, plan.seeds[0])
-    validation = validation_of(first, plan.split, plan.share) if plan.trials > 1 else None
+    first = _fold(source, plan, plan.seeds[0])
+    validation = validation_of(first, _validated_by(plan), plan.share) if plan.trials > 1 else None
     settings: dict[str, Settings] = {}
     for contender in contenders:
         trials = _trials(contender, plan)
@@ -179,16 +189,14 @@ def compare(
     results: dict[str, dict[str, list[Judged]]] = {}
     sizes: list[Size] = []
     for seed in plan.seeds:
-        fold = first if seed == plan.seeds[0] else fold_of(dataset, plan.split, plan.share, seed)
+        fold = first if seed == plan.seeds[0] else _fold(source, plan, seed)
         sizes.append(fold.n_judged)
         for contender in contenders:
-            score = contender.fit(fold, settings[contender.name])
-            for candidates, mask in candidate_sets(fold, plan.split).items():
-                found = judged(fold, score, plan.k, mask)
+            for candidates, found in _judged(contender, fold, settings[contender.name], plan).items():
                 results.setdefault(candidates, {}).setdefault(contender.name, []).append(found)
             progress(f"{contender.name}, seed {seed}")
     untuned = plan.trials > 1 and validation is None
-    notes = _notes(dataset, first, plan, untuned=untuned)
+    notes = _notes(first, plan, untuned=untuned)
     return Contest(plan, settings, results, notes, sizes, first.n_pairs), first
 
 
@@ -202,9 +210,28 @@ def _trials(contender: Candidate, plan: Plan) -> Sequence[Settings]:
     return [{}] if contender.name == OURS else trials_of(contender.space, plan.trials)
 
 
-def _notes(dataset: Dataset, fold: Fold, plan: Plan, *, untuned: bool) -> list[str]:
+def _fold(source: Dataset | Fold, plan: Plan, seed: int) -> Fold:
+    if isinstance(source, Fold):
+        return replace(source, seed=seed)
+    return fold_of(source, plan.split, plan.share, seed)
+
+
+def _validated_by(plan: Plan) -> str:
+    return "random" if plan.split == FIXED else plan.split
+
+
+def _judged(contender: Candidate, fold: Fold, settings: Settings, plan: Plan) -> dict[str, Judged]:
+    score = MeasuredScore(lambda: contender.fit(fold, settings))
+    lists_only = len(fold.item_ids) > MANY_ITEMS
+    return {
+        candidates: judged(fold, score, plan.k, mask, lists_only=lists_only)
+        for candidates, mask in candidate_sets(fold, plan.split).items()
+    }
+
+
+def _notes(fold: Fold, plan: Plan, *, untuned: bool) -> list[str]:
     notes = []
-    timestamps = dataset.interactions["timestamp"].to_numpy()
+    timestamps = fold.dataset.interactions["timestamp"].to_numpy()
     if plan.split in ("last", "global") and np.array_equal(timestamps, np.arange(len(timestamps))):
         notes.append("The data has no timestamps: the order of its rows stands for time.")
     if plan.split == "cold-items" and not any(entry.features for entry in fold.catalogue):
@@ -213,6 +240,8 @@ def _notes(dataset: Dataset, fold: Fold, plan: Plan, *, untuned: bool) -> list[s
         notes.append("No user has features: cold users get what is popular.")
     if untuned:
         notes.append("There is too little to split off a validation set: all contenders have their defaults.")
+    if len(fold.item_ids) > MANY_ITEMS:
+        notes.append(f"Of more than {MANY_ITEMS} items mrr and auc, which need all of them in order, are left out.")
     users, pairs = fold.n_judged
     if users < FEW_USERS or pairs < FEW_PAIRS:
         notes.append(

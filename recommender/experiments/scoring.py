@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,44 @@ ALL, COLD = "all items", "cold items only"
 """Candidate sets: what is chosen from."""
 
 
+class Costs(NamedTuple):
+    """CPU time of this process, all threads together."""
+
+    fit_s: float
+    """Seconds of learning, and of laying out what scores."""
+    score_us: float
+    """Microseconds to score all items for one user, asked in batches."""
+
+
+class MeasuredScore:
+    """Scores of a contender, with the CPU time that they take.
+
+    Parameters
+    ----------
+    fit
+        Learns and returns what scores.
+    """
+
+    def __init__(self, fit: Callable[[], Score]) -> None:
+        started = time.process_time()
+        self.score = fit()
+        self.fit_s = time.process_time() - started
+        self.scoring_s, self.n_users = 0.0, 0
+
+    def __call__(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Score all items for some users."""
+        started = time.process_time()
+        scores = self.score(users)
+        self.scoring_s += time.process_time() - started
+        self.n_users += len(users)
+        return scores
+
+    @property
+    def costs(self) -> Costs:
+        """So far."""
+        return Costs(self.fit_s, 1e6 * self.scoring_s / max(1, self.n_users))
+
+
 @dataclass(frozen=True, eq=False)
 class Judged:
     """A contender on a fold.
@@ -26,10 +66,13 @@ class Judged:
         Metrics of each judged user, with ``novelty`` and ``popularity_bias``.
     coverage
         Share of the candidates that is in at least one list.
+    costs
+        Of learning and of scoring, where they were measured.
     """
 
     evaluation: Evaluation
     coverage: float
+    costs: Costs | None = None
 
     @property
     def means(self) -> dict[str, float]:
@@ -39,7 +82,9 @@ class Judged:
         return {**means, "coverage": self.coverage}
 
 
-def judged(fold: Fold, score: Score, k: int, candidates: NDArray[np.bool_] | None = None) -> Judged:
+def judged(
+    fold: Fold, score: Score, k: int, candidates: NDArray[np.bool_] | None = None, *, lists_only: bool = False
+) -> Judged:
     """Judge scores on a fold.
 
     Parameters
@@ -52,8 +97,10 @@ def judged(fold: Fold, score: Score, k: int, candidates: NDArray[np.bool_] | Non
         Length of the lists.
     candidates
         Items to choose from, all when absent.
+    lists_only
+        As `evaluate` has it.
     """
-    evaluation = evaluate(score, fold.train, fold.test, k=k, candidates=candidates)
+    evaluation = evaluate(score, fold.train, fold.test, k=k, candidates=candidates, lists_only=lists_only)
     listed = evaluation.recommended
     beyond = {
         "novelty": novelty(listed, fold.train),
@@ -61,7 +108,8 @@ def judged(fold: Fold, score: Score, k: int, candidates: NDArray[np.bool_] | Non
     }
     n_candidates = len(fold.item_ids) if candidates is None else int(candidates.sum())
     whole = Evaluation(evaluation.users, {**evaluation.per_user, **beyond}, listed)
-    return Judged(whole, coverage(listed, n_candidates))
+    costs = score.costs if isinstance(score, MeasuredScore) else None
+    return Judged(whole, coverage(listed, n_candidates), costs)
 
 
 def candidate_sets(fold: Fold, split: str) -> Mapping[str, NDArray[np.bool_] | None]:

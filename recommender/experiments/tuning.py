@@ -47,7 +47,8 @@ def tuned(
     values: list[float] = []
     for trial in trials:
         try:
-            judged = evaluate(contender.fit(validation, trial), validation.train, validation.test, k=k)
+            score = contender.fit(validation, trial)
+            judged = evaluate(score, validation.train, validation.test, k=k, lists_only=True)
             values.append(judged.means[f"ndcg@{k}"])
         except TrainingError:
             values.append(-np.inf)

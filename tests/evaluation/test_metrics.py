@@ -205,3 +205,31 @@ def test_popularity_bias_compares_the_list_with_what_the_user_has():
     bias = popularity_bias(recommended, np.array([0, 1, 3], np.int32), train)
 
     assert_allclose(bias, [0.5 / 3, 3 / 2, np.nan])
+
+
+@given(worlds(), st.integers(1, 6))
+@settings(max_examples=100, deadline=None)
+def test_lists_alone_are_judged_as_with_the_whole_ranking(world, batch_size):
+    scores, known, wanted, k = world
+    train, test = matrix(known), matrix(wanted)
+
+    whole = evaluate(lambda users: scores[users], train, test, k=k)
+    lists = evaluate(lambda users: scores[users], train, test, k=k, batch_size=batch_size, lists_only=True)
+
+    assert_array_equal(lists.recommended, whole.recommended)
+    assert set(lists.per_user) == set(whole.per_user) - {"mrr", "auc"}
+    for name, values in lists.per_user.items():
+        assert_allclose(values, whole.per_user[name], rtol=1e-12)
+
+
+def test_twenty_first_of_twenty_five_items_to_find_are_judged_by_the_public_protocol():
+    """Recall divides by all the user's test items, ndcg by the best that twenty ranks can have."""
+    scores = -np.arange(60, dtype=np.float32)[None]
+    wanted = np.zeros((1, 60))
+    wanted[0, 10:35] = 1
+    ideal = sum(1 / math.log2(rank + 2) for rank in range(20))
+
+    found = evaluate(lambda _: scores, matrix(np.zeros((1, 60))), matrix(wanted), k=20, lists_only=True).means
+
+    assert_allclose(found["recall@20"], 10 / 25)
+    assert_allclose(found["ndcg@20"], sum(1 / math.log2(rank + 2) for rank in range(10, 20)) / ideal)
