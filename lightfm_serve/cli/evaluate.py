@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,16 @@ from lightfm_serve.cli.schema_options import schema_options, warn
 from recommender.deferred_imports import check_installed
 
 if TYPE_CHECKING:
+    from recommender.datasets.dataset import Dataset
     from recommender.datasets.schema import Schema
     from recommender.experiments.candidates import Candidate, Ours
-    from recommender.experiments.comparison import Contest
+    from recommender.experiments.comparison import Contest, Plan
+    from recommender.experiments.folds import Fold
 
 SPLITS = ("random", "last", "global", "cold-items", "cold-users")
-PEER_NAMES = ("popularity", "ease", "als", "bpr", "itemknn")
+PEER_NAMES = ("popularity", "ease", "als", "bpr", "itemknn", "slim", "ials")
 """Of `recommender.evaluation.SPLITS` and `recommender.experiments.baselines.PEERS`, which --help need not import."""
+_FOUND = click.Path(exists=True, path_type=Path)
 SEEDS = 5
 """Where others are named; without any, one seed gives a quick answer."""
 
@@ -37,26 +40,32 @@ def _peers(_ctx: click.Context, _parameter: click.Parameter, given: str | None) 
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("datasets", metavar="DATASET...", nargs=-1)
+@click.option(
+    "--train", "trains", multiple=True, type=_FOUND, help="Of a split that is given; with --test; repeatable."
+)
+@click.option("--test", "tests", multiple=True, type=_FOUND, help="What is to be found: .npz or folder, as --train.")
 @click.option("--split", type=click.Choice(SPLITS), default="random", show_default=True, help="What is held out.")
 @click.option("--against", callback=_peers, help=f"Others, by commas: {','.join(PEER_NAMES)}.  [default: popularity]")
-@click.option("--seeds", type=click.IntRange(1, 100), help=f"Splits.  [default: {SEEDS}; 1 without --against]")
+@click.option("--seeds", type=click.IntRange(1, 100), help=f"Splits.  [default: {SEEDS}; 1 without --against or given]")
 @click.option("--trials", type=click.IntRange(1, 1000), default=8, show_default=True, help="Settings each may try.")
 @click.option("--holdout", type=click.FloatRange(0, 0.9, min_open=True), default=0.2, show_default=True)
-@click.option("--k", "-k", type=click.IntRange(1, 1000), default=10, show_default=True, help="Length of the lists.")
+@click.option("--k", "-k", type=click.IntRange(1, 1000), help="Length of the lists.  [default: 10; 20 with --train]")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with plots.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="The first of them.")
 @schema_options
 @as_json
 def evaluate(
-    dataset: str,
+    datasets: tuple[str, ...],
+    trains: tuple[Path, ...],
+    tests: tuple[Path, ...],
     split: str,
     against: list[str] | None,
     seeds: int | None,
     trials: int,
     holdout: float,
-    k: int,
+    k: int | None,
     report: Path | None,
     threads: int,
     seed: int,
@@ -66,41 +75,74 @@ def evaluate(
     """Judge the default model on held-out interactions of DATASET, next to others.
 
     The others are tuned on a validation split, ours keeps its defaults. Means are over the splits, with
-    Student's interval; differences have a paired bootstrap over users.
+    Student's interval; differences have a paired bootstrap over users. Several data sets are one table.
+    With --train and --test a public split is judged as others judge it: scipy's .npz, users by items.
     """
-    from recommender.datasets import open_dataset
     from recommender.experiments.baselines import PEERS
     from recommender.experiments.candidates import Ours
-    from recommender.experiments.comparison import Plan, compare, steps_of
+    from recommender.experiments.comparison import FIXED, Plan
+    from recommender.experiments.folds import Fold
     from recommender.training.full import ModelSettings
 
+    _check_sources(datasets, trains, tests, report)
     _check_installed(against or [], report)
-    n_seeds = seeds or (SEEDS if against else 1)
-    plan = Plan(split, holdout, range(seed, seed + n_seeds), trials, k)
     ours = Ours(ModelSettings(num_threads=threads))
     contenders: list[Candidate] = [ours, *(PEERS[name] for name in against or ["popularity"])]
-    content = open_dataset(dataset, schema)
-    warn(content.notes)
+    plan = Plan(split, holdout, range(seed, seed + (seeds or (SEEDS if against else 1))), trials, k or 10)
+    given = Plan(FIXED, holdout, range(seed, seed + (seeds or 1)), trials, k or 20)
+    contests: dict[str, Contest] = {}
+    for name, source in _sources(datasets, trains, tests, schema):
+        contests[name], first = _contest(source, contenders, given if isinstance(source, Fold) else plan)
+        if report is not None:
+            _write(report, contests[name], first, ours, name)
+    _say(contests, report, as_json)
+
+
+def _check_sources(datasets: Sequence[str], trains: Sequence[Path], tests: Sequence[Path], report: Path | None) -> None:
+    if len(trains) != len(tests):
+        raise click.BadParameter(f"{len(trains)} --train and {len(tests)} --test; give as many of each")
+    if not datasets and not trains:
+        raise click.UsageError("give a DATASET, or --train and --test")
+    if report is not None and len(datasets) + len(trains) > 1:
+        raise click.BadParameter("a page shows one data set", param_hint="--report")
+
+
+def _sources(
+    datasets: Sequence[str], trains: Sequence[Path], tests: Sequence[Path], schema: Schema
+) -> Iterator[tuple[str, Dataset | Fold]]:
+    """Data sets one after the other, each read when it is its turn."""
+    from recommender.datasets import open_dataset
+    from recommender.experiments.fixed_splits import fixed_split, name_of
+
+    for dataset in dict.fromkeys(datasets):
+        content = open_dataset(dataset, schema)
+        warn(content.notes)
+        yield dataset, content
+    for train, test in zip(trains, tests, strict=True):
+        yield name_of(train), fixed_split(train, test)
+
+
+def _contest(source: Dataset | Fold, contenders: Sequence[Candidate], plan: Plan) -> tuple[Contest, Fold]:
+    from recommender.experiments.comparison import compare, steps_of
+
     with progress_bar("evaluating", "fit", steps_of(contenders, plan)) as bar:
 
         def progress(done: str) -> None:
             bar.set_postfix_str(done, refresh=False)
             bar.update()
 
-        contest, first = compare(content, contenders, plan, progress)
-    if report is not None:
-        _write(report, contest, first, ours, dataset)
-    _say(contest, dataset, report, as_json)
+        return compare(source, contenders, plan, progress)
 
 
 def _check_installed(against: Sequence[str], report: Path | None) -> None:
     """Before anything takes time."""
     from recommender.experiments.baselines import PEERS
 
-    libraries = [PEERS[name].library for name in against]
-    for library in [*libraries, *(["matplotlib", "jinja2"] if report else [])]:
-        if library is not None:
-            check_installed(library)
+    for peer in (PEERS[name] for name in against):
+        if peer.library is not None:
+            check_installed(peer.library, peer.extra)
+    for library in ["matplotlib", "jinja2"] if report else []:
+        check_installed(library)
     if report is not None and not report.absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {report.absolute().parent}", param_hint="--report")
 
@@ -112,18 +154,28 @@ def _write(report: Path, contest: Contest, first: Any, ours: Ours, dataset: str)
     report.write_text(page.html(contest, first, ours, dataset, command), encoding="utf-8")
 
 
-def _say(contest: Contest, dataset: str, report: Path | None, as_json: bool) -> None:
+def _say(contests: Mapping[str, Contest], report: Path | None, as_json: bool) -> None:
+    """One data set as ever; of several the table of all first."""
+    from recommender.experiments.text_table import summary
+
+    contents = [{**_content(name, contest), "report": report and str(report)} for name, contest in contests.items()]
+    if len(contests) == 1:
+        (contest,) = contests.values()
+        say(contents[0], "\n".join([*_lines(contest), *([f"report: {report}"] if report else [])]), as_json)
+        return
+    blocks = ["\n".join([f"# {name}", *_lines(contest)]) for name, contest in contests.items()]
+    say({"datasets": contents}, "\n\n".join([summary(contests), *blocks]), as_json)
+
+
+def _content(dataset: str, contest: Contest) -> dict[str, Any]:
     from recommender.experiments.candidates import OURS
     from recommender.experiments.scoring import ALL
-    from recommender.experiments.text_table import judged_by, table
 
     means = {name: contest.interval(ALL, OURS, name).mean for name in contest.metrics}
-    content = {"dataset": dataset, "metrics": means, **contest.to_json(), "report": str(report) if report else None}
-    lines = [
-        judged_by(contest),
-        "",
-        table(contest),
-        *(f"Note: {note}" for note in contest.notes),
-        *([f"report: {report}"] if report else []),
-    ]
-    say(content, "\n".join(lines), as_json)
+    return {"dataset": dataset, "metrics": means, **contest.to_json()}
+
+
+def _lines(contest: Contest) -> list[str]:
+    from recommender.experiments.text_table import judged_by, table
+
+    return [judged_by(contest), "", table(contest), *(f"Note: {note}" for note in contest.notes)]

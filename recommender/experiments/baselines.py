@@ -42,13 +42,26 @@ class Peer:
         Values that tuning may try; the first of each is the default.
     library
         What it runs from, where that is not numpy.
+    most_items
+        Of a data set that it still fits into memory with; None for any.
     """
 
-    def __init__(self, name: str, learn: Learn, space: Mapping[str, Sequence[Any]], library: str | None = None) -> None:
+    extra = "evaluation"
+    """That installs the library."""
+
+    def __init__(
+        self,
+        name: str,
+        learn: Learn,
+        space: Mapping[str, Sequence[Any]],
+        library: str | None = None,
+        most_items: int | None = None,
+    ) -> None:
         self.name = name
         self.learn = learn
         self.space = space
         self.library = library
+        self.most_items = most_items
 
     def fit(self, fold: Fold, settings: Settings) -> Score:
         """Learn from those who have interactions and the items that have some."""
@@ -145,7 +158,7 @@ PEERS: Mapping[str, Peer | FeatureAwareALS] = {
     peer.name: peer
     for peer in (
         Peer("popularity", popularity, {}),
-        Peer("ease", ease, {"penalty": (400.0, 50.0, 100.0, 200.0, 800.0, 1600.0)}),
+        Peer("ease", ease, {"penalty": (400.0, 50.0, 100.0, 200.0, 800.0, 1600.0)}, most_items=MOST_ITEMS),
         Peer(
             "als",
             als,

@@ -35,6 +35,11 @@ class Candidate(Protocol):
         """Values that tuning may try, by setting; the first of each is the default."""
         ...
 
+    @property
+    def most_items(self) -> int | None:
+        """Of a data set that it still fits into memory with; None for any."""
+        ...
+
     def fit(self, fold: Fold, settings: Settings) -> Score:
         """Learn from a fold; the same fold and settings give the same scores."""
         ...
@@ -54,6 +59,7 @@ class Ours:
         As tables show it.
     """
 
+    most_items: int | None = None
     space: Mapping[str, Sequence[Any]] = {
         "no_components": (ModelSettings.no_components, 32, 64, 128),
         "learning_rate": (ModelSettings.learning_rate, 0.01, 0.02, 0.05),

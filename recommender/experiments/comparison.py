@@ -177,6 +177,7 @@ def compare(
         The data leaves nothing to learn from or to judge by.
     """
     first = _fold(source, plan, plan.seeds[0])
+    contenders, notes = _fitting(contenders, len(first.item_ids))
     validation = validation_of(first, _validated_by(plan), plan.share) if plan.trials > 1 else None
     settings: dict[str, Settings] = {}
     for contender in contenders:
@@ -196,7 +197,7 @@ def compare(
                 results.setdefault(candidates, {}).setdefault(contender.name, []).append(found)
             progress(f"{contender.name}, seed {seed}")
     untuned = plan.trials > 1 and validation is None
-    notes = _notes(first, plan, untuned=untuned)
+    notes += _notes(first, plan, untuned=untuned)
     return Contest(plan, settings, results, notes, sizes, first.n_pairs), first
 
 
@@ -214,6 +215,17 @@ def _fold(source: Dataset | Fold, plan: Plan, seed: int) -> Fold:
     if isinstance(source, Fold):
         return replace(source, seed=seed)
     return fold_of(source, plan.split, plan.share, seed)
+
+
+def _fitting(contenders: Sequence[Candidate], n_items: int) -> tuple[list[Candidate], list[str]]:
+    """Contenders that so many items are not too many for, and what is to be said of the others."""
+    fitting = [each for each in contenders if each.most_items is None or n_items <= each.most_items]
+    notes = [
+        f"{each.name} is left out: it does not fit into memory with {n_items} items, at most with {each.most_items}."
+        for each in contenders
+        if each not in fitting
+    ]
+    return fitting, notes
 
 
 def _validated_by(plan: Plan) -> str:

@@ -33,6 +33,8 @@ class FeatureAwareALS:
 
     name = "ials"
     library = "irspack"
+    extra = "peers"
+    most_items: int | None = None
     space: Mapping[str, Sequence[Any]] = {
         "n_components": (64, 128, 32),
         "alpha0": (0.1, 0.03, 0.3, 1.0),

@@ -20,7 +20,7 @@ from scipy import sparse
 from recommender.datasets import open_dataset
 from recommender.datasets.dataset import Dataset
 from recommender.errors import InvalidDataError, InvalidRequestError
-from recommender.experiments.folds import Fold
+from recommender.experiments.folds import Fold, all_ids
 
 MATRIX = ".npz"
 
@@ -31,7 +31,7 @@ def fixed_split(train: Path, test: Path) -> Fold:
     Parameters
     ----------
     train, test
-        Two files of scipy's ``save_npz``, users by items, of the same shape; or two data folders or files as
+        Two files of scipy's ``save_npz``, users by items, of the same shape; or two data folders as
         `open_dataset` reads them, of which the first has the features. Values of 0 or less are no interactions.
 
     Returns
@@ -65,12 +65,14 @@ def name_of(train: Path) -> str:
 def _of_matrices(train: Path, test: Path) -> Fold:
     older, newer = _matrix(train), _matrix(test)
     if older.shape != newer.shape:
-        raise InvalidDataError(f"{train} is {older.shape}, {test} is {newer.shape}: both are users by items, numbered alike")
+        raise InvalidDataError(
+            f"{train} is {older.shape}, {test} is {newer.shape}: both are users by items, numbered alike"
+        )
     user_ids, item_ids = (pd.Index([str(each) for each in range(n)], dtype=object) for n in older.shape)
     users = pd.DataFrame(index=pd.Index([], dtype=object, name="user_id"))
     items = pd.DataFrame(index=item_ids.rename("item_id"))
     sides = [_interactions(side, user_ids, item_ids) for side in (older, newer)]
-    return Fold(Dataset(sides[0], users, items), *sides, user_ids, item_ids, 0)
+    return Fold(Dataset(sides[0], users, items), sides[0], sides[1], user_ids, item_ids, 0)
 
 
 def _matrix(path: Path) -> sparse.coo_matrix:
@@ -96,10 +98,8 @@ def _interactions(matrix: sparse.coo_matrix, user_ids: pd.Index[str], item_ids: 
 
 
 def _of_folders(train: Path, test: Path) -> Fold:
-    older, newer = open_dataset(str(train)), open_dataset(str(test))
+    older, newer = open_dataset(train), open_dataset(test)
     both = pd.concat([older.interactions, newer.interactions])
-    ids = [
-        pd.Index(pd.unique(pd.Series([*both[column].tolist(), *described.index.tolist()], dtype=object)), dtype=object)
-        for column, described in (("user_id", older.users), ("item_id", older.items))
-    ]
-    return Fold(older, older.interactions, newer.interactions, *ids, 0)
+    user_ids = all_ids(older.users.index, both["user_id"])
+    item_ids = all_ids(older.items.index, both["item_id"])
+    return Fold(older, older.interactions, newer.interactions, user_ids, item_ids, 0)

@@ -68,8 +68,10 @@ class Fold:
 
     @property
     def n_judged(self) -> Size:
-        """What is judged: pairs to find, and their users."""
-        return Size(int(np.count_nonzero(np.diff(self.test.indptr))), int(self.test.nnz))
+        """What is judged: pairs to find that are not learned from too, and their users."""
+        new = (self.test - self.test.multiply(self.train)).tocsr()
+        new.eliminate_zeros()
+        return Size(int(np.count_nonzero(np.diff(new.indptr))), int(new.nnz))
 
     @cached_property
     def users(self) -> dict[str, Features]:
@@ -128,8 +130,8 @@ def fold_of(dataset: Dataset, split: str, share: float, seed: int) -> Fold:
         dataset,
         older,
         newer,
-        _all_ids(dataset.users.index, interactions["user_id"]),
-        _all_ids(dataset.items.index, interactions["item_id"]),
+        all_ids(dataset.users.index, interactions["user_id"]),
+        all_ids(dataset.items.index, interactions["item_id"]),
         seed,
     )
     if older.empty or newer.empty:
@@ -152,5 +154,6 @@ def validation_of(fold: Fold, split: str, share: float) -> Fold | None:
     return Fold(inner, chosen.older, chosen.newer, fold.user_ids, fold.item_ids, fold.seed)
 
 
-def _all_ids(described: pd.Index[str], interacting: pd.Series[str]) -> pd.Index[str]:
+def all_ids(described: pd.Index[str], interacting: pd.Series[str]) -> pd.Index[str]:
+    """Ids of those who interacted, in order of first appearance, then of those who are only described."""
     return pd.Index(pd.unique(pd.Series([*interacting.tolist(), *described.tolist()], dtype=object)), dtype=object)

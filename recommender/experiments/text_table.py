@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from recommender.evaluation import Interval
 from recommender.experiments.candidates import OURS
-from recommender.experiments.comparison import Contest
+from recommender.experiments.comparison import FIXED, Contest
+
+COSTS = ("fit CPU s", "score CPU µs")
+"""Of learning, and of scoring all items for one user."""
 
 
 def table(contest: Contest) -> str:
@@ -22,7 +25,7 @@ def table(contest: Contest) -> str:
             for metric in contest.metrics
         ]
         others = [name for name in names if name != OURS]
-        blocks.append(_aligned(rows))
+        blocks.append(_aligned([*rows, *_costs(contest, names)]))
         if others:
             rows = [["ours less", *others]]
             rows += [
@@ -34,10 +37,25 @@ def table(contest: Contest) -> str:
     return "\n\n".join(blocks)
 
 
+def summary(contests: Mapping[str, Contest]) -> str:
+    """Quality and cost of each contender on each data set, one line each; all items to choose from."""
+    rows = [["data set", "users", "pairs", "contender", "recall", "ndcg", *COSTS]]
+    for name, contest in contests.items():
+        users, pairs = (str(min(each)) for each in zip(*contest.judged, strict=True))
+        candidates = next(iter(contest.results))
+        for contender in contest.results[candidates]:
+            k = contest.plan.k
+            means = [mean(contest.interval(candidates, contender, metric)) for metric in (f"recall@{k}", f"ndcg@{k}")]
+            rows.append([name, users, pairs, contender, *means, *(row[1] for row in _costs(contest, [contender]))])
+    return _aligned(rows)
+
+
 def judged_by(contest: Contest) -> str:
     """``judged on 304 pairs of 153 users: 20 % of 1520 pairs, split random``; of several seeds the least."""
     users, pairs = (min(each) for each in zip(*contest.judged, strict=True))
     seeds = f", at least, in each of {len(contest.judged)} splits" if len(contest.judged) > 1 else ""
+    if contest.plan.split == FIXED:
+        return f"judged on {pairs} pairs of {users} users: the split that was given"
     share, split = contest.plan.share * 100, contest.plan.split
     return f"judged on {pairs} pairs of {users} users{seeds}: {share:g} % of {contest.n_pairs} pairs, split {split}"
 
@@ -56,6 +74,14 @@ def difference(interval: Interval) -> str:
         return "-"
     bounds = f" [{interval.low:+.4f}, {interval.high:+.4f}]" if interval.is_known else ""
     return f"{interval.mean:+.4f}{bounds}"
+
+
+def _costs(contest: Contest, contenders: Sequence[str]) -> list[list[str]]:
+    """A line for each of `COSTS`."""
+    each = [contest.costs(name) for name in contenders]
+    fit = [f"{costs.fit_s:.1f}" if costs else "-" for costs in each]
+    score = [f"{costs.score_us:.0f}" if costs else "-" for costs in each]
+    return [[name, *values] for name, values in zip(COSTS, (fit, score), strict=True)]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

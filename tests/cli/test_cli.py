@@ -6,6 +6,7 @@ import time
 
 import pytest
 from click.testing import CliRunner
+from scipy import sparse
 
 from lightfm_serve.cli import main
 from recommender.storage.archive.archive import Archive
@@ -84,6 +85,24 @@ def test_evaluation_against_others_for_machines_and_as_a_page(tmp_path):
     assert "<svg" in page.read_text()
 
 
+def test_several_data_sets_and_a_given_split_are_one_table(tmp_path):
+    matrix = sparse.random(30, 20, 0.4, format="csr", random_state=0)
+    sparse.save_npz(tmp_path / "made_train.npz", matrix)
+    sparse.save_npz(tmp_path / "made_test.npz", sparse.random(30, 20, 0.3, format="csr", random_state=1))
+    words = [WORLD, "--train", tmp_path / "made_train.npz", "--test", tmp_path / "made_test.npz", "--trials", 1]
+
+    shown = run("evaluate", *words)
+    told = json.loads(run("evaluate", *words, "--json").output)["datasets"]
+
+    assert shown.exit_code == 0, shown.output
+    assert [line.split()[0] for line in shown.output.splitlines()[1:5]] == [WORLD, WORLD, "made", "made"]
+    assert [each["dataset"] for each in told] == [WORLD, "made"]
+    assert [each["k"] for each in told] == [10, 20]
+    assert told[1]["split"] == "fixed"
+    assert told[1]["judged"][0]["users"] > 0
+    assert told[1]["candidates"]["all items"]["ours"]["costs"]["fit_s"] > 0
+
+
 def test_a_folder_without_features_and_timestamps_is_evaluated(tmp_path):
     rows = [f"u{user},i{item}" for user in range(12) for item in range(user % 2, 12, 2) if (user * item) % 5 != 1]
     (tmp_path / "interactions.csv").write_text("\n".join(["user_id,item_id", *rows]) + "\n")
@@ -114,6 +133,9 @@ def test_a_library_that_is_missing_says_how_to_install_it(monkeypatch):
         (["evaluate", WORLD, "--against", "ease,magic"], 2, "there is no magic; choose from popularity, ease"),
         (["evaluate", WORLD, "--against", ","], 2, "--against"),
         (["evaluate", WORLD, "--split", "odd"], 2, "odd"),
+        (["evaluate"], 2, "give a DATASET, or --train and --test"),
+        (["evaluate", "--train", "."], 2, "as many of each"),
+        (["evaluate", WORLD, "synthetic", "--report", "r.html"], 2, "one data set"),
         (["evaluate", WORLD, "--report", "/nowhere/r.html"], 2, "/nowhere"),
         (["evaluate", "synthetic?n_users=1&n_items=4", "--holdout", "0.01"], 1, "nothing to judge by"),
         (["nonsense"], 2, "nonsense"),

@@ -1,5 +1,8 @@
 """Peers against slow plain second implementations and on worlds whose answer is known."""
 
+from dataclasses import replace
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -10,8 +13,13 @@ from recommender.errors import InvalidRequestError, TrainingError
 from recommender.experiments.baselines import PEERS, bpr, ease, itemknn, popularity
 from recommender.experiments.folds import fold_of
 from recommender.experiments.scoring import judged
+from recommender.experiments.slim import slim_matrix
 
-LEARNERS = ["ease", "als", "bpr", "itemknn"]
+WITH_IRSPACK = pytest.param(
+    "ials", marks=pytest.mark.skipif(find_spec("irspack") is None, reason="irspack is not installed")
+)
+LEARNERS = ["ease", "als", "bpr", "itemknn", "slim", WITH_IRSPACK]
+ALL = [WITH_IRSPACK if name == "ials" else name for name in PEERS]
 
 
 def pairs(n_users=30, n_items=12, share=0.3, seed=0):
@@ -72,7 +80,7 @@ def test_on_a_checkerboard_lists_hold_the_own_colour_first(name):
     assert (colour[found.recommended] == own[:, None]).mean() > 0.95
 
 
-@pytest.mark.parametrize("name", list(PEERS))
+@pytest.mark.parametrize("name", ALL)
 def test_the_same_fold_and_settings_give_the_same_scores(name):
     fold = fold_of(synthetic.make(n_users=40, n_items=20), "random", 0.2, 0)
     users = np.arange(len(fold.user_ids), dtype=np.int32)
@@ -83,7 +91,7 @@ def test_the_same_fold_and_settings_give_the_same_scores(name):
     assert np.array_equal(first, again)
 
 
-@pytest.mark.parametrize("name", list(PEERS))
+@pytest.mark.parametrize("name", ALL)
 def test_a_user_without_interactions_gets_what_is_popular(name):
     fold = fold_of(synthetic.make(n_users=40, n_items=20), "cold-users", 0.2, 0)
     cold = np.flatnonzero(~fold.warm_users).astype(np.int32)
@@ -96,3 +104,46 @@ def test_a_user_without_interactions_gets_what_is_popular(name):
 def test_factors_that_explode_are_an_error_that_tuning_passes_over():
     with pytest.raises(TrainingError, match="exploded"):
         bpr(pairs(), 0, {"learning_rate": 1e30, "iterations": 5})
+
+
+def test_slim_is_the_elastic_net_of_each_item_on_its_neighbours():
+    world, l1, l2 = pairs(seed=3), 0.7, 2.0
+    x = world.toarray().astype(np.float64)
+
+    weights = slim_matrix(world, 12, l1, l2).toarray()
+
+    for item in range(x.shape[1]):
+        others = np.delete(np.arange(x.shape[1]), item)
+        b = weights[others, item]
+        gradient = x[:, others].T @ (x[:, others] @ b - x[:, item]) + l2 * b + l1
+        # the conditions of an optimum: nothing to gain by moving, and at 0 nothing by leaving it
+        assert_allclose(gradient[b > 0], 0, atol=0.02)
+        assert (gradient[b == 0] > -0.02).all()
+        assert weights[item, item] == 0
+
+
+def test_slim_weighs_only_the_most_similar_items():
+    world = pairs(seed=4)
+    gram = (world.T @ world).toarray()
+    cosine = gram / np.sqrt(np.outer(gram.diagonal(), gram.diagonal()))
+    np.fill_diagonal(cosine, 0)
+
+    weights = slim_matrix(world, 2, 0.01, 0.01).toarray()
+
+    for item in range(world.shape[1]):
+        assert set(np.flatnonzero(weights[:, item])) <= set(np.argsort(-cosine[:, item], kind="stable")[:2])
+
+
+@pytest.mark.skipif(find_spec("irspack") is None, reason="irspack is not installed")
+def test_feature_aware_als_finds_new_items_by_their_features():
+    world = synthetic.make("checkerboard", n_users=80, n_items=40, n_interactions_per_user=30)
+    colours = [int(an_id[1:]) % 2 for an_id in world.items.index]
+    fold = fold_of(
+        replace(world, items=world.items.assign(colour=[f"c{each}" for each in colours])), "cold-items", 0.2, 0
+    )
+    colour = np.array([int(an_id[1:]) % 2 for an_id in fold.item_ids])
+
+    found = judged(fold, PEERS["ials"].fit(fold, {}), 3, ~fold.warm_items).evaluation
+
+    own = np.array([int(fold.user_ids[user][1:]) % 2 for user in found.users])
+    assert (colour[found.recommended] == own[:, None]).mean() > 0.95
