@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from recommender.schema import Query, RankQuery, UserState
+from recommender.schema import Query, ReadRequest, UserState
 
 
 class Fetched(msgspec.Struct, frozen=True, array_like=True):
@@ -26,11 +26,11 @@ class Fetched(msgspec.Struct, frozen=True, array_like=True):
 _encoder = msgspec.msgpack.Encoder()
 _json = msgspec.json.Encoder()
 _queries = msgspec.msgpack.Decoder(list[Query])
-_rank_query = msgspec.msgpack.Decoder(RankQuery)
+_read_request: msgspec.msgpack.Decoder[ReadRequest] = msgspec.msgpack.Decoder(ReadRequest)
 _fetched = msgspec.msgpack.Decoder(Fetched)
 
 
-def pack(message: Fetched | RankQuery | Sequence[Query]) -> bytes:
+def pack(message: Fetched | ReadRequest | Sequence[Query]) -> bytes:
     """Bytes for another deployment."""
     return _encoder.encode(message)
 
@@ -40,9 +40,9 @@ def unpack_queries(message: bytes) -> list[Query]:
     return _queries.decode(message)
 
 
-def unpack_rank_query(message: bytes) -> RankQuery:
-    """One rank query."""
-    return _rank_query.decode(message)
+def unpack_request(message: bytes) -> ReadRequest:
+    """A read request of any type; its tag says which."""
+    return _read_request.decode(message)
 
 
 def unpack_fetched(message: bytes) -> Fetched:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ray import serve
 
 from deployments.handle_calls import with_request_ids
-from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries, unpack_rank_query
+from deployments.messages import Fetched, answer, unpack_fetched, unpack_queries, unpack_request
 from deployments.model_store import Published, model_store
 from deployments.ray_runtime import replica_setup
 from deployments.serial_executor import SerialExecutor
@@ -23,14 +23,14 @@ from deployments.telemetry.measured_store import measured
 from deployments.telemetry.metric_snapshot import MetricsSnapshot
 from recommender.errors import NotFittedError, StoreError
 from recommender.models.feedback import Feedback
-from recommender.schema import Query, RankQuery, UserState
+from recommender.schema import Query, UserState
 from recommender.serving import request_cost
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.catalogue_sync import CatalogueFollower, catch_up
+from recommender.serving.dispatch import ReadContext, answer_request
 from recommender.serving.recommender import Recommender
-from recommender.serving.similarity import find_similar_items, find_similar_users
 from recommender.serving.snapshot import Snapshot
-from recommender.serving.trends.leaderboards import Leaderboards, Name
+from recommender.serving.trends.leaderboards import Leaderboards
 from recommender.serving.trends.log_tail import LogTail, follow
 from recommender.stores import open_store
 from recommender.vector_search.exact import warm_up
@@ -110,51 +110,13 @@ class Predictor:
         return answers
 
     @with_request_ids
-    async def rank(self, query: bytes, fetched: bytes) -> bytes:
-        """JSON of a ranking."""
+    async def answer(self, request: bytes, fetched: bytes) -> bytes | None:
+        """JSON of the answer to a `ReadRequest`; None where nothing is known of what it names."""
         known = unpack_fetched(fetched)
         recommender, degraded = await self._up_to(known)
-        asked = unpack_rank_query(query)
-        ranked = partial(_ranked, recommender, asked, known.states[0], degraded)
-        return ranked() if request_cost.rank_cost_ms(asked) <= request_cost.LIGHT_MS else await self._heavy.run(ranked)
-
-    @with_request_ids
-    async def popular(self, k: int, filters: list[str], fetched: bytes) -> bytes:
-        """JSON of the baseline."""
-        recommender, _ = await self._up_to(unpack_fetched(fetched))
-        return answer(recommender.popular(k, filters))
-
-    @with_request_ids
-    async def find_items(self, text: str, k: int, fetched: bytes) -> bytes:
-        """JSON of items whose title or id fits a text."""
-        recommender, _ = await self._up_to(unpack_fetched(fetched))
-        # the first of a version takes long, and each looks at all that is fresh
-        await asyncio.to_thread(recommender.prepare_text_search)
-        return await self._heavy.run(lambda: answer(recommender.find_items(text, k)))
-
-    @with_request_ids
-    async def leaders(self, name: Name, window_s: int, k: int, filters: list[str], fetched: bytes) -> bytes:
-        """JSON of a leaderboard of a window."""
-        known = unpack_fetched(fetched)
-        await self._up_to(known)
-        leaderboards, degraded = await self._counted_up_to(known)
-        return answer(leaderboards.top(name, window_s, k, filters, degraded))
-
-    @with_request_ids
-    async def similar_items(self, item_id: str, k: int, filters: list[str], fetched: bytes) -> bytes | None:
-        """JSON of an item's neighbours; None where nothing is known of it."""
-        recommender, _ = await self._up_to(unpack_fetched(fetched))
-        found = await find_similar_items(recommender, self._store, item_id, k, filters)
-        return None if found is None else answer(found)
-
-    @with_request_ids
-    async def similar_users(self, user_id: str, k: int, fetched: bytes) -> bytes | None:
-        """JSON of a user's neighbours; None where nothing is known of them."""
-        known = unpack_fetched(fetched)
-        recommender, degraded = await self._up_to(known)
-        await asyncio.to_thread(recommender.prepare_similar_users)  # the first of a version takes long
-        found = await find_similar_users(recommender, self._store, user_id, known.states[0], k, degraded)
-        return None if found is None else answer(found)
+        leaderboards = partial(self._counted_up_to, known)
+        context = ReadContext(recommender, leaderboards, self._store, known.states, degraded, self._heavy.run)
+        return await answer_request(unpack_request(request), context)
 
     @with_request_ids
     async def returns_item(self, item_id: str, fetched: bytes) -> bool:
@@ -281,10 +243,6 @@ def _recommended(
 ) -> _Answered:
     found = recommender.recommend_many(queries, states, degraded)
     return _Answered([answer(each) for each in found], Counter((each.strategy, each.case) for each in found))
-
-
-def _ranked(recommender: Recommender, query: RankQuery, state: UserState, degraded: Sequence[str]) -> bytes:
-    return answer(recommender.rank(query, state, degraded))
 
 
 def _counted(answered: _Answered, degraded: Sequence[str]) -> list[bytes]:

@@ -8,6 +8,7 @@ import msgspec
 
 FeatureValue = str | bool | int | float | list[str]
 FeatureMap = dict[str, FeatureValue]
+LeaderboardName = Literal["popular", "trending"]
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +34,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     fallback: Literal["popular", "none"] = "popular"
 
 
-class RankQuery(msgspec.Struct, frozen=True, kw_only=True):
+class RankQuery(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Items to score for one user."""
 
     items: tuple[tuple[str, FeatureMap | None], ...]
@@ -41,6 +42,55 @@ class RankQuery(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str | None = None
     features: FeatureMap | None = None
     recent: tuple[str, ...] = ()
+
+
+class PopularRequest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The baseline: what everyone gets."""
+
+    k: int = 10
+    filter: tuple[str, ...] = ()
+
+
+class LeaderboardRequest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A leaderboard of a time window."""
+
+    name: LeaderboardName
+    window_s: int
+    k: int = 10
+    filter: tuple[str, ...] = ()
+
+
+class SearchRequest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Items whose title or id fits a text."""
+
+    text: str
+    k: int = 10
+
+
+class SimilarItemsRequest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The nearest neighbours of an item."""
+
+    item_id: str
+    k: int = 10
+    filter: tuple[str, ...] = ()
+
+
+class SimilarUsersRequest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The nearest neighbours of a user."""
+
+    user_id: str
+    k: int = 10
+
+
+ReadRequest = (
+    RankQuery | PopularRequest | LeaderboardRequest | SearchRequest | SimilarItemsRequest | SimilarUsersRequest
+)
+"""Every question but that for recommendations, which travel in micro-batches."""
+
+
+def users_of(request: ReadRequest) -> list[str | None]:
+    """Ids of the users whose stored state the answer needs; None for an anonymous one."""
+    return [request.user_id] if isinstance(request, RankQuery | SimilarUsersRequest) else []
 
 
 class RecentItem(NamedTuple):

@@ -22,13 +22,12 @@ from deployments.micro_batching import MicroBatcher
 from deployments.telemetry import logs, metrics
 from deployments.telemetry.metric_snapshot import MetricsSnapshot, together
 from recommender.errors import StoreError
-from recommender.schema import Query, RankQuery
+from recommender.schema import Query, ReadRequest, users_of
 from recommender.serving import request_cost
 from recommender.serving.attribution import ImpressionCache
 from recommender.stores.protocols import Appended, Interaction, StoreHealth
 
 if TYPE_CHECKING:
-    from recommender.serving.trends.leaderboards import Name
     from recommender.training.pipeline import HistoryRow  # with it comes all of training
 
 logger = logging.getLogger("recommender.ingress")
@@ -154,46 +153,13 @@ class Service:
         known: bool = await call_idempotent(self._predictor.returns_item, item_id, fetched)
         return known and await self.store.delete_item(item_id, without_record=True)
 
-    async def rank(self, query: RankQuery) -> bytes:
-        """JSON of a ranking."""
-        light = request_cost.rank_cost_ms(query) <= request_cost.LIGHT_MS
-        async with contextlib.nullcontext() if light else self._heavy:
-            fetched = await self._fetch([query.user_id])
-            call = call_idempotent if light else call_long
-            ranking: bytes = await call(self._predictor.rank, pack(query), fetched)
-            return ranking
-
-    async def popular(self, k: int, filters: list[str]) -> bytes:
-        """JSON of the baseline."""
-        fetched = await self._fetch([])
-        popular: bytes = await call_idempotent(self._predictor.popular, k, filters, fetched)
-        return popular
-
-    async def find_items(self, text: str, k: int) -> bytes:
-        """JSON of items whose title or id fits a text."""
-        fetched = await self._fetch([])
-        # long for the first of a version
-        found: bytes = await call_long(self._predictor.find_items, text, k, fetched)
-        return found
-
-    async def leaders(self, name: Name, window_s: int, k: int, filters: list[str]) -> bytes:
-        """JSON of a leaderboard of a window."""
-        fetched = await self._fetch([])
-        leaders: bytes = await call_idempotent(self._predictor.leaders, name, window_s, k, filters, fetched)
-        return leaders
-
-    async def similar_items(self, item_id: str, k: int, filters: list[str]) -> bytes | None:
-        """JSON of an item's neighbours; None where nothing is known of it."""
-        fetched = await self._fetch([])
-        found: bytes | None = await call_idempotent(self._predictor.similar_items, item_id, k, filters, fetched)
-        return found
-
-    async def similar_users(self, user_id: str, k: int) -> bytes | None:
-        """JSON of a user's neighbours; None where nothing is known of them."""
-        fetched = await self._fetch([user_id])
-        # long for the first of a version
-        found: bytes | None = await call_long(self._predictor.similar_users, user_id, k, fetched)
-        return found
+    async def ask(self, request: ReadRequest) -> bytes | None:
+        """JSON of the answer to one read request; None where nothing is known of what it names."""
+        async with self._heavy if request_cost.is_heavy(request) else contextlib.nullcontext():
+            fetched = await self._fetch(users_of(request))
+            call = call_long if request_cost.may_take_long(request) else call_idempotent
+            answer: bytes | None = await call(self._predictor.answer, pack(request), fetched)
+            return answer
 
     async def train(self, mode: str) -> None:
         """Begin a training, or answer 409."""

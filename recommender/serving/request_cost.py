@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from recommender.schema import FeatureMap, Query, RankQuery
+from recommender.schema import FeatureMap, Query, RankQuery, ReadRequest, SearchRequest, SimilarUsersRequest
 from recommender.serving.diversification import pool_size
 
 LIGHT_MS = 20.0
@@ -60,6 +60,16 @@ def rank_cost_ms(query: RankQuery) -> float:
 def is_light(queries: Sequence[Query], n_items: int = ASSUMED_ITEMS) -> bool:
     """Whether a call with these queries is answered at once."""
     return sum(cost_ms(query, n_items) for query in queries) <= LIGHT_MS
+
+
+def is_heavy(request: ReadRequest) -> bool:
+    """Whether a request costs more than `LIGHT_MS`."""
+    return isinstance(request, RankQuery) and rank_cost_ms(request) > LIGHT_MS
+
+
+def may_take_long(request: ReadRequest) -> bool:
+    """Whether silence does not mean that the replica is lost: heavy work, or an index built on first use."""
+    return isinstance(request, SearchRequest | SimilarUsersRequest) or is_heavy(request)
 
 
 def slices(queries: Sequence[Query], most_ms: float, n_items: int = ASSUMED_ITEMS) -> Iterator[slice]:

@@ -46,7 +46,7 @@ class Handle:
         return self.method(lambda queries, _: [ANSWER] * len(unpack_queries(queries)))
 
     @property
-    def rank(self):
+    def answer(self):
         return self.method(lambda *_: b"{}")
 
     @property
@@ -116,7 +116,7 @@ def test_a_light_call_goes_to_another_replica_when_one_is_silent():
 
 def test_a_long_ranking_is_asked_for_once():
     ten_thousand = RankQuery(items=tuple((str(number), None) for number in range(10_000)))
-    _, predictor = asked(lambda service: service.rank(ten_thousand))
+    _, predictor = asked(lambda service: service.ask(ten_thousand))
 
     assert len(predictor.asked) == 1
 

@@ -23,6 +23,14 @@ from deployments.http.routes.parameters import (
 from deployments.http.schemas import RankRequest, RecommendationRequests
 from deployments.http.service import current
 from recommender import schema
+from recommender.schema import (
+    LeaderboardRequest,
+    PopularRequest,
+    ReadRequest,
+    SearchRequest,
+    SimilarItemsRequest,
+    SimilarUsersRequest,
+)
 from recommender.serving.boosts import parse_boosts
 from recommender.serving.filters import Filter
 from recommender.serving.newest_items import latest
@@ -48,6 +56,14 @@ async def answered(query: schema.Query) -> Response:
     body = await current().recommend(query)
     if query.fallback == "none" and NOBODY in body:
         raise not_found("user: nothing is known of them, and the request forbids a fallback")
+    return raw_answer(body)
+
+
+async def ask(request: ReadRequest, absent: str = "answer") -> Response:
+    """Answer to any other read request; `absent` is what there is none of where it has no answer."""
+    body = await current().ask(request)
+    if body is None:
+        raise not_found(absent)
     return raw_answer(body)
 
 
@@ -99,17 +115,17 @@ async def recommend_many(request: Request) -> Response:
 @router.post("/v1/rank", **documented(schema.Ranking, body=RankRequest))
 async def rank(request: Request) -> Response:
     """Score exactly these items for one user: all sixteen cases in one place."""
-    return raw_answer(await current().rank((await read(request, _rank)).query()))
+    return await ask((await read(request, _rank)).query())
 
 
 @router.get("/v1/items/{item_id}/similar", **documented(schema.SimilarItems, 404))
 async def similar_items(item_id: ItemId, filters: Filters = [], k: K = 10) -> Response:  # noqa: B006 (FastAPI copies it)
     """Items like this one, by the cosine of their representations; the item itself is not among them."""
     Filter.parse(filters)
-    body = await current().similar_items(item_id, k, filters)
-    if body is None:
-        raise not_found("item, or nothing is known of it: it was not seen in training and has no learned feature")
-    return raw_answer(body)
+    return await ask(
+        SimilarItemsRequest(item_id=item_id, k=k, filter=tuple(filters)),
+        "item, or nothing is known of it: it was not seen in training and has no learned feature",
+    )
 
 
 @router.get("/v1/users/{user_id}/similar", **documented(schema.SimilarUsers, 404))
@@ -118,10 +134,10 @@ async def similar_users(user_id: UserId, k: K = 10) -> Response:
 
     A user who was not seen in training is compared by their features and recent interactions.
     """
-    body = await current().similar_users(user_id, k)
-    if body is None:
-        raise not_found("user, or nothing is known of them: no interaction and no learned feature")
-    return raw_answer(body)
+    return await ask(
+        SimilarUsersRequest(user_id=user_id, k=k),
+        "user, or nothing is known of them: no interaction and no learned feature",
+    )
 
 
 @router.get("/v1/latest", **documented(schema.Latest))
@@ -138,7 +154,7 @@ async def search_items(q: Typed, k: K = 10) -> Response:
     The item with exactly this id comes first, then titles and ids that begin so, titles with a word that begins so, and
     those that have it anywhere; the more popular first among each. Case does not matter.
     """
-    return raw_answer(await current().find_items(q, k))
+    return await ask(SearchRequest(text=q, k=k))
 
 
 @router.get("/v1/popular", **documented(schema.Popular))
@@ -151,8 +167,8 @@ async def popular(filters: Filters = [], k: K = 10, window_s: WindowS | None = N
     """
     Filter.parse(filters)
     if window_s is None:
-        return raw_answer(await current().popular(k, filters))
-    return raw_answer(await current().leaders("popular", window_s, k, filters))
+        return await ask(PopularRequest(k=k, filter=tuple(filters)))
+    return await ask(LeaderboardRequest(name="popular", window_s=window_s, k=k, filter=tuple(filters)))
 
 
 @router.get("/v1/trending", **documented(schema.Popular))
@@ -164,4 +180,4 @@ async def trending(filters: Filters = [], k: K = 10, window_s: WindowS = 86_400)
     are left out.
     """
     Filter.parse(filters)
-    return raw_answer(await current().leaders("trending", window_s, k, filters))
+    return await ask(LeaderboardRequest(name="trending", window_s=window_s, k=k, filter=tuple(filters)))

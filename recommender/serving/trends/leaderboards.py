@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from recommender.ids import UNKNOWN
-from recommender.schema import Popular
+from recommender.schema import LeaderboardName, Popular
 from recommender.serving.recommender import Recommender
 from recommender.serving.trends.log_tail import LogTail
 from recommender.serving.trends.trending import rising
-
-Name = Literal["popular", "trending"]
 
 KEPT_BYTES = 32 * 2**20
 """Of counts and of scores, for windows that were asked for lately."""
@@ -64,11 +62,13 @@ class Leaderboards:
         size = 8 * max(1, recommender.snapshot.n_items)
         most = max(KEPT_BYTES, 4 * size)
         self._learned: LRUCache[float, _Learned] = LRUCache(most, lambda each: max(size, each.counts.nbytes))
-        self._boards: LRUCache[tuple[Name, float], _Board] = LRUCache(most, lambda each: max(size, each.scores.nbytes))
+        self._boards: LRUCache[tuple[LeaderboardName, float], _Board] = LRUCache(
+            most, lambda each: max(size, each.scores.nbytes)
+        )
         self._places = np.zeros(0, np.int64)
 
     def top(
-        self, name: Name, window_s: float, k: int, filters: Sequence[str] = (), degraded: Sequence[str] = ()
+        self, name: LeaderboardName, window_s: float, k: int, filters: Sequence[str] = (), degraded: Sequence[str] = ()
     ) -> Popular:
         """Best items of one board; those without an interaction in the window are not on it.
 
@@ -90,7 +90,7 @@ class Leaderboards:
         n_items, delta = self.recommender.snapshot.n_items, self.recommender.catalogue.delta
         return self.recommender.listed(scores[:n_items], scores[delta.places], k, filters, degraded)
 
-    def _scores(self, name: Name, window_s: float) -> NDArray[np.float32]:
+    def _scores(self, name: LeaderboardName, window_s: float) -> NDArray[np.float32]:
         now, catalogue = int(self._clock()), self.recommender.catalogue
         stamp = now, self.trail.offset, catalogue.sequence
         board = self._boards.get((name, window_s))
