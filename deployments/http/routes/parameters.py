@@ -10,7 +10,9 @@ from pydantic import WithJsonSchema
 from deployments.http import schema_patterns
 from deployments.http.problems import Problem, invalid
 from deployments.http.schemas import check_id
-from recommender.serving.pagination import LONGEST_CURSOR
+from recommender.serving.boosts import Boosts, parse_boosts
+from recommender.serving.filters import Filter
+from recommender.serving.pagination import LONGEST_CURSOR, decode_cursor
 from recommender.storage.archive.interaction_pages import CURSOR
 from recommender.storage.archive.user_interactions import CURSOR as HISTORY_CURSOR
 
@@ -43,18 +45,39 @@ UserId = Annotated[str, Depends(_user_id)]
 ItemId = Annotated[str, Depends(_item_id)]
 K = Annotated[int, Query(ge=1, le=1000)]
 FilterClause = Annotated[str, WithJsonSchema({"type": "string", "pattern": schema_patterns.FILTER})]
-Filters = Annotated[
-    list[FilterClause], Query(alias="filter", max_length=100, description="genres:Comedy or -genres:Horror")
-]
-Diversity = Annotated[float, Query(ge=0, le=1, description="0: the best; 1: the least alike behind the best one")]
 BoostClause = Annotated[str, WithJsonSchema({"type": "string", "pattern": schema_patterns.BOOST})]
-Boosts = Annotated[
-    list[BoostClause], Query(alias="boost", max_length=100, description="genres:Comedy:0.5, added to the score")
-]
 CursorString = Annotated[str, WithJsonSchema({"type": "string", "pattern": schema_patterns.SHOWN})]
-CursorText = Annotated[
-    CursorString | None, Query(max_length=LONGEST_CURSOR, description="next_cursor of the page before")
-]
+
+
+async def _filter(
+    clauses: Annotated[
+        list[FilterClause], Query(alias="filter", max_length=100, description="genres:Comedy or -genres:Horror")
+    ] = [],  # noqa: B006 (FastAPI copies it)
+) -> tuple[str, ...]:
+    Filter.parse(clauses)
+    return tuple(clauses)
+
+
+async def _boosts(
+    clauses: Annotated[
+        list[BoostClause], Query(alias="boost", max_length=100, description="genres:Comedy:0.5, added to the score")
+    ] = [],  # noqa: B006 (FastAPI copies it)
+) -> Boosts:
+    return parse_boosts(clauses)
+
+
+async def _shown(
+    cursor: Annotated[
+        CursorString | None, Query(max_length=LONGEST_CURSOR, description="next_cursor of the page before")
+    ] = None,
+) -> tuple[str, ...]:
+    return decode_cursor(cursor)
+
+
+FilterClauses = Annotated[tuple[str, ...], Depends(_filter)]
+BoostAmounts = Annotated[Boosts, Depends(_boosts)]
+ShownItems = Annotated[tuple[str, ...], Depends(_shown)]
+Diversity = Annotated[float, Query(ge=0, le=1, description="0: the best; 1: the least alike behind the best one")]
 Typed = Annotated[str, Query(min_length=1, max_length=256, description="part of a title or an id")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(pattern=schema_patterns.CURSOR, description="next_cursor of the page before")]
@@ -81,13 +104,12 @@ def not_found(what: str) -> Problem:
 
 
 __all__ = [
-    "Boosts",
+    "BoostAmounts",
     "Cursor",
-    "CursorText",
     "Diversity",
     "Everyones",
     "Fallback",
-    "Filters",
+    "FilterClauses",
     "Histories",
     "ItemId",
     "K",
@@ -95,6 +117,7 @@ __all__ = [
     "LongLimit",
     "Request",
     "Response",
+    "ShownItems",
     "Typed",
     "UserId",
     "WindowS",

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Request, Response
 from deployments.http.body_reader import read
 from deployments.http.openapi import documented
 from deployments.http.routes.parameters import (
-    Boosts,
-    CursorText,
+    BoostAmounts,
     Diversity,
     Fallback,
-    Filters,
+    FilterClauses,
     ItemId,
     K,
+    ShownItems,
     Typed,
     UserId,
     WindowS,
@@ -31,10 +31,7 @@ from recommender.schema import (
     SimilarItemsRequest,
     SimilarUsersRequest,
 )
-from recommender.serving.boosts import parse_boosts
-from recommender.serving.filters import Filter
 from recommender.serving.newest_items import latest
-from recommender.serving.pagination import decode_cursor
 
 router = APIRouter(tags=["recommending"])
 
@@ -70,13 +67,13 @@ async def ask(request: ReadRequest, absent: str = "answer") -> Response:
 @router.get(PATH, **documented(schema.Recommendations, 404))
 async def recommend(
     user_id: UserId,
-    filters: Filters = [],  # noqa: B006 (FastAPI copies it)
+    filter_: FilterClauses,
+    boost: BoostAmounts,
+    shown: ShownItems,
     k: K = 10,
     exclude_seen: bool = True,
     explain: bool = False,
     diversity: Diversity = 0.0,
-    boosts: Boosts = [],  # noqa: B006
-    cursor: CursorText = None,
     fallback: Fallback = "popular",
 ) -> Response:
     """Recommend items to a user, best first, by whatever is known of them.
@@ -86,16 +83,15 @@ async def recommend(
     the scores of all items that have a feature, and stands in the explanation. `next_cursor` asks for the next page:
     the best of what no page before has shown.
     """
-    Filter.parse(filters)
     query = schema.Query(
         user_id=user_id,
         k=k,
-        filter=tuple(filters),
+        filter=filter_,
         exclude_seen=exclude_seen,
         explain=explain,
         diversity=diversity,
-        boost=parse_boosts(boosts),
-        shown=decode_cursor(cursor),
+        boost=boost,
+        shown=shown,
         fallback=fallback,
     )
     return await answered(query)
@@ -119,11 +115,10 @@ async def rank(request: Request) -> Response:
 
 
 @router.get("/v1/items/{item_id}/similar", **documented(schema.SimilarItems, 404))
-async def similar_items(item_id: ItemId, filters: Filters = [], k: K = 10) -> Response:  # noqa: B006 (FastAPI copies it)
+async def similar_items(item_id: ItemId, filter_: FilterClauses, k: K = 10) -> Response:
     """Items like this one, by the cosine of their representations; the item itself is not among them."""
-    Filter.parse(filters)
     return await ask(
-        SimilarItemsRequest(item_id=item_id, k=k, filter=tuple(filters)),
+        SimilarItemsRequest(item_id=item_id, k=k, filter=filter_),
         "item, or nothing is known of it: it was not seen in training and has no learned feature",
     )
 
@@ -141,10 +136,9 @@ async def similar_users(user_id: UserId, k: K = 10) -> Response:
 
 
 @router.get("/v1/latest", **documented(schema.Latest))
-async def latest_items(filters: Filters = [], k: K = 10) -> Response:  # noqa: B006 (FastAPI copies it)
+async def latest_items(filter_: FilterClauses, k: K = 10) -> Response:
     """Available items by the time of their last change, newest first; filters look at the newest 10,000."""
-    Filter.parse(filters)
-    return answer(await latest(current().store, k, filters))
+    return answer(await latest(current().store, k, filter_))
 
 
 @router.get("/v1/search", **documented(schema.FoundItems))
@@ -158,26 +152,24 @@ async def search_items(q: Typed, k: K = 10) -> Response:
 
 
 @router.get("/v1/popular", **documented(schema.Popular))
-async def popular(filters: Filters = [], k: K = 10, window_s: WindowS | None = None) -> Response:  # noqa: B006 (FastAPI copies it)
+async def popular(filter_: FilterClauses, k: K = 10, window_s: WindowS | None = None) -> Response:
     """What everyone gets, best first; with `window_s` by the number of interactions in so many seconds up to now.
 
     An interaction counts in its window at once, by its `timestamp`; one of the future counts as of now. Those that
     were learned have their time to one part in 128 of their age, so that the edge of an hour is good to half a minute.
     Items without an interaction in the window are left out.
     """
-    Filter.parse(filters)
     if window_s is None:
-        return await ask(PopularRequest(k=k, filter=tuple(filters)))
-    return await ask(LeaderboardRequest(name="popular", window_s=window_s, k=k, filter=tuple(filters)))
+        return await ask(PopularRequest(k=k, filter=filter_))
+    return await ask(LeaderboardRequest(name="popular", window_s=window_s, k=k, filter=filter_))
 
 
 @router.get("/v1/trending", **documented(schema.Popular))
-async def trending(filters: Filters = [], k: K = 10, window_s: WindowS = 86_400) -> Response:  # noqa: B006
+async def trending(filter_: FilterClauses, k: K = 10, window_s: WindowS = 86_400) -> Response:
     """Items whose part in the interactions of the last `window_s` seconds is larger than before, the surest first.
 
     `score` is the root of Dunning's log-likelihood ratio of the window against the 28 windows before it, or against
     all that was before where these have next to nothing; above 2 it is seldom chance. Items whose part has not grown
     are left out.
     """
-    Filter.parse(filters)
-    return await ask(LeaderboardRequest(name="trending", window_s=window_s, k=k, filter=tuple(filters)))
+    return await ask(LeaderboardRequest(name="trending", window_s=window_s, k=k, filter=filter_))
