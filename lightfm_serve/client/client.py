@@ -12,8 +12,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import msgspec
 
-from lightfm_serve.client import endpoints
-from lightfm_serve.client.client_methods import AsyncMethod, Method
+from lightfm_serve.client.client_methods import EndpointMethods
 from lightfm_serve.client.dataframes import Frame, Imported, calls_of
 from lightfm_serve.client.endpoints import Call
 from lightfm_serve.client.errors import ServeError, UnexpectedAnswerError, UnreachableError, problem_of
@@ -29,7 +28,7 @@ ONCE = Retries(attempts=1)
 """Never ask again."""
 
 
-class Client:
+class Client(EndpointMethods):
     """A running service, to be called.
 
     Parameters
@@ -50,37 +49,6 @@ class Client:
     ...     client.add_interactions([Interaction(user_id="ann", item_id="50")])
     ...     client.recommend("ann", k=3).items
     """
-
-    recommend = Method(endpoints.recommend)
-    recommend_many = Method(endpoints.recommend_many)
-    rank = Method(endpoints.rank)
-    similar_items = Method(endpoints.similar_items)
-    similar_users = Method(endpoints.similar_users)
-    popular = Method(endpoints.popular)
-    trending = Method(endpoints.trending)
-    latest = Method(endpoints.latest)
-    search = Method(endpoints.search)
-    add_interactions = Method(endpoints.add_interactions)
-    list_interactions = Method(endpoints.list_interactions)
-    put_user = Method(endpoints.put_user)
-    get_user = Method(endpoints.get_user)
-    delete_user = Method(endpoints.delete_user)
-    list_users = Method(endpoints.list_users)
-    put_users = Method(endpoints.put_users)
-    user_interactions = Method(endpoints.user_interactions)
-    put_item = Method(endpoints.put_item)
-    get_item = Method(endpoints.get_item)
-    delete_item = Method(endpoints.delete_item)
-    list_items = Method(endpoints.list_items)
-    put_items = Method(endpoints.put_items)
-    models = Method(endpoints.models)
-    train = Method(endpoints.train)
-    active_model = Method(endpoints.active_model)
-    activate = Method(endpoints.activate)
-    status = Method(endpoints.status)
-    metrics = Method(endpoints.metrics)
-    healthy = Method(endpoints.healthy)
-    ready = Method(endpoints.ready)
 
     def __init__(
         self,
@@ -164,39 +132,8 @@ class Client:
         return done
 
 
-class AsyncClient:
+class AsyncClient(EndpointMethods):
     """`Client` for asyncio: the same methods, to be awaited."""
-
-    recommend = AsyncMethod(endpoints.recommend)
-    recommend_many = AsyncMethod(endpoints.recommend_many)
-    rank = AsyncMethod(endpoints.rank)
-    similar_items = AsyncMethod(endpoints.similar_items)
-    similar_users = AsyncMethod(endpoints.similar_users)
-    popular = AsyncMethod(endpoints.popular)
-    trending = AsyncMethod(endpoints.trending)
-    latest = AsyncMethod(endpoints.latest)
-    search = AsyncMethod(endpoints.search)
-    add_interactions = AsyncMethod(endpoints.add_interactions)
-    list_interactions = AsyncMethod(endpoints.list_interactions)
-    put_user = AsyncMethod(endpoints.put_user)
-    get_user = AsyncMethod(endpoints.get_user)
-    delete_user = AsyncMethod(endpoints.delete_user)
-    list_users = AsyncMethod(endpoints.list_users)
-    put_users = AsyncMethod(endpoints.put_users)
-    user_interactions = AsyncMethod(endpoints.user_interactions)
-    put_item = AsyncMethod(endpoints.put_item)
-    get_item = AsyncMethod(endpoints.get_item)
-    delete_item = AsyncMethod(endpoints.delete_item)
-    list_items = AsyncMethod(endpoints.list_items)
-    put_items = AsyncMethod(endpoints.put_items)
-    models = AsyncMethod(endpoints.models)
-    train = AsyncMethod(endpoints.train)
-    active_model = AsyncMethod(endpoints.active_model)
-    activate = AsyncMethod(endpoints.activate)
-    status = AsyncMethod(endpoints.status)
-    metrics = AsyncMethod(endpoints.metrics)
-    healthy = AsyncMethod(endpoints.healthy)
-    ready = AsyncMethod(endpoints.ready)
 
     def __init__(
         self,
