@@ -7,8 +7,10 @@ STAMP := $(VENV)/installed
 FACTOR ?= 5
 MINUTES ?= 30
 CONFIG ?= serve_config.yaml
-# Tests of these keep to themselves and to no time limit; the others start servers or measure, and run one by one.
-TESTS_AT_ONCE := $(addprefix tests/,benchmarks cli datasets evaluation experiments history leaves models serving storage training vector_search)
+# The fast layer: tests of these start no server, apart from the few that are marked slow.
+UNIT_TESTS := $(addprefix tests/,benchmarks datasets deployments evaluation experiments leaves manifests models serving storage training vector_search)
+# These too keep to themselves and to no time limit; all others start servers or measure, and run one by one.
+TESTS_AT_ONCE := $(UNIT_TESTS) $(addprefix tests/,cli history)
 # A run for each of those that keep a service up until the run ends: idle ones take processor time from the others.
 TESTS_OF_DOORS := $(addprefix tests/,client console docs)
 
@@ -68,7 +70,10 @@ deploy: $(STAMP)  ## bring CONFIG and this code onto the cluster whose head is h
 environment:  ## print what `serve` sets for Ray
 	@echo $(RAY_ENVIRONMENT)
 
-test: $(STAMP)  ## run the tests
+unit: $(STAMP)  ## run the tests that are fast, in less than a minute
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(UNIT_TESTS)
+
+test: $(STAMP)  ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS_AT_ONCE)
 	$(BIN)/python -m pytest $(TESTS_OF_DOORS)
 	$(BIN)/python -m pytest $(addprefix --ignore=,$(TESTS_AT_ONCE) $(TESTS_OF_DOORS) tests/reliability)
@@ -136,4 +141,4 @@ $(VENV)/docs: $(STAMP)
 docs: $(VENV)/docs  ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
-.PHONY: help install serve head node deploy environment test screens browser reliability soak check audit format openapi reference image-check bench docs
+.PHONY: help install serve head node deploy environment unit test screens browser reliability soak check audit format openapi reference image-check bench docs

@@ -34,6 +34,11 @@ class House(NamedTuple):
         return status.status_code == 200 and set(status.json()["health"].values()) == {"ok"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that end the service come last, because all share it."""
+    items.sort(key=lambda item: item.get_closest_marker("ends_service") is not None)
+
+
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = Path(tempfile.mkdtemp(prefix="rs"))

@@ -1,4 +1,4 @@
-"""Last of all, because it ends the service: killed as a whole, and started while the store is down."""
+"""Restart: the service is killed as a whole and started while the store is down."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from tests.support.rows import Row
 from tests.support.store_servers import start_redis
 from tests.support.waiting import settle
 
-pytestmark = pytest.mark.reliability
+pytestmark = [pytest.mark.reliability, pytest.mark.ends_service]
 
 
 def test_a_killed_service_starts_from_disk_while_the_store_is_down(house):
