@@ -1,4 +1,4 @@
-"""The composition root: arguments in, graph out."""
+"""Composition root: builds the Serve graph from the arguments."""
 
 # no `from __future__ import annotations` here: Serve looks at the annotation of `args` to parse it
 

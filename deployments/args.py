@@ -1,4 +1,4 @@
-"""The arguments of serve_config.yaml."""
+"""Configuration: the arguments that serve_config.yaml may set, with their defaults and checks."""
 
 import os
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""StoreKeeper: the actor that owns the embedded Valkey."""
+"""Owner of the embedded store: the actor that starts, watches and stops the Valkey server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets of the environment, which may also lie in files."""
+"""Secrets: environment variables whose value may also lie in a file."""
 
 from __future__ import annotations
 

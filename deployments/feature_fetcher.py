@@ -1,4 +1,4 @@
-"""FeatureFetcher: what the store knows of the users of a micro-batch, in one round trip."""
+"""FeatureFetcher: the deployment that reads the users of a micro-batch from the store in one round trip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls between deployments; the ids of the requests that they are made for go with them."""
+"""Calls of deployment handles: retries, hedged requests, and the request ids that go with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ingress: HTTP at the door of the graph."""
+"""Ingress: the deployment that serves HTTP."""
 
 from __future__ import annotations
 

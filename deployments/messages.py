@@ -1,4 +1,4 @@
-"""What travels between deployments, as bytes: msgpack on the way, JSON for the answer.
+"""Messages between deployments: msgpack on the way, JSON for the answer.
 
 Functions, not coders: Ray carries a deployment's globals to its replicas, and coders cannot be carried.
 """

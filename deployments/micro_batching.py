@@ -1,4 +1,4 @@
-"""Micro-batches: concurrent requests gathered so that one trip through the graph serves all of them."""
+"""Micro-batching: concurrent requests share one trip through the graph."""
 
 from __future__ import annotations
 

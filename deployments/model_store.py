@@ -1,4 +1,4 @@
-"""ModelStore: owns the snapshot that serves, in the object store, for every predictor."""
+"""ModelStore: the actor that owns the serving snapshot in the object store and tells predictors of new versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictor: a replica that answers from the shared snapshot."""
+"""Predictor: the deployment that answers from the shared snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SerialExecutor: heavy work in a thread, one piece at a time, while the event loop goes on."""
+"""SerialExecutor: runs heavy work in one thread, one piece at a time, beside the event loop."""
 
 from __future__ import annotations
 

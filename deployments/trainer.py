@@ -1,4 +1,4 @@
-"""Trainer: learns, publishes, and makes the new version serve."""
+"""Trainer: the deployment that trains, publishes and activates versions."""
 
 from __future__ import annotations
 

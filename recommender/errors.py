@@ -1,4 +1,4 @@
-"""The errors of the library, drawn as a tree.
+"""Errors: the exceptions of the library, as a tree.
 
 ::
 

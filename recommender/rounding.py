@@ -1,4 +1,4 @@
-"""Digits: float32 numbers as the floats that people would write, so that 2.31 is not 2.309999942779541."""
+"""Rounding of float32 scores to the shortest decimal, so that 2.31 is not 2.309999942779541."""
 
 from __future__ import annotations
 

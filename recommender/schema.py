@@ -1,4 +1,4 @@
-"""What is asked of the recommender, what the store knows of the user, and what is answered."""
+"""Requests, answers and user state: the types that pass between service, library and store."""
 
 from __future__ import annotations
 

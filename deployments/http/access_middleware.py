@@ -1,4 +1,4 @@
-"""Edge: what every request passes first."""
+"""Access middleware: authenticates the caller, limits its rate, and turns uncaught errors into problem documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Admission: what a replica of the ingress takes on at once; it refuses the rest before anything is read of it.
+"""Admission control: limits the requests that an ingress replica takes on at once; it refuses others unread.
 
 `deployments/ray_runtime/haproxy.py` refuses first, and for less; this is for a service without it, or with one on
 every node.

@@ -1,4 +1,4 @@
-"""Faults of a body: where it is wrong and what would be right, from the type that it was read as."""
+"""Messages of invalid bodies: where a body is wrong and what would be right, from the type it was decoded as."""
 
 from __future__ import annotations
 

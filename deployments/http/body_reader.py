@@ -1,4 +1,4 @@
-"""Reading a request's body: counted, then decoded strictly."""
+"""Body reader: limits the size of a request's body, then decodes it strictly."""
 
 from __future__ import annotations
 

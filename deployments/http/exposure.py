@@ -1,4 +1,4 @@
-"""Whether others than this machine can reach the service."""
+"""Exposure check: whether clients on other machines can reach the service."""
 
 from __future__ import annotations
 

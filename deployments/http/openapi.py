@@ -1,4 +1,4 @@
-"""OpenAPI of what msgspec decodes and encodes."""
+"""OpenAPI document: the schemas of what msgspec decodes and encodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cross-origin requests: what a page of another origin may make a browser send to a service without keys.
+"""Cross-origin policy (CORS, CSRF): which requests a page of another origin may send to a service without keys.
 
 A key is a proof that no foreign page has: a browser sends none by itself, and a page may set the header only after a
 preflight, which this service never allows. Without keys being on this machine is the proof, and a browser on it runs

@@ -1,4 +1,4 @@
-"""Every error of every route as RFC 9457 problem+json; no input is echoed, no stack trace leaves."""
+"""Problem documents: every error of every route as RFC 9457 problem+json, without input or stack trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Query parameters: one that a route does not know is refused, as an unknown key of a body is."""
+"""Strict query parameters: a parameter that a route does not know is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rates: how often a key, or an address where there are no keys, may ask; counted in each replica."""
+"""Rate limit: a token bucket for each key, or for each address where there are no keys, in each replica."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Observed: counts and times every request, and gives each a name that its log lines carry."""
+"""Request metrics middleware: counts and times every request, and gives it the id that its log lines carry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Patterns that OpenAPI shows, so that whoever reads it can make a request that is taken.
+r"""Regular expressions of the OpenAPI document, from which a client can generate valid requests.
 
 A schema cannot count bytes, so these are a little narrower than what is taken: an id of ASCII has up to 256
 letters here, another one 64 of any script, which are 256 bytes at most; 29 February is left out.

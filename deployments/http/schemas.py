@@ -1,4 +1,4 @@
-"""Bodies of requests: decoded strictly, checked once, here."""
+"""Request bodies: msgspec types that decode strictly and check every value once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask for what: keys, scopes, and loopback clients when there are no keys."""
+"""Authentication and authorisation: API keys, scopes, and the loopback rule where there are no keys."""
 
 from __future__ import annotations
 

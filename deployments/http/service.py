@@ -1,4 +1,4 @@
-"""Service: what the routes ask; it moves requests along the graph and waits for answers."""
+"""Service: the graph as the routes call it, with micro-batching, hedged calls and limits on heavy work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Best items of every user with Ray Data: blocks of users in, a Parquet file for each out."""
+"""Batch recommendation with Ray Data: blocks of users in, a Parquet file for each out."""
 
 from __future__ import annotations
 

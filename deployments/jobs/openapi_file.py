@@ -1,4 +1,4 @@
-"""The OpenAPI document as a file: ``python -m deployments.jobs.openapi_file docs/openapi.json``."""
+"""Writer of the OpenAPI document: ``python -m deployments.jobs.openapi_file docs/openapi.json``."""
 
 from __future__ import annotations
 

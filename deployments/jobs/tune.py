@@ -1,4 +1,4 @@
-"""A search with Ray Tune on all cores."""
+"""Hyperparameter search with Ray Tune on all cores."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Release: which code this is."""
+"""Code hash: which release of the code runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Ray leaves behind when `serve run` is killed: ``python -m deployments.ray_runtime.orphans`` ends it.
+"""Orphans: ends the processes that a killed `serve run` left behind: ``python -m deployments.ray_runtime.orphans``.
 
 Ray's HAProxy outlives a SIGKILL of the process that started it, and keeps the port. Only orphans that
 were started from this very environment are ended. The rest of Ray notices by itself that it is alone, which

@@ -1,4 +1,4 @@
-"""Processes of this machine, as Linux tells of them; elsewhere none are found.
+"""Processes of this machine, read from /proc; elsewhere than on Linux none are found.
 
 What is asked of a process that has ended meanwhile raises OSError.
 """

@@ -1,4 +1,4 @@
-"""Reporting gives way to requests: Ray's dashboard, its agents and its log monitor run at a lower priority.
+"""Process priority: Ray's dashboard, agents and log monitor run at a lower one than requests.
 
 Now and then an agent works through the histograms of all replicas of its node, for a tenth to a third of a second. With
 the priority of a replica it takes a share of the processors that the slowest requests then miss.

@@ -1,4 +1,4 @@
-"""Replicas: how each one on the way of a request begins."""
+"""Replica setup: logging, priority and garbage collection of each process on the way of a request."""
 
 from __future__ import annotations
 

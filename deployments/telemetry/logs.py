@@ -1,4 +1,4 @@
-"""What the parts of the service say on the console."""
+"""Logging: format, request ids and levels of what the service logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measured store: every call of a store is timed, and counted where the store fails it."""
+"""Instrumented store: times every call of a store and counts its failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tallies: what processes have counted since they began, to be told as JSON.
+"""Metrics as JSON: counters and histograms of each process since it began, and their sum.
 
 The numbers are those that Prometheus reads, by the same names. Labels take few values, so a tally stays small.
 """

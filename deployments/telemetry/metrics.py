@@ -1,4 +1,4 @@
-"""Every number that the service tells of itself, by name; Ray's Prometheus endpoint shows them behind ``ray_``.
+"""Metrics: every counter, gauge and histogram of the service; Ray's Prometheus endpoint prefixes them with ``ray_``.
 
 Labels take few values: routes as templates, statuses, versions; never an id of a user or an item.
 """

@@ -1,4 +1,4 @@
-"""Freshness: how old what serves is and how good, told every few seconds."""
+"""Model freshness: age and quality of the serving version, as gauges."""
 
 from __future__ import annotations
 

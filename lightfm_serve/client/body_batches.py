@@ -1,4 +1,4 @@
-"""Batches whose bodies the service takes."""
+"""Batches of records whose bodies stay below the service's size limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clients: one that waits, and one for asyncio. They differ in how they send, and in nothing else."""
+"""The clients: `Client` is synchronous, `AsyncClient` is for asyncio; they differ only in how they send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames of pandas as calls. pandas itself is not needed here: whoever has a frame has it."""
+"""Import of pandas DataFrames as API calls, without importing pandas."""
 
 from __future__ import annotations
 

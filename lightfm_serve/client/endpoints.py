@@ -1,4 +1,4 @@
-"""Every route of the service as a function that describes the call; who sends it is somebody else's matter."""
+"""Endpoints: a function for every route of the service, which describes the call and does not send it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors of the client, drawn as a tree.
+"""Client errors: the exceptions that a call may raise, as a tree.
 
 ::
 

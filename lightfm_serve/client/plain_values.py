@@ -1,4 +1,4 @@
-"""Plain values: ids and features as notebooks have them, in the shape that the service takes.
+"""Conversion of ids and features, as notebooks have them, to JSON values that the service takes.
 
 Ids that are whole numbers or UUIDs become text; scalars of numpy become numbers, tuples, sets and arrays lists; what is
 missing is left out. Text stays as it is, also where it reads ``NULL``: who writes Python can say what they mean.

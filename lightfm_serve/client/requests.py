@@ -1,4 +1,4 @@
-"""What is sent. A mapping with the same names does as well."""
+"""Request types. A mapping with the same names does as well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service answers. Fields that a newer service adds are passed over."""
+"""Response types. Fields that a newer service adds are ignored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retrying: whether to ask again, and when. Knows no clock but the one that counts its own waiting."""
+"""Retry policy: exponential back-off, and which failures are worth another attempt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streaming: a data folder checked whole, then read again a batch at a time, so that it need not fit into memory.
+"""Streaming import: a data folder is validated whole, then read in batches that fit into memory.
 
 What is kept of a million interactions is 8 MB, of a million users their ids.
 """

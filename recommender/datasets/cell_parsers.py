@@ -1,4 +1,4 @@
-"""What the cells of interactions, and those of users and items that are no features, mean."""
+"""Cell parsers: ids, weights, timestamps and flags from the text or number of a cell."""
 
 from __future__ import annotations
 

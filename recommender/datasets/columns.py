@@ -1,4 +1,4 @@
-"""Columns of a file: what each is, by all of its cells, and how a cell of it is read."""
+"""Column types: infers the type of each feature column from all of its cells, and reads a cell by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dataset: interactions, users and items, checked once."""
+"""Dataset: interactions, users and items as validated frames."""
 
 from __future__ import annotations
 

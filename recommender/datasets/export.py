@@ -1,4 +1,4 @@
-"""Writing a table of a data folder: Parquet where columns hold it exactly, else JSON lines.
+"""Export of a table: Parquet where columns hold it exactly, else JSON lines.
 
 Nobody knows the columns before the last record has come. So records go into a file of JSON lines first, and from
 there, now that their types are known, into the one that stays.

@@ -1,4 +1,4 @@
-"""A folder of CSV, Parquet or JSON lines: interactions, users, items."""
+"""Data folder: interactions, users and items in CSV, Parquet or JSON lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Gorse exports: JSON lines or, of older versions, CSV of its dashboard, or the binary dump of its ``/api/dump``.
+"""Import from Gorse: its JSON lines, the CSV of older dashboards, or the binary dump of ``/api/dump``.
 
 The dashboard gives ``users.jsonl``, ``items.jsonl`` and ``feedback.jsonl`` (``/api/bulk/…``), one object a line with
 the names of Gorse. Older versions gave CSV, with ``labels`` as JSON and ``categories`` by ``|``. A dump is a stream of

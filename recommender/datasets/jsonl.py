@@ -1,4 +1,4 @@
-"""JSON lines: one object a line, as the service takes and gives them. They hold what columns cannot."""
+"""JSON lines: one object a line, with the values that columns cannot hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MovieLens-100k: fetched on first use, checked, cached.
+"""MovieLens-100k: downloaded on first use, verified by checksum, cached.
 
 F. M. Harper and J. A. Konstan, The MovieLens Datasets: History and Context, 2015. Its licence forbids
 redistribution, so this package carries no copy.

@@ -1,4 +1,4 @@
-"""Opening a data set by its name."""
+"""`open_dataset`: a data set by its name or path."""
 
 from __future__ import annotations
 

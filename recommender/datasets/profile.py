@@ -1,4 +1,4 @@
-"""Profile of a data folder: what was understood of each file, and what is likely to be wrong with it."""
+"""Profile of a data folder: how each file was read, and what is likely to be wrong with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The little of protobuf's wire format that a dump needs, so that it needs no compiled messages [1]_.
+"""Reader of protobuf's wire format, as much as a Gorse dump needs, without compiled messages [1]_.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""The schema of a data folder: what its columns are called, of which types they are, and what stands for missing."""
+"""Schema of a data folder: names and types of its columns, and the texts that stand for missing values."""
 
 from __future__ import annotations
 

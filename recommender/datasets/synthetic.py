@@ -1,4 +1,4 @@
-"""Worlds with a known answer."""
+"""Synthetic worlds: random data sets whose best answers are known."""
 
 from __future__ import annotations
 

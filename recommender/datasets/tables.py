@@ -1,4 +1,4 @@
-"""Files of a data folder as tables of cells: CSV, Parquet and JSON lines, whole or a block at a time."""
+"""File reader: CSV, Parquet and JSON lines as tables of cells, whole or in blocks."""
 
 from __future__ import annotations
 

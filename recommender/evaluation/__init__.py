@@ -1,4 +1,4 @@
-"""Metrics, splits and confidence. Knows no model, only something that ranks."""
+"""Offline evaluation: ranking metrics, splits and confidence intervals. Knows no model, only something that ranks."""
 
 from typing import TYPE_CHECKING
 

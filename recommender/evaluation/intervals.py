@@ -1,4 +1,4 @@
-"""How far a mean can be trusted: intervals over seeds, and over users."""
+"""Confidence intervals of a mean, over seeds and over users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits of interactions into those to learn from and those to be judged by.
+"""Train-test splits of interactions: random, by time, last of each user, cold items, cold users.
 
 Ties in time are broken by seeded chance: many logs are sorted by item within a second, and then a tie
 broken by row or by id decides more than the model does.

@@ -1,4 +1,4 @@
-"""Peers: what others would use, from their own libraries.
+"""Baselines: popularity and the models of other libraries (implicit, EASE), fitted to the same folds.
 
 All learn from the same pairs, each 1 whatever its weight; only ``ials`` knows features. A user without interactions
 gets what is popular, and so do ties: none of them has an answer of its own there.

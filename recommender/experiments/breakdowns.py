@@ -1,4 +1,4 @@
-"""Closer looks at one fold: for whom, with which items and in which cases recommendations are good."""
+"""Breakdowns of one fold: metrics by group of users, by items and by case."""
 
 from __future__ import annotations
 

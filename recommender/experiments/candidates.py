@@ -1,4 +1,4 @@
-"""Contenders: what can be fitted to a fold and then scores every item for its users."""
+"""Candidate models of a comparison: each is fitted to a fold and then scores every item for its users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contest: several contenders, several seeds, one answer with its confidence."""
+"""Comparison of candidate models over several seeds, with confidence intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fold: one split of a data set, numbered, as every contender sees it."""
+"""Fold: one train-test split of a data set, with ids as numbers, the same for every candidate model."""
 
 from __future__ import annotations
 

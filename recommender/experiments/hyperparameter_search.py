@@ -1,4 +1,4 @@
-"""Search: what a tuner tries with our own model, how a trial is judged, and what came out."""
+"""Hyperparameter search of our model: the search space, the objective of a trial, and the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judging: all metrics of one contender on one fold."""
+"""Scoring of a candidate model: all metrics on one fold."""
 
 from __future__ import annotations
 

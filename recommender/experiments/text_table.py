@@ -1,4 +1,4 @@
-"""Table: a contest as lines of text."""
+"""Text table: a comparison as lines of text."""
 
 from __future__ import annotations
 

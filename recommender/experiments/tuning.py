@@ -1,4 +1,4 @@
-"""Tuning: the same number of trials for every contender, on one validation split."""
+"""Tuning: random search with the same number of trials for every candidate model, on one validation split."""
 
 from __future__ import annotations
 

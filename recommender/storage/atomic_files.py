@@ -1,4 +1,4 @@
-"""Files that are whole and on disk, or not there at all."""
+"""Atomic files: each is whole and durable, or not there at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bucket: objects behind an fsspec URL, such as ``s3://bucket/folder``.
+"""Object store: objects behind an fsspec URL, such as ``s3://bucket/folder``.
 
 Of what object stores can do, only three things are relied on, which all of them promise: an object appears whole or
 not at all, `create` fails where there is one already, and a listing shows what was created before it.

@@ -1,4 +1,4 @@
-"""Breaker: after a store kept somebody waiting for nothing, nobody else waits until it answers again."""
+"""Circuit breaker: after a timeout, fail fast until a background probe succeeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records as bytes: a format byte, then a msgpack array."""
+"""Codec: a record as a format byte and a msgpack array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connection: a Redis behind a URL. Bounded connections, a deadline for each call, our errors, no silent retry."""
+"""Redis connection: a bounded pool, a deadline for each call, errors of the library, no silent retry."""
 
 from __future__ import annotations
 

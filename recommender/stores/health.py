@@ -1,4 +1,4 @@
-"""What a server says of itself, and what of it is a danger to interactions."""
+"""Health of a server: memory, persistence and eviction, and what of them endangers interactions."""
 
 from __future__ import annotations
 

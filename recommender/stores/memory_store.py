@@ -1,4 +1,4 @@
-"""MemoryStore: the contract without a server, for notebooks and tests."""
+"""MemoryStore: the store in this process, for notebooks and tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""open_store: from a URL to a store."""
+"""`open_store`: a store by its URL."""
 
 from __future__ import annotations
 

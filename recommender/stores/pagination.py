@@ -1,4 +1,4 @@
-"""Listings by the sequence of the last change, and the cursors that continue them."""
+"""Pagination of listings: pages by the sequence number of the last change, and their cursors."""
 
 from __future__ import annotations
 

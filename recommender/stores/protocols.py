@@ -1,4 +1,4 @@
-"""What a store is: two protocols, and the records that pass through them."""
+"""Protocols of a store, `FeatureStore` and `InteractionLog`, and the records that pass through them."""
 
 from __future__ import annotations
 

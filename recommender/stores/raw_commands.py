@@ -1,4 +1,4 @@
-"""The few words that are exchanged with a server before there is a client."""
+"""Raw Redis commands: sent to a server of our own before there is a client."""
 
 from __future__ import annotations
 

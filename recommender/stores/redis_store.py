@@ -1,4 +1,4 @@
-"""RedisStore: the contract over Redis 7 or Valkey.
+"""RedisStore: the store over Redis 7 or Valkey.
 
 Keys, all under one hash tag so that the scripts work on a cluster too:
 

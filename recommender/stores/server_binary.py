@@ -1,4 +1,4 @@
-"""The server binary, and which of its versions wrote a folder."""
+"""Server binary of the embedded store, and the check that it can read what an earlier one wrote."""
 
 from __future__ import annotations
 

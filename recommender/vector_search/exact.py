@@ -1,4 +1,4 @@
-"""Exact best rows of a block of vectors: arrays in, arrays out."""
+"""Exact top-k search by inner product (MIPS) over a block of vectors."""
 
 from __future__ import annotations
 

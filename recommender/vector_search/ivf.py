@@ -1,4 +1,4 @@
-"""Index: lists of near rows over a block of vectors, of which a search reads only the most promising.
+"""Inverted file (IVF): lists of near rows, of which a search reads only the most promising.
 
 An inverted file [1]_. The rows stay where they are: a list names them, so that an index costs four bytes a row
 and is searched by the very code, and gives the very bits, of the exact pass.

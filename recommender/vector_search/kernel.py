@@ -1,4 +1,4 @@
-"""Compiled inner loops: one pass over a block of vectors that scores, masks and selects, without the GIL.
+"""Compiled kernels: one pass over a block of vectors that scores, masks and selects, without the GIL.
 
 Eight rows are scored at a time, in vector registers: numba leaves reductions to the compiler, which does
 not find this shape, so `_score_eight` is written in LLVM's own terms. One sum is made in the same order

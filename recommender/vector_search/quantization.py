@@ -1,4 +1,4 @@
-"""Codes: a block of vectors in eight bits a component, by which most rows are ruled out without reading them.
+"""Scalar quantisation: 8-bit codes of vectors, whose error bounds rule out most rows unread.
 
 Scalar quantisation, as vector databases have it, with one difference: the codes only bound a score. What may be among
 the best is scored exactly, so that the answer has the bits of an exact pass over the whole block, for a quarter of

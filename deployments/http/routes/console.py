@@ -1,4 +1,4 @@
-"""The console: a page at ``/`` and its files. It has no data of its own, everything comes through the API."""
+"""Routes of the console: the page at ``/`` and its files; its data come through the API."""
 
 from functools import cache
 from hashlib import blake2b

@@ -1,4 +1,4 @@
-"""Chapter 4 of the contract: writing, and reading what was written."""
+"""Routes of users, items and interactions: write, read, list (chapter 4 of the contract)."""
 
 from collections.abc import Sequence
 from typing import Any

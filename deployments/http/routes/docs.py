@@ -1,4 +1,4 @@
-"""The description of the API as a page: Swagger UI, all of whose files come from here."""
+"""Routes of the API documentation: Swagger UI, with all of its files served from here."""
 
 from functools import cache
 from importlib.resources import files

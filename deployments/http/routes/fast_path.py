@@ -1,4 +1,4 @@
-"""The request that nearly all are: recommendations for a user, with nothing set or only `k`.
+"""Fast path: recommendations for a user with nothing set or only `k`, which nearly all requests are.
 
 FastAPI takes a good part of the time of such a request to look at nine query parameters. So it is answered before
 FastAPI's own route is asked, by the same code behind it; whatever has another query goes on to that route, which

@@ -1,4 +1,4 @@
-"""Chapter 5 of the contract: models."""
+"""Routes of model versions: list, train, activate (chapter 5 of the contract)."""
 
 from typing import Any
 

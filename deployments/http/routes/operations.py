@@ -1,4 +1,4 @@
-"""Chapter 6 of the contract: operating."""
+"""Routes of health, status and metrics (chapter 6 of the contract)."""
 
 from fastapi import APIRouter, Response
 

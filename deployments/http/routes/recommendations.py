@@ -1,4 +1,4 @@
-"""Chapter 3 of the contract: recommending."""
+"""Routes of recommendations, rankings, similar items and leaderboards (chapter 3 of the contract)."""
 
 import msgspec
 from fastapi import APIRouter, Request, Response

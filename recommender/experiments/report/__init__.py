@@ -1,4 +1,4 @@
-"""Report: a contest as one page that needs nothing else. Needs the extra ``evaluation``."""
+"""Report: a comparison as one HTML page that needs nothing else. Needs the extra ``evaluation``."""
 
 from recommender.experiments.report.page import html
 

@@ -1,4 +1,4 @@
-"""Page: what stands in the report."""
+"""HTML page of the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plots as SVG text that takes its colours from the page, in light and in dark."""
+"""Plots as SVG that takes its colours from the page, in light and in dark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archive: the learned interactions, as Parquet segments in a folder or a bucket.
+"""Archive: the learned interactions as immutable Parquet segments, in a folder or an object store.
 
 A version's manifest names the segments that it learned, so that model and offset move together; a
 segment that no manifest names does not count.

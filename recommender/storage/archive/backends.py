@@ -1,4 +1,4 @@
-"""Drawers: where the archive keeps its segments, a folder or a bucket. What is put in is never changed."""
+"""Storage backends of the archive: a folder or an object store. Segments are immutable."""
 
 from __future__ import annotations
 

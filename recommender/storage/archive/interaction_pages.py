@@ -1,4 +1,4 @@
-"""All interactions, page by page: those that were learned, from the archive, then those that wait in the log.
+"""Pages of all interactions: the learned ones from the archive, then those that wait in the log.
 
 A page is read from what the base version names now, never from what it named when the first page was asked for: a
 user who is erased in between is not in the pages behind. The cursor says what is done in terms that trainings do not

@@ -1,4 +1,4 @@
-"""Segment: a file of the archive, as a manifest names it."""
+"""Segment: an immutable Parquet file of the archive, as a manifest names it."""
 
 from __future__ import annotations
 

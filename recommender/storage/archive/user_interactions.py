@@ -1,4 +1,4 @@
-"""User interactions: a user's history page by page, those that wait in the log and those that were learned as one list.
+"""Pages of a user's interactions, newest first: those that wait in the log and the learned ones in one list.
 
 A page begins behind a time and an offset, which stay what they are when an interaction is learned, or when another
 one comes: so no page repeats or leaves out one that was there when the first page was asked for.

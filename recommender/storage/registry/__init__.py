@@ -1,4 +1,4 @@
-"""Registry: versions of a model on disk, written at once, verified when read, without pickle."""
+"""Model registry: versions of a model, published atomically, verified when read, without pickle."""
 
 from recommender.storage.registry.artifact import Artifact, Current, VersionInfo
 from recommender.storage.registry.registry import Registry

@@ -1,4 +1,4 @@
-"""What the registry takes and gives."""
+"""Artifact: the arrays and metadata of a version, as the registry takes and gives them."""
 
 from __future__ import annotations
 

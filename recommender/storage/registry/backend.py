@@ -1,4 +1,4 @@
-"""Shelf: where versions stand, in a folder or in a bucket. Numbers them, lets them appear and vanish in one step."""
+"""Storage backend of the registry: assigns version numbers; publishes and removes versions atomically."""
 
 from __future__ import annotations
 

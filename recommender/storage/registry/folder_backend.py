@@ -1,4 +1,4 @@
-"""FolderShelf: versions in a folder, made visible by a rename."""
+"""Folder backend of the registry: a version becomes visible by an atomic rename."""
 
 from __future__ import annotations
 

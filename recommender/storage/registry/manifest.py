@@ -1,4 +1,4 @@
-"""Manifest: what a version consists of, where it comes from, and the proof that it is what was written."""
+"""Manifest: files, checksums, parent and status of a version, sealed by a checksum of its own."""
 
 from __future__ import annotations
 

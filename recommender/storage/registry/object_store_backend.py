@@ -1,4 +1,4 @@
-"""BucketShelf: versions in a bucket, made visible by the manifest, which is written last.
+"""Object-store backend of the registry: a version becomes visible by its manifest, which is written last.
 
 No object is ever changed, and what must be one of its kind is created where there is none, which an object store
 decides. Below the URL stand::

@@ -1,4 +1,4 @@
-"""Registry: publishes, activates, loads and removes versions."""
+"""Model registry: publishes, activates, loads and removes versions."""
 
 from __future__ import annotations
 

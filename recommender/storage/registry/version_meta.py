@@ -1,4 +1,4 @@
-"""VersionMeta: what a version says of itself beside its arrays."""
+"""Version metadata: what the manifest says of a version beside its arrays."""
 
 from __future__ import annotations
 
