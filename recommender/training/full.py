@@ -52,7 +52,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """How the model is built; the defaults are what did best on MovieLens-100k (README, "How good is it?").
+    """How the model is built; the defaults are what did best on MovieLens-100k (docs/quality.md).
 
     ``normalise`` divides the weights of an entity's features by their sum; its indicator always weighs 1.
     It is better off where entities have dozens of features each, and worse for items that only have features.
