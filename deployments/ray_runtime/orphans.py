@@ -76,8 +76,7 @@ def is_of_a_service(haproxy: int) -> bool:
 
 def _is_ours(pid: int) -> bool:
     """Whether its PATH begins with this environment."""
-    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return any(each.startswith(b"PATH=%s:" % bytes(ENVIRONMENT)) for each in variables)
+    return any(each.startswith(b"PATH=%s:" % bytes(ENVIRONMENT)) for each in proc.environment(pid))
 
 
 if __name__ == "__main__":

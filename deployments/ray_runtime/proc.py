@@ -1,6 +1,7 @@
 """Processes of this machine, read from /proc; elsewhere than on Linux none are found.
 
-What is asked of a process that has ended meanwhile raises OSError.
+What is asked of a process that has ended meanwhile raises OSError. psutil would be a compiled dependency more for six
+functions of a line each, and nothing that we install brings it.
 """
 
 from __future__ import annotations
@@ -36,3 +37,8 @@ def command(pid: int) -> bytes:
 def threads(pid: int) -> list[int]:
     """Ids of its threads, the first of which is its own."""
     return [int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()]
+
+
+def environment(pid: int) -> list[bytes]:
+    """Its environment variables when it started, as ``NAME=value``."""
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -173,6 +174,7 @@ def understood(path):
 @given(data=st.data(), world=worlds())
 # each example writes files, so that shrinking one would outlast the test's time
 @settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@pytest.mark.slow
 def test_all_doors_understand_the_same(data, world):
     hands = Hands(data.draw)
     pairs = [(f"u{row % 3}", an_id) for row, an_id in enumerate(ids_of(world))]

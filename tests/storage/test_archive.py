@@ -161,6 +161,7 @@ archive.Archive(pathlib.Path(sys.argv[1])).append(frame, first_offset=1, last_of
     assert archive.prune(()) == [leftover.name]
 
 
+@pytest.mark.slow
 def test_many_increments_leave_few_segments_and_write_no_row_often(archive, monkeypatch):
     written, write = [], Archive._write
     monkeypatch.setattr(

@@ -24,6 +24,8 @@ from recommender.training.full import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 from tests.support.store_servers import opened
 
+pytestmark = pytest.mark.slow  # it starts the server of the store
+
 WRITTEN = Path(__file__).parents[1] / "fixtures" / "state_c55e4c8"
 EXPECTED = json.loads((WRITTEN / "expected.json").read_text())
 FULL, INCREMENT = "00000001", "00000002"

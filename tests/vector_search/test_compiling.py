@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 WARM = "from recommender.vector_search.exact import warm_up; warm_up(8)"
 
 
@@ -16,6 +18,7 @@ def started(cache: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_processes_that_compile_at_once_do_not_disturb_each_other(tmp_path):
     together = [started(str(tmp_path)) for _ in range(2)]
     errors = [process.communicate()[1] for process in together]

@@ -171,6 +171,7 @@ def test_of_nothing_nothing_is_returned():
 
 
 @pytest.mark.parametrize("width", [1, 6, 64])
+@pytest.mark.slow
 def test_a_warm_kernel_does_not_compile_again(width):
     warm_up(width)
     compiled = len(kernel.scan.signatures)

@@ -219,6 +219,7 @@ assert [best.rows.tolist() for best in one] == [best.rows.tolist() for best in o
 """
 
 
+@pytest.mark.slow
 def test_a_processor_without_products_of_bytes_computes_the_same(tmp_path):
     environment = {
         **os.environ,
