@@ -1,7 +1,7 @@
 """safetensors files: named arrays, written and read without pickle.
 
-The format is written and read here. The ``safetensors`` package, which only the tests need, copies all arrays where this
-copies none: a file is hashed while it is written, and read once, into the memory that its arrays then share.
+The format is written and read here. The ``safetensors`` package, which only the tests need, copies all arrays where
+this copies none: a file is hashed while it is written, and read once, into the memory that its arrays then share.
 That memory is never a map of the file: a mapped file that somebody truncates kills the process.
 
 The hash guards against disks, not against people: who can change a file can change its manifest too. So it
