@@ -32,15 +32,15 @@ def lazy_members(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]
     return load_member
 
 
-def needed(module: str) -> Any:
-    """Import a module of the extra.
+def needed(module: str, extra: str = "evaluation") -> Any:
+    """Import a module of an extra.
 
     Raises
     ------
     MissingExtraError
         It is not installed; the message says how to install it.
     """
-    check_installed(module.partition(".")[0])
+    check_installed(module.partition(".")[0], extra)
     return importlib.import_module(module)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -38,7 +41,7 @@ class FeatureAwareALS:
     space: Mapping[str, Sequence[Any]] = {
         "n_components": (64, 128, 32),
         "alpha0": (0.1, 0.03, 0.3, 1.0),
-        "reg": (0.003, 0.001, 0.01, 0.03),
+        "reg": (0.03, 0.003, 0.01, 0.1),
         "lambda_item_feature": (1.0, 10.0, 0.1),
         "lambda_user_feature": (1.0, 10.0, 0.1),
     }
@@ -50,15 +53,13 @@ class FeatureAwareALS:
         described = {entry.item_id: entry.features for entry in fold.catalogue}
         of_users = _features([fold.users.get(each, {}) for each in fold.user_ids], users)
         of_items = _features([described.get(each, {}) for each in fold.item_ids], items)
-        model = needed("irspack").IALSRecommender(
+        model = _fitted(
             fold.train[users][:, items],
             user_features=None if of_users is None else of_users[users],
             item_features=None if of_items is None else of_items[items],
             random_seed=fold.seed,
-            n_threads=1,
             **chosen,
         )
-        model.learn()
         of_user = model.compute_user_embedding_from_features
         of_item = model.compute_item_embedding_from_features
         user_factors = _placed(fold.warm_users, model.get_user_embedding(), of_users, of_user)
@@ -72,6 +73,16 @@ class FeatureAwareALS:
             return scores
 
         return score
+
+
+def _fitted(pairs: sparse.csr_matrix, **settings: Any) -> Any:
+    """Model of ``irspack``, on one thread."""
+    # it warns of how its own settings are written, and draws its progress where the answer of a command goes
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        model = needed("irspack", "peers").IALSRecommender(pairs, n_threads=1, **settings)
+        model.learn()
+    return model
 
 
 def _features(records: Sequence[Features], learned: NDArray[np.int64]) -> sparse.csr_matrix | None:
