@@ -33,6 +33,7 @@ from recommender.serving.snapshot import Snapshot
 from recommender.serving.trends.leaderboards import Leaderboards
 from recommender.serving.trends.log_tail import LogTail, follow
 from recommender.stores import open_store
+from recommender.vector_search import row_sums
 from recommender.vector_search.exact import warm_up
 
 logger = logging.getLogger("recommender.predictor")
@@ -85,6 +86,7 @@ class Predictor:
         self._follower: CatalogueFollower | None = None
         # the code is the same whatever the width: it is compiled while the first model is still being trained
         await asyncio.to_thread(warm_up, 1)
+        await asyncio.to_thread(row_sums.warm_up)
         # a new replica joins with a model, if there is one
         await self._take(await self._models.current.remote())
         self._tasks = [

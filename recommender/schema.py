@@ -121,6 +121,14 @@ class Contribution(msgspec.Struct, frozen=True, gc=False):
     contribution: float
 
 
+class InteractionShare(msgspec.Struct, frozen=True, gc=False):
+    """What one of the user's interactions adds to a score."""
+
+    item_id: str
+    title: str | None
+    contribution: float
+
+
 class ScoredItem(msgspec.Struct, frozen=True, gc=False):
     """An item of an answer."""
 
@@ -133,6 +141,8 @@ class ScoredItem(msgspec.Struct, frozen=True, gc=False):
     """True for a newcomer that is there to be found, whatever its score."""
     because: str | msgspec.UnsetType = msgspec.UNSET
     """The explanation in words: the interaction and the feature that add most to the score."""
+    interactions: list[InteractionShare] | msgspec.UnsetType = msgspec.UNSET
+    """The user's interactions that add most to the score, with all that each adds, the largest first."""
 
 
 class Recommendations(msgspec.Struct, frozen=True):

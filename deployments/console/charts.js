@@ -10,19 +10,15 @@ export function bar(share, kind = "") {
   return h("span", { class: "bar", "aria-hidden": "true" }, filled);
 }
 
-/** What differs between items of one person: everyone's part stands under the bars, in words. */
-export const ownParts = (explanation) => explanation.filter((part) => part.feature !== "user_bias");
-
 /** The widest amount on either side of zero, over several explanations. */
 export function widest(explanations) {
-  const sums = explanations.map((parts) => ownParts(parts).reduce((sum, part) => sum + Math.abs(part.contribution), 0));
+  const sums = explanations.map((parts) => parts.reduce((sum, part) => sum + Math.abs(part.contribution), 0));
   return Math.max(...sums, 1e-9);
 }
 
 /** One line for a score: its parts side by side, those that lift it first. */
 export function stack(explanation, scale) {
-  const parts = ownParts(explanation);
-  const ordered = [...parts].sort((one, other) => other.contribution - one.contribution);
+  const ordered = [...explanation].sort((one, other) => other.contribution - one.contribution);
   return h("span", { class: "stack", "aria-hidden": "true" }, ordered.map((part) => {
     const piece = h("i", { class: part.contribution < 0 ? "down" : "up", title: `${contributionName(part.feature)} ${signed(part.contribution)}` });
     piece.style.width = `${(Math.abs(part.contribution) / scale) * 100}%`;
@@ -30,10 +26,8 @@ export function stack(explanation, scale) {
   }));
 }
 
-/** Each part of a score with a bar on its side of zero. */
-export function bars(explanation, score) {
-  const parts = ownParts(explanation);
-  const everyone = explanation.find((part) => part.feature === "user_bias");
+/** Each part of a score with a bar on its side of zero, and what single interactions add to it. */
+export function bars(parts, score, interactions = []) {
   const most = Math.max(...parts.map((part) => Math.abs(part.contribution)), 1e-9);
   const least = parts.some((part) => part.contribution < 0);
   return h("div", { class: "why" },
@@ -47,17 +41,19 @@ export function bars(explanation, score) {
           h("span", { class: "side right", "aria-hidden": "true" }, part.contribution < 0 ? null : filled),
           h("span", { class: "amount" }, signed(part.contribution, digits(part.contribution)))));
     })),
-    h("p", { class: "hint" }, everyone
-      ? `Plus ${signed(everyone.contribution)} that every item gets from this person: ${fixed(score)} in all.`
-      : `${fixed(score, digits(score))} in all.`));
+    h("p", { class: "hint" }, `${fixed(score, digits(score))} in all.`),
+    interactions.length ? h("p", { class: "hint chosen" }, `Of it by what they chose: ${interactions.map((each) =>
+      `${each.title || each.item_id} ${signed(each.contribution, digits(each.contribution))}`).join(", ")}.`) : null);
 }
 
-/** The parts that lift a score most, as a phrase. */
-export function because(explanation) {
-  const lifting = ownParts(explanation).filter((part) => part.contribution > 0);
+/** The parts that lift a score most, as a phrase: the interaction that adds most comes first. */
+export function because(explanation, interactions = []) {
+  const lifting = explanation.filter((part) => part.contribution > 0 && !(part.feature === "history" && interactions.length));
   // every item has an identity and an age: what sets it apart are its features
   const telling = lifting.filter((part) => part.feature.includes("=") || part.feature.startsWith("boost "));
-  const names = (telling.length ? telling : lifting).slice(0, 3).map((part) => contributionName(part.feature).replace(/^[^:]+: /, ""));
+  const chosen = interactions.slice(0, 1).map((each) => `chose ${each.title || each.item_id}`);
+  const features = (telling.length ? telling : lifting).map((part) => contributionName(part.feature).replace(/^[^:]+: /, ""));
+  const names = [...chosen, ...features].slice(0, 3);
   if (!names.length) return "";
   return names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }

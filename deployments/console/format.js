@@ -57,7 +57,7 @@ export const featureText = (value) => (Array.isArray(value) ? value.join(", ") :
 const CONTRIBUTIONS = {
   item_id: "this very item",
   new_item: "nobody has tried it yet",
-  user_bias: "this person, alike for every item",
+  history: "all they have chosen",
   popularity: "popularity",
 };
 

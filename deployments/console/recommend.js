@@ -249,14 +249,14 @@ function row(state, item, at, { scale, ranks, open }) {
   const name = item.title || item.item_id;
   const moved = ranks ? badge(ranks.get(item.item_id), at + 1) : null;
   const button = h("button", { type: "button", class: "plain click", "aria-label": `Click ${name}`, on: { click: () => click(state, item, button) } }, "Click");
-  const reasons = because(item.explanation);
+  const reasons = because(item.explanation, item.interactions);
   return h("li", { "data-id": item.item_id },
     h("span", { class: "rank" }, at + 1),
     h("div", { class: "what" },
       h("div", { class: "name" }, itemLink(item), moved, item.explored ? h("span", { class: "tag" }, "explored") : null),
       h("details", { open }, h("summary", {},
         h("span", { class: "reason" }, h("span", { class: "id" }, item.item_id), h("span", { title: "What was known of the person and of this item" }, `case ${item.case}`), h("span", {}, reasons || "why")),
-        stack(item.explanation, scale)), bars(item.explanation, item.score))),
+        stack(item.explanation, scale)), bars(item.explanation, item.score, item.interactions))),
     button);
 }
 

@@ -17,6 +17,14 @@ class Contribution(msgspec.Struct, frozen=True):
     contribution: float
 
 
+class InteractionShare(msgspec.Struct, frozen=True):
+    """What one of the user's interactions adds to a score."""
+
+    item_id: str
+    title: str | None
+    contribution: float
+
+
 class ScoredItem(msgspec.Struct, frozen=True):
     """A recommended item; `case` is the Roman numeral of what was known."""
 
@@ -27,6 +35,7 @@ class ScoredItem(msgspec.Struct, frozen=True):
     explanation: list[Contribution] | None = None
     explored: bool = False
     because: str | None = None
+    interactions: list[InteractionShare] | None = None
 
 
 class Recommendations(msgspec.Struct, frozen=True):

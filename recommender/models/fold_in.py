@@ -105,7 +105,7 @@ def fold_in_contributions(weights: NDArray[np.float32], representations: NDArray
         return parts
     scale = 1 / np.sqrt(np.float32(len(newest)))
     mapped = weights[1 : d + 1] + scale * weights[d + 2 :]  # of m and of s m in the inputs
-    parts[-LONGEST:] = (_shares(len(newest))[:, None] * newest[:, :d]) @ mapped
+    parts[-LONGEST:, : weights.shape[1]] = (_shares(len(newest))[:, None] * newest[:, :d]) @ mapped
     return parts
 
 

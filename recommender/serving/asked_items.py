@@ -69,7 +69,11 @@ def _scores(
     scores[~given] = catalogue.biases(old)
     # row by row, so that a score has the same bits alone and among others
     scores += np.vecdot(vectors, user.vector.astype(np.float32, copy=False))
-    return scores + user.bias
+    if len(user.history.rows):
+        rows = np.empty(len(positions), np.int64)
+        rows[~given], rows[given] = catalogue.snapshot_rows(old), [change.row for change in prepared]
+        scores += catalogue.snapshot.item_item_part(user.history, rows).asked
+    return scores
 
 
 def _allowed(catalogue: Catalogue, positions: NDArray[np.int64], asked: Asked) -> list[bool]:

@@ -170,6 +170,21 @@ class Catalogue:
             positions = np.where(delta == UNKNOWN, positions, delta + self.snapshot.n_items)
         return positions
 
+    def snapshot_rows(self, positions: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Row of the snapshot of the item at each position as for `item`, int64; -1 for one that is only in the delta.
+
+        An item that has changed since has its row still.
+        """
+        rows, n_items = np.array(positions, np.int64), self.snapshot.n_items
+        changed = rows >= n_items
+        rows[changed] = self.delta_snapshot_rows[rows[changed] - n_items]
+        return rows
+
+    @property
+    def delta_snapshot_rows(self) -> NDArray[np.int64]:
+        """`snapshot_rows` of each row of the delta."""
+        return np.where(self.delta.places < self.snapshot.n_items, self.delta.places, UNKNOWN)
+
     def ignored(self, index: int) -> list[str]:
         """Names and categories of an item that the model has not learned, by position as for `item`."""
         row = index - self.snapshot.n_items

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -13,6 +13,21 @@ MAX_HISTORY_ROWS = 200
 """How many of a user's newest interactions are used."""
 _HALVINGS = 10
 """After so many half-lives an interaction counts a thousandth, and is no longer read."""
+
+
+class UserHistory(NamedTuple):
+    """A user's history as it counts in scores: oldest first, each item once."""
+
+    rows: NDArray[np.int32]
+    """Rows of the snapshot."""
+    item_item: NDArray[np.float32]
+    """``a(n) x_j``: what each row of the item-item matrix is multiplied by."""
+    low_pass: NDArray[np.float32]
+    """``b(n) x_j s_j``: what each item's low-pass components are multiplied by."""
+
+
+NO_HISTORY = UserHistory(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.float32))
+"""Of a user who has chosen nothing, or in a version without history parts."""
 
 
 class HistoryWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,10 +76,18 @@ class HistoryWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """How many of the newest interactions are used."""
         if self.half_life is None:
             return MAX_HISTORY_ROWS
-        return min(MAX_HISTORY_ROWS, math.ceil(_HALVINGS * self.half_life))
+        return min(MAX_HISTORY_ROWS, max(1, math.ceil(_HALVINGS * self.half_life)))
 
     def recency(self, n: int) -> NDArray[np.float32]:
         """``x`` of n interactions, oldest first, float32 of shape (n,)."""
         if self.half_life is None:
             return np.ones(n, np.float32)
         return np.exp2(np.arange(1 - n, 1) / self.half_life).astype(np.float32)
+
+    def of(self, rows: NDArray[np.int32], low_pass_scale: NDArray[np.float32]) -> UserHistory:
+        """History of items, oldest first and each once, with what its newest `n_used` count."""
+        item_item, low_pass = self.of_length(len(rows))
+        rows = rows[-self.n_used :]
+        recency = self.recency(len(rows))
+        scale = low_pass_scale[rows] if len(low_pass_scale) else np.zeros(len(rows), np.float32)
+        return UserHistory(rows, np.float32(item_item) * recency, np.float32(low_pass) * recency * scale)

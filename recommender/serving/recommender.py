@@ -47,6 +47,7 @@ from recommender.serving.text_search import TextSearch
 from recommender.serving.user_similarity import UserSimilarity
 from recommender.serving.vocabulary import Vocabulary
 from recommender.vector_search.exact import NO_ROWS, Users, best_rows
+from recommender.vector_search.row_sums import RowSummer
 
 WITHDRAWN = "the item is deleted or not available"
 NOBODY = UserVector(np.zeros(0, np.float32), 0.0, cases.NOTHING_KNOWN, "popular")
@@ -282,14 +283,17 @@ class Recommender:
         names, known = [each.item_id for each in fresh], [each.item_id for each in state.recent]
         recent = [*(name for name in names if name in liked), *query.recent]
         vectors = self.catalogue.representations(recent)
+        disliked = set(names) - liked
+        rows = snapshot.item_ids.indices_of
+        history = snapshot.history_of(index, rows(recent), rows(list(disliked - set(query.recent))))
         return QueriedUser(
-            snapshot.user_vector(index, encoded, vectors),
+            snapshot.user_vector(index, encoded, vectors, history),
             index,
             seen,
             recent,
             # whatever their offsets: a store that has come back with less gives those of others until it is put right
             [*state.older, *known, *query.recent, *snapshot.exclusions.of(user_id)],
-            set(names) - liked,
+            disliked,
             encoded.ignored,
         )
 
@@ -297,13 +301,17 @@ class Recommender:
         """Scores of the snapshot's rows, then of the delta's, shape (n_users, n_items)."""
         catalogue = self.catalogue
         vectors = np.stack([user.vector for user in users])
-        biases = np.array([[user.bias] for user in users], np.float32)
         n_items = self.snapshot.n_items
         scores = np.empty((len(users), len(catalogue)), np.float32)
         np.matmul(vectors, self.snapshot.items.vectors.T, out=scores[:, :n_items])
         np.matmul(vectors, catalogue.delta.items.vectors.T, out=scores[:, n_items:])
         scores += np.concatenate([self.snapshot.items.biases, catalogue.delta.items.biases])
-        scores += biases
+        rows, summer = self.catalogue.delta_snapshot_rows, RowSummer(n_items)
+        for own, user in zip(scores, users, strict=True):
+            if len(user.history.rows):
+                found = self.snapshot.item_item_part(user.history, rows, summer)
+                own[found.columns] += found.values
+                own[n_items:] += found.asked
         baseline = [number for number, user in enumerate(users) if user.strategy == "popular"]
         if baseline:
             scores[baseline] = self._baseline()
@@ -358,6 +366,7 @@ class Recommender:
                 list(islice(contributions, len(each.parts))),
                 item.explored,
                 each.because,
+                each.interactions,
             )
             for item, each in zip(items, why, strict=True)
         ]

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from recommender.ids import UNKNOWN
 from recommender.serving.boosts import Boosts, added
 from recommender.serving.catalogue import Catalogue
+from recommender.serving.personal_biases import personal_biases, users_at_once
 from recommender.serving.snapshot import Table, UserVector
 from recommender.vector_search.exact import NO_ROWS, Best, Users, best_rows, merged
-from recommender.vector_search.ivf import search_inverted_file
+from recommender.vector_search.ivf import Index, search_inverted_file
+from recommender.vector_search.quantization import QuantizedBlock
 
 
 class RetrievalRequest(NamedTuple):
@@ -44,6 +46,18 @@ class Retrieved(NamedTuple):
     """Those of `positions` that are there so that somebody finds them."""
 
 
+class _Blocks(NamedTuple):
+    """What is scored."""
+
+    items: Table
+    """Rows of the snapshot; their biases are everyone's, or of shape (n_users, at least n) each user's own."""
+    delta: Table
+    lists: Index | None = None
+    codes: QuantizedBlock | None = None
+    touched: list[NDArray[np.int32]] | None = None
+    """Rows that the item-item matrix has something for, for each user."""
+
+
 class _Part(NamedTuple):
     """What may be returned of one block."""
 
@@ -65,9 +79,8 @@ def choose(catalogue: Catalogue, wishes: Sequence[RetrievalRequest]) -> list[Ret
         together.setdefault(wish.batch_key, []).append(number)
     chosen: dict[int, Retrieved] = {}
     for numbers in together.values():
-        batch_key = [wishes[number] for number in numbers]
-        blocks = _blocks(catalogue, batch_key[0])
-        chosen |= zip(numbers, _retrieve_batch(catalogue, batch_key, blocks), strict=True)
+        batch = [wishes[number] for number in numbers]
+        chosen |= zip(numbers, _retrieve_alike(catalogue, batch), strict=True)
     return [chosen[number] for number in range(len(wishes))]
 
 
@@ -78,54 +91,85 @@ def retrieve_by_scores(
 
     The user of the wish does not matter; a score of -inf is never chosen.
     """
-    blocks = _width_zero(scores), _width_zero(delta_scores)
+    blocks = _Blocks(_width_zero(scores), _width_zero(delta_scores))
     return _retrieve_batch(catalogue, [wish], blocks)[0]
 
 
-def _blocks(catalogue: Catalogue, wish: RetrievalRequest) -> tuple[Table, Table]:
-    """What is scored for a wish: rows of the snapshot, and of the delta."""
-    old, delta = catalogue.snapshot.items, catalogue.delta.items
+def _retrieve_alike(catalogue: Catalogue, wishes: Sequence[RetrievalRequest]) -> list[Retrieved]:
+    """`choose` for wishes of one `batch_key`."""
+    blocks, snapshot = _blocks(catalogue, wishes[0]), catalogue.snapshot
+    if wishes[0].user.strategy == "popular" or not any(len(wish.user.history.rows) for wish in wishes):
+        return _retrieve_batch(catalogue, wishes, blocks)
+    chosen, step = [], users_at_once(snapshot.n_items)
+    for start in range(0, len(wishes), step):
+        some = wishes[start : start + step]
+        chosen += _retrieve_batch(catalogue, some, _personal(catalogue, some, blocks))
+    return chosen
+
+
+def _personal(catalogue: Catalogue, wishes: Sequence[RetrievalRequest], blocks: _Blocks) -> _Blocks:
+    """Blocks with what the item-item matrix adds for each user."""
+    histories = [wish.user.history for wish in wishes]
+    rows = catalogue.delta_snapshot_rows
+    own = personal_biases(catalogue.snapshot, blocks.items.biases, blocks.delta.biases, rows, histories)
+    codes = blocks.codes
+    return _Blocks(
+        Table(blocks.items.vectors, own.items),
+        Table(blocks.delta.vectors, own.delta),
+        blocks.lists,
+        codes and codes.with_biases(own.items, float(codes.limits[3]) + own.largest),
+        own.touched,
+    )
+
+
+def _blocks(catalogue: Catalogue, wish: RetrievalRequest) -> _Blocks:
+    """What is scored for a wish."""
+    snapshot = catalogue.snapshot
+    old, delta = snapshot.items, catalogue.delta.items
     if wish.user.strategy == "popular":
-        old, delta = _width_zero(catalogue.snapshot.popularity), _width_zero(catalogue.delta.popularity)
+        old, delta = _width_zero(snapshot.popularity), _width_zero(catalogue.delta.popularity)
     if not wish.boosts:
-        return old, delta
-    return (
+        # index and codes are of these scores and no others
+        return _Blocks(old, delta, snapshot.index, snapshot.codes) if old is snapshot.items else _Blocks(old, delta)
+    return _Blocks(
         Table(old.vectors, added(wish.boosts, old.biases, catalogue.filters.having)),
         Table(delta.vectors, added(wish.boosts, delta.biases, catalogue.delta.having)),
     )
 
 
-def _retrieve_batch(
-    catalogue: Catalogue, wishes: Sequence[RetrievalRequest], blocks: tuple[Table, Table]
-) -> list[Retrieved]:
+def _retrieve_batch(catalogue: Catalogue, wishes: Sequence[RetrievalRequest], blocks: _Blocks) -> list[Retrieved]:
     popular, filters, candidates, _ = wishes[0].batch_key
     users = _users([wish.user for wish in wishes], popular=popular)
     ks = [wish.k for wish in wishes]
-    part, snapshot = _old_part(catalogue, filters, candidates), catalogue.snapshot
+    part = _old_part(catalogue, filters, candidates)
     excluded = [_old_rows(catalogue, wish) for wish in wishes]
-    if blocks[0] is snapshot.items and part.rows is None:
-        # index and codes are of these scores and no others
-        codes = snapshot.codes
+    if part.rows is None:
         old = search_inverted_file(
-            snapshot.index, *snapshot.items, users, ks, masked=part.masked, excluded=excluded, codes=codes
+            blocks.lists,
+            *blocks.items,
+            users,
+            ks,
+            masked=part.masked,
+            excluded=excluded,
+            codes=blocks.codes,
+            read=blocks.touched,
         )
     else:
-        old = best_rows(*blocks[0], users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
+        old = best_rows(*blocks.items, users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
     delta = catalogue.delta
     if not delta.n:
         return [Retrieved(best.rows.tolist(), best.scores) for best in old]
     part = _delta_part(catalogue, filters, candidates)
     excluded = [_delta_rows(catalogue, wish) for wish in wishes]
-    new = best_rows(*blocks[1], users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
+    new = best_rows(*blocks.delta, users, ks, masked=part.masked, excluded=excluded, rows=part.rows)
     return [_merged(catalogue, *each) for each in zip(old, new, ks, strict=True)]
 
 
 def _users(users: Sequence[UserVector], *, popular: bool) -> Users:
     if popular:
         return Users(np.zeros((len(users), 0), np.float32), np.zeros(len(users), np.float32))
-    return Users(
-        np.array([user.vector for user in users], np.float32), np.array([user.bias for user in users], np.float32)
-    )
+    # what every item gets from a user orders nothing
+    return Users(np.array([user.vector for user in users], np.float32), np.zeros(len(users), np.float32))
 
 
 def _width_zero(popularity: NDArray[np.float32]) -> Table:

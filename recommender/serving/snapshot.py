@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -15,10 +14,12 @@ from recommender.feature_space import Encoded, FeatureSpace, matrix_of
 from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, without_prefix
 from recommender.models.fold_in import fold_in, recent_share
 from recommender.serving.exclusions import NO_EXCLUSIONS, Exclusions
-from recommender.serving.history_weights import HistoryWeights
+from recommender.serving.history_weights import NO_HISTORY, HistoryWeights, UserHistory
 from recommender.serving.trends.interaction_counts import NO_INTERACTIONS, InteractionCounts
+from recommender.vector_search.exact import NO_ROWS
 from recommender.vector_search.ivf import Index
 from recommender.vector_search.quantization import QuantizedBlock
+from recommender.vector_search.row_sums import NO_COLUMNS, RowSum, RowSummer, SparseRows
 
 
 class Table(NamedTuple):
@@ -81,6 +82,7 @@ class UserVector(NamedTuple):
     """Row of the table of cases, 0 to 3, by what was known beside recent interactions."""
     strategy: str
     """``personalized``, ``features``, ``recent`` or ``popular``."""
+    history: UserHistory = NO_HISTORY
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,38 @@ class Snapshot:
         seen, disliked = self.seen.row(user_index), self.disliked.row(user_index)
         return seen[~np.isin(seen, disliked)] if len(disliked) else seen
 
-    def user_vector(self, user_index: int, features: Encoded, recent: NDArray[np.float32]) -> UserVector:
+    def history_of(
+        self, user_index: int, recent: NDArray[np.int32] = NO_ROWS, disliked: NDArray[np.int32] = NO_ROWS
+    ) -> UserHistory:
+        """What a user has chosen, as it counts in scores.
+
+        Parameters
+        ----------
+        user_index
+            Row of a known user, -1 otherwise.
+        recent
+            Rows of items that were liked and are not learned, oldest first; -1 for one that is not in the snapshot.
+        disliked
+            Rows of items that are liked no longer.
+        """
+        if self.history is None:
+            return NO_HISTORY
+        rows = np.concatenate([self.liked_items(user_index), recent])
+        rows = rows[(rows >= 0) & (rows < self.n_known_items)]
+        if len(disliked):
+            rows = rows[~np.isin(rows, disliked)]
+        if len(recent):
+            _, newest = np.unique(rows[::-1], return_index=True)
+            rows = rows[np.sort(len(rows) - 1 - newest)]
+        return self.history.of(rows, self.low_pass_scale)
+
+    def user_vector(
+        self,
+        user_index: int,
+        features: Encoded,
+        recent: NDArray[np.float32],
+        history: UserHistory | None = None,
+    ) -> UserVector:
         """Representation of a user by what is known.
 
         Parameters
@@ -189,6 +222,8 @@ class Snapshot:
             The user's features in `user_space`.
         recent
             Representations of recent items, oldest first, shape (n, d); not what was learned.
+        history
+            From `history_of`; what was learned of the user when absent.
 
         Returns
         -------
@@ -203,11 +238,16 @@ class Snapshot:
             bias += float(self.user_indicators.biases[user_index])
         strategy = ("personalized", "features", "personalized", "popular")[row]
         if len(recent):
-            folded = fold_in(self.fold_in_weights, recent)
+            folded = np.zeros_like(vector)
+            folded[: self.fold_in_weights.shape[1]] = fold_in(self.fold_in_weights, recent)
             share = recent_share(len(recent), known=known, has_features=has_features)
             vector = ((1 - share) * vector + share * folded).astype(np.float32)
             strategy = "recent"
-        return UserVector(vector, bias, row, strategy)
+        history = self.history_of(user_index) if history is None else history
+        if self.history is not None and self.history.n_low_pass:
+            n = self.history.n_low_pass
+            vector[-n:] = history.low_pass @ self.items.vectors[history.rows, -n:]
+        return UserVector(vector, bias, row, strategy, history)
 
     def score(self, user: UserVector, items: NDArray[np.int32] | slice = slice(None)) -> NDArray[np.float32]:
         """Scores of items for one user.
@@ -225,7 +265,25 @@ class Snapshot:
         float32, one an item.
         """
         vectors, biases = self.items.vectors[items], self.items.biases[items]
-        return (vectors @ user.vector + biases + np.float32(user.bias)).astype(np.float32, copy=False)
+        scores = (vectors @ user.vector + biases + np.float32(user.bias)).astype(np.float32, copy=False)
+        if len(user.history.rows):
+            scores += self.item_item_part(user.history, np.arange(self.n_items)[items]).asked
+        return scores
+
+    def item_item_part(
+        self, history: UserHistory, items: NDArray[np.int64] = NO_COLUMNS, summer: RowSummer | None = None
+    ) -> RowSum:
+        """What the item-item matrix adds to the scores of the items that a history touches.
+
+        Parameters
+        ----------
+        history
+            From `history_of`.
+        items, summer
+            Rows whose part is wanted on its own, as in `RowSummer.sum`; one of `n_items` columns if it is at hand.
+        """
+        matrix = SparseRows(*self.item_item)
+        return (summer or RowSummer(self.n_items)).sum(matrix, history.rows, history.item_item, items)
 
     def represent(self, features: Encoded, item_index: int = UNKNOWN) -> tuple[NDArray[np.float32], float]:
         """Representation and bias of an item with these features: of a known one, or of a newcomer."""
@@ -256,50 +314,6 @@ class Snapshot:
         columns, weights = self.item_rows.row(item_index), self.item_rows.row_weights(item_index)
         vector = self.items.vectors[item_index] - weights @ self.item_features.vectors[columns]
         return vector, float(self.items.biases[item_index] - weights @ self.item_features.biases[columns])
-
-    def explain(
-        self,
-        user: UserVector,
-        items: Sequence[Encoded],
-        scores: Sequence[float],
-        known: Sequence[bool] | NDArray[np.bool_],
-    ) -> list[list[tuple[str, float]]]:
-        """Contributions of items' features, their identity and the user's bias; they add up to the scores.
-
-        Parameters
-        ----------
-        user, items, scores
-            Of what was scored.
-        known
-            Whether each item has an indicator.
-
-        Returns
-        -------
-        For each item name and contribution, the largest amount first. ``item_id`` is the item's own indicator and
-        ``new_item`` what every item without one has in its place, there only where they are more than float32
-        rounding; ``user_bias`` is what every item gets from this user.
-        """
-        if not items:
-            return []
-        columns = np.concatenate([item.columns for item in items])
-        each = np.arange(len(items))
-        owners = np.repeat(each, [len(item.columns) for item in items])
-        # embeddings are multiplied once a feature, however many of the items have it
-        distinct, places = np.unique(columns, return_inverse=True)
-        tables = self.newcomer_features, self.item_features
-        worth = np.stack([table.vectors[distinct] @ user.vector + table.biases[distinct] for table in tables])
-        sides = np.asarray(known, np.int64)
-        amounts = (np.concatenate([item.weights for item in items]) * worth[sides[owners], places]).astype(np.float64)
-        rest = _rest(owners, amounts, np.asarray(scores, np.float64), user.bias)
-        names = [*self.item_space.names.ids_of(distinct.tolist()), "user_bias", "new_item", "item_id"]
-        labels = np.concatenate([places, np.full(len(each), len(distinct)), len(distinct) + 1 + sides])
-        amounts = np.concatenate([amounts, np.full(len(each), user.bias), rest])
-        owners = np.concatenate([owners, each, each])
-        order = np.lexsort((-np.abs(amounts), owners))
-        order = order[amounts[order] != 0]
-        parts = list(zip([names[label] for label in labels[order].tolist()], amounts[order].tolist(), strict=True))
-        ends = np.searchsorted(owners[order], [*each, len(each)]).tolist()
-        return [parts[start:end] for start, end in pairwise(ends)]
 
     @staticmethod
     def _summed(table: Table, features: Encoded) -> tuple[NDArray[np.float32], float]:
@@ -348,29 +362,17 @@ class Snapshot:
         for name in _ROWS:
             parts[name] = Rows(**without_prefix(name, arrays))  # type: ignore[arg-type]
         parts["exclusions"] = Exclusions.from_arrays(without_prefix("exclusions", arrays))
-        if rows := without_prefix("user_rows", arrays):
-            parts["user_rows"] = Rows(**rows)  # type: ignore[arg-type]
-        if activity := without_prefix("activity", arrays):
-            parts["activity"] = InteractionCounts(**activity)  # type: ignore[arg-type]
-        if rows := without_prefix("item_item", arrays):
-            parts["item_item"] = Rows(**rows)  # type: ignore[arg-type]
+        optional = ("user_rows", Rows), ("item_item", Rows), ("activity", InteractionCounts)
+        for name, kind in optional:
+            if own := without_prefix(name, arrays):
+                parts[name] = kind(**own)  # type: ignore[arg-type]
+        if "low_pass_scale" in arrays:
             parts["low_pass_scale"] = arrays["low_pass_scale"]
             parts["history"] = HistoryWeights.from_meta(meta["history"])
         parts["titles"] = TextTable.from_arrays(without_prefix("titles", arrays))
         parts["index"], parts["codes"] = Index.from_arrays(arrays, meta), QuantizedBlock.from_arrays(arrays)
         n_known, n_trained = arrays["counts"].tolist()
         return cls(**parts, n_known_items=n_known, n_trained_items=n_trained, meta=meta)
-
-
-def _rest(
-    owners: NDArray[np.int64], amounts: NDArray[np.float64], scores: NDArray[np.float64], user_bias: float
-) -> NDArray[np.float64]:
-    """What of each score neither features nor the user's bias account for; 0 where that is only rounding."""
-    n = len(scores)
-    rest = scores - np.bincount(owners, amounts, n) - user_bias
-    sizes = np.abs(scores) + np.bincount(owners, np.abs(amounts), n) + abs(user_bias)
-    found: NDArray[np.float64] = np.where(np.abs(rest) > _ROUNDING * sizes, rest, 0.0)
-    return found
 
 
 def append_zero_row(features: Table) -> Table:
@@ -388,7 +390,6 @@ def _completed(arrays: Arrays) -> Arrays:
     return {**arrays, **added}
 
 
-_ROUNDING = 1e-6
 _PLAIN: Sequence[str] = ("available", "popularity", "popularity_weights", "fold_in_weights")
 _ID_TABLES: Sequence[str] = ("user_ids", "item_ids", "filter_tokens")
 _SPACES: Sequence[str] = ("user_space", "item_space")

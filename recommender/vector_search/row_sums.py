@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ class RowSum(NamedTuple):
     """Those that any of the rows has, in the order in which they came up, each once."""
     values: NDArray[np.float32]
     """The sum there, one a column."""
+    asked: NDArray[np.float32]
+    """The sum at columns that were asked for, in their order."""
 
 
 class SparseRows(NamedTuple):
@@ -25,6 +27,9 @@ class SparseRows(NamedTuple):
     indptr: NDArray[np.int64]
     indices: NDArray[np.int32]
     weights: NDArray[np.float32]
+
+
+NO_COLUMNS = np.zeros(0, np.int64)
 
 
 class RowSummer:
@@ -40,14 +45,30 @@ class RowSummer:
         self._sums = np.zeros(n_columns, np.float32)
         self._touched = np.zeros(n_columns, np.bool_)
 
-    def sum(self, matrix: SparseRows, rows: NDArray[np.int32], amounts: NDArray[np.float32]) -> RowSum:
+    def sum(
+        self,
+        matrix: SparseRows,
+        rows: NDArray[np.int32],
+        amounts: NDArray[np.float32],
+        asked: NDArray[np.int64] = NO_COLUMNS,
+    ) -> RowSum:
         """``Σ_j amounts[j] · matrix[rows[j]]`` in float32, added up in the order of the rows.
+
+        Parameters
+        ----------
+        matrix
+            With as many columns as there is scratch.
+        rows, amounts
+            int32 and float32, of the same length.
+        asked
+            int64: columns to say the sum of, touched or not; one of -1 gets 0.
 
         Notes
         -----
         O(non-zeros of the rows), whatever the matrix has of columns.
         """
-        return RowSum(*_sum_rows(*map(_read_only, matrix), rows, amounts, self._sums, self._touched))
+        arrays = _read_only(*matrix, rows, amounts, asked)
+        return RowSum(*_sum_rows(*arrays, self._sums, self._touched))
 
 
 def look_up(
@@ -57,11 +78,19 @@ def look_up(
     places = np.full(n_columns, -1, np.int32)
     there = np.flatnonzero(columns >= 0)
     places[columns[there]] = there
-    return np.asarray(_look_up(*map(_read_only, matrix), rows, places, len(columns)))
+    return np.asarray(_look_up(*_read_only(*matrix, rows, places), len(columns)))
+
+
+def warm_up() -> None:
+    """Compile, or load what was compiled, so that the first request does not wait for it."""
+    matrix = SparseRows(np.array([0, 1], np.int64), np.zeros(1, np.int32), np.ones(1, np.float32))
+    rows = np.zeros(1, np.int32)
+    RowSummer(1).sum(matrix, rows, matrix.weights)
+    look_up(matrix, rows, np.zeros(1, np.int64), 1)
 
 
 @compiled
-def _sum_rows(indptr, indices, weights, rows, amounts, sums, is_touched):  # type: ignore[no-untyped-def]
+def _sum_rows(indptr, indices, weights, rows, amounts, asked, sums, is_touched):  # type: ignore[no-untyped-def]
     most = 0
     for row in rows:
         most += indptr[row + 1] - indptr[row]
@@ -74,13 +103,17 @@ def _sum_rows(indptr, indices, weights, rows, amounts, sums, is_touched):  # typ
                 is_touched[column], touched[n] = True, column
                 n += 1
             sums[column] += amount * weights[entry]
+    wanted = np.zeros(len(asked), np.float32)
+    for place in range(len(asked)):
+        if asked[place] >= 0:
+            wanted[place] = sums[asked[place]]
     values = np.empty(n, np.float32)
     for place in range(n):
         column = touched[place]
         values[place] = sums[column]
         # the scratch is left as it was found
         sums[column], is_touched[column] = 0, False
-    return touched[:n], values
+    return touched[:n], values, wanted
 
 
 @compiled
@@ -94,7 +127,9 @@ def _look_up(indptr, indices, weights, rows, places, n_asked):  # type: ignore[n
     return found
 
 
-def _read_only(array):  # type: ignore[no-untyped-def]
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view
+def _read_only(*arrays: NDArray[Any]) -> list[NDArray[Any]]:
+    """Views that cannot be written: code is compiled once, for these, and not again for arrays that can be."""
+    views = [np.ascontiguousarray(array).view() for array in arrays]
+    for view in views:
+        view.flags.writeable = False
+    return views

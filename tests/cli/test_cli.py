@@ -61,7 +61,7 @@ def test_an_explanation_is_shown(folder):
     done = run("recommend", "u7", "--model", folder, "--explain")
 
     assert done.exit_code == 0
-    assert "user_bias" in done.output
+    assert "item_id" in done.output
 
 
 def test_evaluation_prints_metrics_next_to_popularity():

@@ -61,11 +61,10 @@ def test_bars_tell_what_a_score_is_made_of(open_page, client):
 
     expect(shown.locator(".amount").first).to_have_text(re.compile(r"^[+\u2212]\d+\.\d\d$"))
     amounts = [float(each.replace("\u2212", "-")) for each in shown.locator(".amount").all_inner_texts()]
-    assert amounts == [
-        pytest.approx(each["contribution"], abs=0.006)
-        for each in first["explanation"]
-        if each["feature"] != "user_bias"
-    ]
+    assert amounts == [pytest.approx(each["contribution"], abs=0.006) for each in first["explanation"]]
+    said = page.locator("ol.ranking > li").first.locator(".chosen")
+    for each in first["interactions"]:
+        expect(said).to_contain_text(f"{each['title'] or each['item_id']} +")
 
 
 def test_someone_is_invented_from_features_and_items_found_while_typing(open_page, client):

@@ -1,5 +1,6 @@
 """Recommender: from a query to an answer, against ranking every item by hand."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -135,8 +136,16 @@ def test_no_query_has_no_answer(recommender):
     assert recommender.recommend_many([], []) == []
 
 
+def own_bias(recommender: Recommender, user_id: str, features: Features) -> float:
+    """What every item gets from a user by LightFM, and by no answer: it orders nothing."""
+    snapshot = recommender.snapshot
+    nothing = np.zeros((0, snapshot.no_components), np.float32)
+    user = snapshot.user_vector(snapshot.user_index(user_id), snapshot.user_space.encode(features), nothing)
+    return 0.0 if user.strategy == "popular" else user.bias
+
+
 @pytest.mark.parametrize("indicators", INDICATORS)
-def test_scores_of_all_are_lightfms_own(indicators):
+def test_scores_of_all_are_lightfms_own_without_what_every_item_gets_from_the_user(indicators):
     world, recommender = shared_world(indicators), Recommender(Catalogue(shared_snapshot(indicators)))
     listed = list(recommender.snapshot.item_ids)
     states = [UserState(user_features(user_id)) for user_id in USERS]
@@ -144,7 +153,9 @@ def test_scores_of_all_are_lightfms_own(indicators):
     for user_id, own in zip(USERS, scores, strict=True):
         expected = world.model.predict_online(user_id, listed, world.items(*listed), world.users(user_id))
 
-        assert own == pytest.approx(expected.to_numpy(), abs=1e-5)
+        assert own + own_bias(recommender, user_id, user_features(user_id)) == pytest.approx(
+            expected.to_numpy(), abs=1e-5
+        )
 
 
 @pytest.mark.parametrize(
@@ -360,7 +371,7 @@ def as_frame(world: World, user_id: str, features: Features) -> SparseFrame:
 
 
 @pytest.mark.parametrize("indicators", INDICATORS)
-def test_ranking_is_predict_online(indicators):
+def test_ranking_is_predict_online_without_what_every_item_gets_from_the_user(indicators):
     world, recommender = shared_world(indicators), Recommender(Catalogue(shared_snapshot(indicators)))
     asked = ["i4", "i103", "i7", "nothing", "i0"]
     query = tuple((item_id, None if item_id == "nothing" else item_features(item_id)) for item_id in asked)
@@ -369,7 +380,10 @@ def test_ranking_is_predict_online(indicators):
         item_frame, user_frame = world.items("i4", "i103", "i7", "i0"), as_frame(world, user_id, features)
         expected = world.model.predict_online(user_id, asked, item_frame, user_frame, use_baseline=True)
 
-        assert {item.item_id: item.score for item in ranking.items} == pytest.approx(expected.to_dict(), abs=1e-5)
+        bias = own_bias(recommender, user_id, features)
+        assert {item.item_id: item.score + bias for item in ranking.items} == pytest.approx(
+            expected.to_dict(), abs=1e-5
+        )
         assert {each.item_id: each.case for each in [*ranking.items, *ranking.unscored]} == expected.attrs["cases"]
         assert [item.score for item in ranking.items] == sorted((i.score for i in ranking.items), reverse=True)
 

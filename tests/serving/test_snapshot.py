@@ -13,6 +13,7 @@ from safetensors.numpy import load, save
 from recommender import FeatureSpace, LFMRecommender, SparseFrame
 from recommender.errors import InvalidDataError
 from recommender.ids import UNKNOWN
+from recommender.serving.explanation import feature_contributions
 from recommender.serving.snapshot import Snapshot, UserVector
 from recommender.training.snapshot_builder import CatalogueEntry
 from tests.support.known_worlds import (
@@ -222,12 +223,12 @@ def test_an_item_represented_anew_is_as_it_was(indicators, normalise):
 def test_contributions_are_exact_and_add_up_to_the_score(indicators, user_id):
     snapshot, model = shared_snapshot(indicators), shared_world(indicators).model
     user = vector_of(snapshot, user_id, **user_features("u5"))
-    scores = snapshot.score(user)
+    scores = snapshot.score(user._replace(bias=0.0))
     for index, item_id in enumerate(snapshot.item_ids):
         features = snapshot.item_space.encode(item_features(item_id))
-        [parts] = snapshot.explain(user, [features], [float(scores[index])], [index < snapshot.n_known_items])
-        amounts = dict(parts)
-        expected = {"user_bias": user.bias}
+        score = float(scores[index])
+        [parts] = feature_contributions(snapshot, user, [features], [score], [index < snapshot.n_known_items])
+        amounts, expected = dict(parts), {}
         for column, weight in zip(features.columns, features.weights, strict=True):
             name = snapshot.item_space.names[int(column)]
             row = model.items.feature_columns[model.items.names.index_of(name)]
@@ -236,7 +237,7 @@ def test_contributions_are_exact_and_add_up_to_the_score(indicators, user_id):
             row = model.items.indicator_columns[index]
             expected["item_id"] = model.item_embeddings[row] @ user.vector + model.item_biases[row]
 
-        assert sum(amounts.values()) == pytest.approx(scores[index], abs=1e-5)
+        assert sum(amounts.values()) == pytest.approx(score, abs=1e-5)
         assert amounts == pytest.approx({name: amount for name, amount in expected.items() if amount}, abs=1e-5)
         assert [abs(amount) for _, amount in parts] == sorted((abs(amount) for _, amount in parts), reverse=True)
 
@@ -322,11 +323,11 @@ def test_items_explained_together_are_explained_as_each_alone(snapshot):
     features.insert(1, snapshot.item_space.encode({}))
     scores = [1.5, 0.25, -2.0, 0.0]
     known = [True, True, False, False]
-    together = snapshot.explain(user, features, scores, known)
+    together = feature_contributions(snapshot, user, features, scores, known)
 
-    assert snapshot.explain(user, [], [], []) == []
+    assert feature_contributions(snapshot, user, [], [], []) == []
     for parts, *each in zip(together, features, scores, known, strict=True):
-        [alone] = snapshot.explain(user, *([one] for one in each))
+        [alone] = feature_contributions(snapshot, user, *([one] for one in each))
 
         assert [name for name, _ in parts] == [name for name, _ in alone]
         assert dict(parts) == pytest.approx(dict(alone), abs=1e-6)

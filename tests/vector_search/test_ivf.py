@@ -272,3 +272,19 @@ def test_a_trained_snapshot_says_how_much_its_index_finds():
     assert found.meta["index"]["recall"] >= RECALL
     assert found.meta["index"]["probes"] == found.index.probes <= found.meta["index"]["lists"]
     assert Snapshot.from_arrays(found.to_arrays(), found.to_meta()).index.probes == found.index.probes
+
+
+def test_rows_with_a_bias_of_the_users_own_are_found_whatever_their_lists_promise(items, index):
+    everyone, chance = users(3), np.random.default_rng(5)
+    free = {"masked": np.zeros(N, np.bool_), "excluded": [NO_ROWS] * 3}
+    touched = [np.sort(chance.choice(N, 200, replace=False)).astype(np.int32) for _ in range(3)]
+    own = np.repeat(items.biases[None], 3, axis=0)
+    for user, rows in enumerate(touched):
+        own[user, rows] += np.where(np.arange(200) % 2, 50, -50).astype(np.float32)
+    [*found] = search_inverted_file(index, items.vectors, own, everyone, [100] * 3, **free, read=touched)
+    exact = best_rows(items.vectors, own, everyone, [100] * 3, **free)
+
+    assert index.probes_for(N, 3, coded=False) is not None
+    for best, true in zip(found, exact, strict=True):
+        assert best.rows.tolist() == true.rows.tolist()
+        assert best.scores.tobytes() == true.scores.tobytes()

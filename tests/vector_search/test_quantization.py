@@ -17,7 +17,7 @@ from recommender.serving.snapshot import Snapshot, Table
 from recommender.storage.registry import Artifact, Registry, VersionMeta
 from recommender.vector_search import kernel
 from recommender.vector_search.exact import NO_ROWS, Best, Users, best_rows
-from recommender.vector_search.quantization import CODED_ABOVE, QuantizedBlock, encode
+from recommender.vector_search.quantization import CODED_ABOVE, LOWEST_BIAS, QuantizedBlock, encode, padded_length
 from tests.support.known_worlds import shared_snapshot
 
 
@@ -61,6 +61,34 @@ def same(one: list[Best], other: list[Best]) -> bool:
     return [(a.rows.tolist(), a.scores.tobytes()) for a in one] == [
         (b.rows.tolist(), b.scores.tobytes()) for b in other
     ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems(), st.integers(0, 99))
+def test_users_with_biases_of_their_own_get_what_each_would_get_alone(problem, seed):
+    chance = np.random.default_rng(seed)
+    vectors, biases, users = problem["vectors"], problem["biases"], problem["users"]
+    n, b = len(vectors), len(users.biases)
+    added = chance.standard_normal((b, n)).astype(np.float32) * (chance.random((b, n)) < 0.1)
+    own = np.full((b, padded_length(n)), LOWEST_BIAS, np.float32)
+    own[:, :n] = biases + added
+    codes = encode(vectors, biases, above=1)
+    mine = codes and codes.with_biases(own, float(codes.limits[3] + np.abs(added).max()))
+    asked = {"masked": problem["masked"], "excluded": problem["excluded"]}
+    alone = [
+        best_rows(
+            vectors,
+            own[each, :n],
+            Users(users.vectors[each : each + 1], users.biases[each : each + 1]),
+            problem["wanted"][each : each + 1],
+            masked=asked["masked"],
+            excluded=asked["excluded"][each : each + 1],
+        )[0]
+        for each in range(b)
+    ]
+
+    assert same(best_rows(vectors, own, users, problem["wanted"], **asked), alone)
+    assert same(best_rows(vectors, own, users, problem["wanted"], **asked, codes=mine), alone)
 
 
 def coded(vectors, biases) -> QuantizedBlock:

@@ -13,7 +13,7 @@ from recommender.models.feedback import Feedback
 from recommender.models.fold_in import LONGEST, fold_in, fold_in_contributions, history_share, mapped_width
 from recommender.schema import Query, RecentItem, UserState
 from recommender.serving.catalogue import Catalogue, ItemChange
-from recommender.serving.history_explanation import describe_feature, history_contributions, sentence
+from recommender.serving.explanation import describe_feature, history_contributions, sentence
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Snapshot
 from recommender.training.histories import histories
@@ -170,7 +170,7 @@ def test_every_column_has_its_words():
 
 
 def test_a_sentence_says_the_strongest_reasons_and_never_nothing():
-    parts = [("item_id", 2.0), ("genres=War", 1.0), ("genres=Drama", 0.5), ("user_bias", -3.0)]
+    parts = [("item_id", 2.0), ("genres=War", 1.0), ("genres=Drama", 0.5)]
 
     def said(history=None, parts=parts, boosts=(), *, explored=False):
         return sentence(history=history, parts=parts, boosts=boosts, explored=explored)
