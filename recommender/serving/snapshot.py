@@ -183,16 +183,13 @@ class Snapshot:
     def history_of(
         self, user_index: int, recent: NDArray[np.int32] = NO_ROWS, disliked: NDArray[np.int32] = NO_ROWS
     ) -> UserHistory:
-        """What a user has chosen, as it counts in scores.
+        """What a known user (-1: anyone else) has chosen, as it counts in scores.
 
         Parameters
         ----------
-        user_index
-            Row of a known user, -1 otherwise.
-        recent
-            Rows of items that were liked and are not learned, oldest first; -1 for one that is not in the snapshot.
-        disliked
-            Rows of items that are liked no longer.
+        recent, disliked
+            Rows of items that were liked, oldest first, and are not learned, and of those that are liked no longer; -1
+            for one that is not in the snapshot.
         """
         if self.history is None:
             return NO_HISTORY
@@ -362,8 +359,7 @@ class Snapshot:
         for name in _ROWS:
             parts[name] = Rows(**without_prefix(name, arrays))  # type: ignore[arg-type]
         parts["exclusions"] = Exclusions.from_arrays(without_prefix("exclusions", arrays))
-        optional = ("user_rows", Rows), ("item_item", Rows), ("activity", InteractionCounts)
-        for name, kind in optional:
+        for name, kind in (("user_rows", Rows), ("item_item", Rows), ("activity", InteractionCounts)):
             if own := without_prefix(name, arrays):
                 parts[name] = kind(**own)  # type: ignore[arg-type]
         if "low_pass_scale" in arrays:
