@@ -107,7 +107,7 @@ def by_hand(snapshot: Snapshot, query: Query, state: UserState) -> dict[str, flo
     allowed = {name for name in words if query.candidates is None or name in query.candidates}
     allowed = {name for name in allowed - set(query.exclude) if lets_through(query.filter, words[name])}
     if query.exclude_seen:
-        allowed -= {each.item_id for each in state.recent if each.offset > LOG_OFFSET} | set(query.recent)
+        allowed -= {each.item_id for each in state.recent} | set(query.recent)
         if state.deleted_at <= LOG_OFFSET and query.user_id in snapshot.user_ids:
             allowed -= set(snapshot.item_ids.ids_of(snapshot.learned_items(query.user_id)))
     rank = RankQuery(
