@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.ids import Arrays, IdTable, with_prefix, without_prefix
+from recommender.models.compiled_trainer import TABLES
 from recommender.models.entities import Entities
-from recommender.models.lightfm_recommender import TABLES, LFMRecommender
+from recommender.models.lightfm_recommender import LFMRecommender
 
 SIDES = (("user", "users"), ("item", "items"))
 _RANDOM = "random.key"

@@ -20,21 +20,14 @@ from recommender.errors import (
     UnknownUserError,
 )
 from recommender.ids import UNKNOWN, id_text, id_texts
+from recommender.models.compiled_trainer import TABLES, CompiledTrainer
 from recommender.models.entities import Entities
 from recommender.models.popularity import fit_popularity, predict_popularity
 from recommender.sparse_frame import SparseFrame
 
 Indicators = Literal["users", "items", "both", False]
 
-TABLES = (
-    "embeddings",
-    "embedding_gradients",
-    "embedding_momentum",
-    "biases",
-    "bias_gradients",
-    "bias_momentum",
-)
-"""LightFM's state of one side; each table has one row a column of that side."""
+FitWith = Literal["compiled", "lightfm"]
 
 
 class LFMRecommender(LightFM):
@@ -48,6 +41,9 @@ class LFMRecommender(LightFM):
     ----------
     indicators
         Which sides have indicators: ``"users"``, ``"items"``, ``"both"`` or False.
+    fit_with
+        Whose loop trains: ``"compiled"`` (`CompiledTrainer`) or ``"lightfm"`` (LightFM's own). Both train the same
+        weights by the same rules, and either goes on where the other stopped.
     **lightfm
         As `lightfm.LightFM` takes them: ``no_components``, ``loss``, ``learning_rate``,
         ``random_state`` and so on. With an integer ``random_state`` and one thread, ``fit`` is
@@ -65,10 +61,14 @@ class LFMRecommender(LightFM):
     .. [1] M. Kula, Metadata Embeddings for User and Item Cold-start Recommendations, 2015.
     """
 
-    def __init__(self, indicators: Indicators = "both", **lightfm: Any) -> None:
+    def __init__(self, indicators: Indicators = "both", fit_with: FitWith = "compiled", **lightfm: Any) -> None:
         if indicators not in ("users", "items", "both", False):
             raise InvalidDataError(f"indicators is {indicators!r}; it must be 'users', 'items', 'both' or False")
+        if fit_with not in ("compiled", "lightfm"):
+            raise InvalidDataError(f"fit_with is {fit_with!r}; it must be 'compiled' or 'lightfm'")
         self.indicators = indicators
+        self.fit_with = fit_with
+        self._trainer: CompiledTrainer | None = None
         self.users: Entities
         self.items: Entities
         seed = lightfm.get("random_state")
@@ -77,7 +77,7 @@ class LFMRecommender(LightFM):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Arguments that would build an equal, untrained recommender."""
-        parameters = {**super().get_params(deep), "indicators": self.indicators}
+        parameters = {**super().get_params(deep), "indicators": self.indicators, "fit_with": self.fit_with}
         return parameters if self.seed is None else {**parameters, "random_state": self.seed}
 
     def fit(
@@ -169,6 +169,8 @@ class LFMRecommender(LightFM):
             ):
                 raise
             raise TrainingError(f"{error}; learning_rate is {self.learning_rate}") from error
+        finally:
+            self._trainer = None
         self._popularity_weights = fit_popularity(self.items.features, self.popularity)
         return self
 
@@ -269,6 +271,23 @@ class LFMRecommender(LightFM):
         """Take over the baseline of a stored model."""
         self.popularity = popularity
         self._popularity_weights = weights
+
+    def _run_epoch(
+        self,
+        item_features: sparse.csr_matrix,
+        user_features: sparse.csr_matrix,
+        interactions: sparse.coo_matrix,
+        sample_weight: NDArray[np.float32],
+        num_threads: int,
+        loss: str,
+    ) -> None:
+        """What LightFM's `fit_partial` calls for each epoch."""
+        if self.fit_with == "lightfm":
+            super()._run_epoch(item_features, user_features, interactions, sample_weight, num_threads, loss)
+            return
+        if self._trainer is None:
+            self._trainer = CompiledTrainer(self, interactions, user_features, item_features, sample_weight)
+        self._trainer.run_epoch(num_threads)
 
     def _reset_state(self) -> None:
         super()._reset_state()

@@ -9,6 +9,9 @@ class LightFM:
     learning_schedule: str
     learning_rate: float
     no_components: int
+    max_sampled: int
+    k: int
+    n: int
     random_state: np.random.RandomState
     item_embeddings: NDArray[np.float32] | None
     item_biases: NDArray[np.float32] | None
@@ -44,4 +47,13 @@ class LightFM:
         user_features: sparse.csr_matrix | None = ...,
         num_threads: int = ...,
     ) -> NDArray[np.float32]: ...
+    def _run_epoch(
+        self,
+        item_features: sparse.csr_matrix,
+        user_features: sparse.csr_matrix,
+        interactions: sparse.coo_matrix,
+        sample_weight: NDArray[np.float32],
+        num_threads: int,
+        loss: str,
+    ) -> None: ...
     def _reset_state(self) -> None: ...

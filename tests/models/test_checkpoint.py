@@ -9,7 +9,7 @@ from safetensors.numpy import load, save
 from recommender import LFMRecommender, SparseFrame
 from recommender.errors import NotFittedError
 from recommender.models.checkpoint import model_from_arrays, model_to_arrays, model_to_meta
-from recommender.models.lightfm_recommender import TABLES
+from recommender.models.compiled_trainer import TABLES
 from tests.support.known_worlds import INDICATORS, ITEMS, USERS, make_world
 
 ALL_TABLES = [f"{what}_{table}" for what in ("user", "item") for table in TABLES]

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from recommender import LFMRecommender, SparseFrame
 from recommender.errors import InvalidDataError, MissingFeaturesError
-from recommender.models.lightfm_recommender import TABLES
+from recommender.models.compiled_trainer import TABLES
 from tests.support.known_worlds import INDICATORS, ITEMS, USERS, learned_world, make_world, parity
 
 TINY = {"no_components": 4, "loss": "warp", "random_state": 3}
@@ -46,7 +46,9 @@ def test_it_learns_who_likes_what(indicators):
 @pytest.mark.parametrize("loss", ["warp", "bpr", "logistic", "warp-kos"])
 def test_it_trains_as_lightfm_does_on_the_same_matrices(trained, loss):
     world, options = trained, {**TINY, "loss": loss}
-    model = LFMRecommender(**options).fit(world.interactions, world.user_frame, world.item_frame, epochs=3)
+    model = LFMRecommender(fit_with="lightfm", **options).fit(
+        world.interactions, world.user_frame, world.item_frame, epochs=3
+    )
     plain = LightFM(**options).fit(
         world.interactions.matrix.tocoo(),
         sparse.hstack([world.user_frame.matrix, sparse.identity(len(world.interactions.rows))], "csr"),
