@@ -149,7 +149,7 @@ def test_training_goes_on_after_growing():
     pairs = [(user, item) for user in users for item in ITEMS if parity(user) == parity(item)]
     world.model.fit_partial(SparseFrame.from_interactions(*zip(*pairs, strict=True)), world.users(*users), epochs=20)
     for user in users:
-        scores = world.model.predict_online(user, ITEMS)
+        scores = world.model.predict_online(user, ITEMS, world.items(*ITEMS), world.users(user))
         liked = [scores[item] for item in ITEMS if parity(item) == parity(user)]
 
         assert min(liked) > max(scores[item] for item in ITEMS if parity(item) != parity(user))
