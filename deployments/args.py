@@ -64,6 +64,8 @@ class ModelArgs(_Strict):
     `warp-kos`."""
     rare_features: Annotated[int, Field(ge=0)] = _DEFAULTS.rare_features
     """How many categories that a single user or item has are learned; categories of two or more always are."""
+    fit_with: Literal["compiled", "lightfm"] = _DEFAULTS.fit_with
+    """Loop that trains: this package's, or LightFM's own, which is several times slower and learns the same."""
     history_components: Annotated[int, Field(ge=0)] = _DEFAULTS.history_components
     """Components computed from whole histories, appended to LightFM's; 0 for none."""
     history_weight: Annotated[float, Field(ge=0)] = _DEFAULTS.history_weight

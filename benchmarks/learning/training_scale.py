@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightfm import LightFM
 
 from benchmarks.harness.report import RESULTS, write
 from recommender.datasets import synthetic
@@ -70,7 +69,7 @@ WATCHED: list[tuple[Any, str, str]] = [
     (FeatureSpace, "encode_many", "features"),
     (SparseFrame, "__init__", "matrix of interactions"),
     (LFMRecommender, "fit_partial", "fit, without its epochs"),
-    (LightFM, "_run_epoch", "epochs"),
+    (LFMRecommender, "_run_epoch", "epochs"),
     (full, "histories", "histories"),
     (incremental, "extended", "histories"),
     (full, "build_snapshot", "snapshot"),

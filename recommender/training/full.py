@@ -15,7 +15,7 @@ from recommender.errors import TrainingError
 from recommender.evaluation import global_time_split
 from recommender.feature_space import RARE, Features, FeatureSpace
 from recommender.models.feedback import disliked, loss_weights, select_likings, split_joining
-from recommender.models.lightfm_recommender import Indicators, LFMRecommender
+from recommender.models.lightfm_recommender import FitWith, Indicators, LFMRecommender
 from recommender.serving.exclusions import Exclusions
 from recommender.serving.snapshot import Snapshot
 from recommender.serving.trends.interaction_counts import count_interactions
@@ -44,6 +44,7 @@ _LIGHTFM = (
     "max_sampled",
     "user_alpha",
     "item_alpha",
+    "fit_with",
 )
 
 Progress = Callable[[str], None]
@@ -63,6 +64,7 @@ class ModelSettings:
     by popularity alone. 0 for exactly ``epochs``.
     ``rare_features``: of the categories that only one user or item has, so many are learned, on either side; those that
     two have are learned however many they are. What one alone has says no more of it than its indicator.
+    ``fit_with``: whose loop trains, ours (``compiled``) or ``lightfm``; see `LFMRecommender`.
     ``history_components``, ``history_weight`` and ``newcomer_quantile`` are those of `ServingTransform`.
     """
 
@@ -81,6 +83,7 @@ class ModelSettings:
     num_threads: int = 1
     use_weights: bool = False
     rare_features: int = RARE
+    fit_with: FitWith = "compiled"
     history_components: int = ServingTransform.history_components
     history_weight: float = ServingTransform.history_weight
     newcomer_quantile: float = ServingTransform.newcomer_quantile

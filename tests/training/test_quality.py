@@ -24,8 +24,8 @@ def bare(dataset: Dataset) -> Dataset:
     return Dataset(dataset.interactions, dataset.users.iloc[:, :0], dataset.items.iloc[:, :0])
 
 
-def ndcg(dataset: Dataset, split: str, contender, candidates: str = ALL) -> float:
-    fold = fold_of(dataset, split, 0.2, 0)
+def ndcg(dataset: Dataset, split: str, contender, candidates: str = ALL, seed: int = 0) -> float:
+    fold = replace(fold_of(dataset, split, 0.2, 0), seed=seed)
     mask = candidate_sets(fold, split)[candidates]
     return evaluate(contender.fit(fold, {}), fold.train, fold.test, candidates=mask).means["ndcg@10"]
 
@@ -33,7 +33,9 @@ def ndcg(dataset: Dataset, split: str, contender, candidates: str = ALL) -> floa
 @pytest.mark.parametrize("dataset", [NOISY, bare(NOISY), TINY, bare(TINY)], ids=["noisy", "bare", "tiny", "tiny bare"])
 @pytest.mark.parametrize("split", ["random", "last"])
 def test_the_defaults_find_tastes_as_well_as_a_closed_form_and_far_better_than_popularity(dataset, split):
-    ours, ease, popular = (ndcg(dataset, split, each) for each in (Ours(), PEERS["ease"], PEERS["popularity"]))
+    ease, popular = (ndcg(dataset, split, each) for each in (PEERS["ease"], PEERS["popularity"]))
+    # tiny data: what one seed gives is off by 0.035 (standard deviation of 12)
+    ours = np.mean([ndcg(dataset, split, Ours(), seed=seed) for seed in range(4)])
 
     assert ours > 0.93 * ease
     assert ours > 2 * popular
