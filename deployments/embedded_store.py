@@ -20,7 +20,7 @@ LOOK_EVERY_S = 0.2
 
 
 class EmbeddedStoreActor:
-    """Starts the server, starts it again when it dies, and takes it along when this process dies."""
+    """Actor that starts the server, restarts it when it dies, and ends it with its own process."""
 
     def __init__(self, folder: str, max_memory_bytes: int | None, start_timeout_s: float) -> None:
         logs.configure()

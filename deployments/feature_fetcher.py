@@ -22,7 +22,7 @@ logger = logging.getLogger("recommender.feature_fetcher")
 
 @serve.deployment
 class FeatureFetcher:
-    """Reads the store.
+    """Deployment that reads users from the store.
 
     Parameters
     ----------

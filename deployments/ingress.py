@@ -51,7 +51,7 @@ def build_api() -> FastAPI:
 @serve.deployment
 @serve.ingress(build_api())
 class Ingress:
-    """Serves HTTP.
+    """Deployment that serves HTTP.
 
     Parameters
     ----------

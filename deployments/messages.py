@@ -13,7 +13,7 @@ from recommender.schema import Query, ReadRequest, UserState
 
 
 class Fetched(msgspec.Struct, frozen=True, array_like=True):
-    """What the store knew, for a micro-batch."""
+    """Message of the fetcher: states of the users of a micro-batch."""
 
     states: list[UserState]
     items_sequence: int

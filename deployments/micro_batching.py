@@ -12,7 +12,7 @@ Answer = TypeVar("Answer")
 
 
 class MicroBatcher(Generic[Asked, Answer]):
-    """Gathers what is asked while others are under way.
+    """Collects concurrent requests into batches while earlier batches are under way.
 
     A batch leaves when it is full, when the ones before it are back, or when its first has waited long enough,
     whichever comes first; alone, it waits only for company. So batches grow with the load, as in Nagle's algorithm

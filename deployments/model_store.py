@@ -24,7 +24,7 @@ logger = logging.getLogger("recommender.model_store")
 
 
 class Published(NamedTuple):
-    """A snapshot as it travels; the reference is boxed, so that it arrives as a reference."""
+    """A published snapshot: version and boxed object reference, so that it arrives as a reference."""
 
     version: str
     boxed: list[Any]

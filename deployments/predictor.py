@@ -48,7 +48,7 @@ SLICE_MS = 50.0
 
 @serve.deployment
 class Predictor:
-    """Answers micro-batches.
+    """Deployment that answers micro-batches and read requests from the snapshot.
 
     Parameters
     ----------

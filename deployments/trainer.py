@@ -18,7 +18,7 @@ from deployments.telemetry import logs, metrics
 from deployments.telemetry.measured_store import measured
 from deployments.telemetry.model_freshness import tell_freshness
 from recommender.datasets import open_dataset
-from recommender.errors import told
+from recommender.errors import describe_error
 from recommender.storage.archive.archive import Archive
 from recommender.storage.lease import lease_on
 from recommender.storage.object_store import within
@@ -37,7 +37,7 @@ NICENESS = 10
 
 @serve.deployment
 class Trainer:
-    """One process that owns learning.
+    """Deployment that trains and publishes versions; there is one.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ class Trainer:
             try:
                 await self._look()
             except Exception as error:  # noqa: BLE001 (whatever it was, without this nothing is learned any more)
-                logger.warning("cannot look for work: %s", told(error))
+                logger.warning("cannot look for work: %s", describe_error(error))
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _look(self) -> None:
@@ -153,7 +153,7 @@ class Trainer:
             await self._models.refresh.remote()
             self._is_served = True
         except Exception as error:  # noqa: BLE001 (the training is done, whatever becomes of this)
-            logger.warning("the model store does not take over the newest version yet: %s", told(error))
+            logger.warning("the model store does not take over the newest version yet: %s", describe_error(error))
 
     async def _tidy(self) -> None:
         async with self._lock:
@@ -192,7 +192,7 @@ class Trainer:
                 # whatever went wrong, the running model serves on and the reason is in the status
                 logger.exception("training failed")
                 next_try_at = round(time.time() + self._backoff.fail(), 3)
-                outcome |= {"outcome": "failed", "reason": told(error), "next_try_at": next_try_at}
+                outcome |= {"outcome": "failed", "reason": describe_error(error), "next_try_at": next_try_at}
             outcome["seconds"] = round(time.time() - started, 3)
             self._last, self._doing = outcome, "idle"
             metrics.count(metrics.TRAININGS, mode=outcome["mode"], outcome=outcome["outcome"])

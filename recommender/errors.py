@@ -106,7 +106,7 @@ class StoreLockedError(StoreError):
     """Another process owns this store's folder."""
 
 
-def told(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """An error in words; one that is not ours, and may say next to nothing, with its kind."""
     if isinstance(error, RecommenderError) and str(error):
         return str(error)

@@ -37,7 +37,7 @@ LARGE_ITEMS, LARGE_USERS, SEEN = 100_000, (25_000, 100_000), 30
 
 def users_per_s(version: str, artifact: Artifact, n_users: int, folder: Path) -> dict[str, float]:
     """Speed of a batch, and how long until its first block."""
-    plan = batch.Plan(folder, K, True, (), BLOCK, n_users, (), None)
+    plan = batch.BatchPlan(folder, K, True, (), BLOCK, n_users, (), None)
     begin = start = time.perf_counter()
     first, done = None, 0
     for number, users in enumerate(batch.run(version, artifact, plan, None)):

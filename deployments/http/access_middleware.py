@@ -17,7 +17,7 @@ HEADERS = (
 
 
 class AccessMiddleware:
-    """Checks who asks and how often, routes by the path as it was sent, and turns what slips through into a problem.
+    """Middleware of authentication and rate limit; routes by the raw path, and answers uncaught errors.
 
     Parameters
     ----------

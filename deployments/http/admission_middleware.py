@@ -29,7 +29,7 @@ _START: Message = {
 
 
 class AdmissionMiddleware:
-    """Counts the requests under way, and answers 503 instead of one more than `most`.
+    """Middleware that answers 503 to requests beyond `most` under way.
 
     A count, not a rate or a time: how fast it goes round is what the service can do, on any machine and with any
     model, and what is under way is answered within `most` of the service's own strides.

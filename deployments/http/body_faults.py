@@ -25,7 +25,7 @@ ANY_KEY = "..."
 
 
 class Fault(NamedTuple):
-    """One thing that is wrong with a body."""
+    """One fault of a body: location and message."""
 
     loc: str
     msg: str

@@ -32,7 +32,7 @@ RETRY_AFTER_S = 1
 
 
 class Problem(Exception):  # noqa: N818 (the word of RFC 9457)
-    """An answer that is an error.
+    """Exception that becomes a problem document.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ _KEY = "recommender.observed"
 
 
 class RequestMetricsMiddleware:
-    """What is outside of everything else, so that refused requests count too.
+    """Outermost middleware: counts and times every request, refused ones too.
 
     Parameters
     ----------

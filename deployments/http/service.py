@@ -50,7 +50,7 @@ ACTIVATION_TIMEOUT_S = 6.0
 
 
 class Service:
-    """The graph, seen from the ingress.
+    """Client of the graph for the routes: one method a kind of request.
 
     Parameters
     ----------

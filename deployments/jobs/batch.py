@@ -32,8 +32,8 @@ STORE_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be done; it travels to every worker.
+class BatchPlan:
+    """Settings of a batch job; they travel to every worker.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Plan:
         return [block for block in range(-(-self.n_users // self.block)) if not self.path(block).exists()]
 
 
-def run(version: str, artifact: Artifact, plan: Plan, workers: int | None) -> Iterator[int]:
+def run(version: str, artifact: Artifact, plan: BatchPlan, workers: int | None) -> Iterator[int]:
     """Write the files that are missing; gives the users of each as it is done.
 
     Parameters
@@ -116,9 +116,9 @@ def run(version: str, artifact: Artifact, plan: Plan, workers: int | None) -> It
 
 
 class Worker:
-    """A process that ranks for blocks of users over the one snapshot of its node."""
+    """Ray Data worker that ranks for blocks of users over the one snapshot of its node."""
 
-    def __init__(self, boxed: list[Any], meta: dict[str, Any], plan: Plan) -> None:
+    def __init__(self, boxed: list[Any], meta: dict[str, Any], plan: BatchPlan) -> None:
         snapshot = Snapshot.from_arrays(ray.get(boxed[0]), meta)
         self._everyone = BatchRecommender(snapshot, plan.k, exclude_seen=plan.exclude_seen, filters=plan.filters)
         self._snapshot, self._plan = snapshot, plan

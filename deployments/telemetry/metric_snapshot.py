@@ -19,7 +19,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class CountedCounter(msgspec.Struct, frozen=True):
-    """How often something happened."""
+    """A counter by its labels."""
 
     name: str
     labels: dict[str, str]
@@ -27,7 +27,7 @@ class CountedCounter(msgspec.Struct, frozen=True):
 
 
 class CountedHistogram(msgspec.Struct, frozen=True):
-    """How long something took."""
+    """A histogram by its labels."""
 
     name: str
     labels: dict[str, str]
@@ -56,7 +56,7 @@ class MetricsSnapshot(msgspec.Struct, frozen=True):
 
 
 class MetricRegistry:
-    """What one process counts."""
+    """Counters and histograms of this process."""
 
     def __init__(self) -> None:
         self._since = time.time()

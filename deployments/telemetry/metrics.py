@@ -18,7 +18,7 @@ SLOW_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0)
 
 
 class Metric(NamedTuple):
-    """What one number is."""
+    """Name, kind, labels and description of a metric."""
 
     kind: Literal["counter", "gauge", "histogram"]
     name: str

@@ -79,7 +79,9 @@ def batch(
     tell("starting Ray")
     # Ray takes a second to import, which --help need not wait for
     batching = importlib.import_module("deployments.jobs.batch")
-    plan = batching.Plan(out.absolute(), k, not keep_seen, tuple(filters), block, len(users), tuple(others), redis_url)
+    plan = batching.BatchPlan(
+        out.absolute(), k, not keep_seen, tuple(filters), block, len(users), tuple(others), redis_url
+    )
     before = plan.n_users - sum(min(block, plan.n_users - each * block) for each in plan.pending())
     with progress_bar("batch", "user", plan.n_users, initial=before) as bar:
         for done in batching.run(version, artifact, plan, workers):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recommender.datasets.dataset import Dataset
     from recommender.datasets.schema import Schema
     from recommender.experiments.candidates import Candidate, Ours
-    from recommender.experiments.comparison import Contest, Plan
+    from recommender.experiments.comparison import ComparisonPlan, ComparisonResult
     from recommender.experiments.folds import Fold
 
 SPLITS = ("random", "last", "global", "cold-items", "cold-users")
@@ -80,7 +80,7 @@ def evaluate(
     """
     from recommender.experiments.baselines import PEERS
     from recommender.experiments.candidates import Ours
-    from recommender.experiments.comparison import FIXED, Plan
+    from recommender.experiments.comparison import FIXED, ComparisonPlan
     from recommender.experiments.folds import Fold
     from recommender.training.full import ModelSettings
 
@@ -88,9 +88,9 @@ def evaluate(
     _check_installed(against or [], report)
     ours = Ours(ModelSettings(num_threads=threads))
     contenders: list[Candidate] = [ours, *(PEERS[name] for name in against or ["popularity"])]
-    plan = Plan(split, holdout, range(seed, seed + (seeds or (SEEDS if against else 1))), trials, k or 10)
-    given = Plan(FIXED, holdout, range(seed, seed + (seeds or 1)), trials, k or 20)
-    contests: dict[str, Contest] = {}
+    plan = ComparisonPlan(split, holdout, range(seed, seed + (seeds or (SEEDS if against else 1))), trials, k or 10)
+    given = ComparisonPlan(FIXED, holdout, range(seed, seed + (seeds or 1)), trials, k or 20)
+    contests: dict[str, ComparisonResult] = {}
     for name, source in _sources(datasets, trains, tests, schema):
         contests[name], first = _contest(source, contenders, given if isinstance(source, Fold) else plan)
         if report is not None:
@@ -122,7 +122,9 @@ def _sources(
         yield name_of(train), fixed_split(train, test)
 
 
-def _contest(source: Dataset | Fold, contenders: Sequence[Candidate], plan: Plan) -> tuple[Contest, Fold]:
+def _contest(
+    source: Dataset | Fold, contenders: Sequence[Candidate], plan: ComparisonPlan
+) -> tuple[ComparisonResult, Fold]:
     from recommender.experiments.comparison import compare, steps_of
 
     with progress_bar("evaluating", "fit", steps_of(contenders, plan)) as bar:
@@ -147,14 +149,14 @@ def _check_installed(against: Sequence[str], report: Path | None) -> None:
         raise click.BadParameter(f"there is no folder {report.absolute().parent}", param_hint="--report")
 
 
-def _write(report: Path, contest: Contest, first: Any, ours: Ours, dataset: str) -> None:
+def _write(report: Path, contest: ComparisonResult, first: Any, ours: Ours, dataset: str) -> None:
     # drawn by an extra that not everybody has
     page = importlib.import_module("recommender.experiments.report")
     command = " ".join(["recommender", *sys.argv[1:]])
     report.write_text(page.html(contest, first, ours, dataset, command), encoding="utf-8")
 
 
-def _say(contests: Mapping[str, Contest], report: Path | None, as_json: bool) -> None:
+def _say(contests: Mapping[str, ComparisonResult], report: Path | None, as_json: bool) -> None:
     """One data set as ever; of several the table of all first."""
     from recommender.experiments.text_table import summary
 
@@ -167,7 +169,7 @@ def _say(contests: Mapping[str, Contest], report: Path | None, as_json: bool) ->
     say({"datasets": contents}, "\n\n".join([summary(contests), *blocks]), as_json)
 
 
-def _content(dataset: str, contest: Contest) -> dict[str, Any]:
+def _content(dataset: str, contest: ComparisonResult) -> dict[str, Any]:
     from recommender.experiments.candidates import OURS
     from recommender.experiments.scoring import ALL
 
@@ -175,7 +177,7 @@ def _content(dataset: str, contest: Contest) -> dict[str, Any]:
     return {"dataset": dataset, "metrics": means, **contest.to_json()}
 
 
-def _lines(contest: Contest) -> list[str]:
+def _lines(contest: ComparisonResult) -> list[str]:
     from recommender.experiments.text_table import judged_by, table
 
     return [judged_by(contest), "", table(contest), *(f"Note: {note}" for note in contest.notes)]

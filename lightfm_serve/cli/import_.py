@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lightfm_serve import Client, InvalidError
     from lightfm_serve.client.endpoints import Call
     from lightfm_serve.client.responses import Accepted, Upserted
-    from recommender.datasets.batches import Batch, Rows, Told
+    from recommender.datasets.batches import Batch, OnTable, Rows
     from recommender.datasets.schema import Schema
 
 PROGRESS = ".recommender-import.json"
@@ -85,7 +85,7 @@ def _again(path: Path, source: str, schema: Schema, url: str, key_file: Path | N
     return shlex.join(map(str, words))
 
 
-def _checked(path: Path, source: str, schema: Schema, told: Told) -> tuple[list[Rows], list[str]]:
+def _checked(path: Path, source: str, schema: Schema, on_table: OnTable) -> tuple[list[Rows], list[str]]:
     """Rows of a source, and what is likely to be wrong with them."""
     from recommender.datasets.batches import open_folder
     from recommender.datasets.folder import check_schema
@@ -93,13 +93,13 @@ def _checked(path: Path, source: str, schema: Schema, told: Told) -> tuple[list[
     from recommender.datasets.profile import FolderProfile
 
     if source == "gorse":
-        return open_gorse(path, told), []
+        return open_gorse(path, on_table), []
     if not path.is_dir():
         raise InvalidDataError(f"{path} is no folder; the file of a Gorse dump is imported with --from gorse")
     if is_export(path):
-        return open_gorse(path, told), [NOTE]
+        return open_gorse(path, on_table), [NOTE]
     profile = FolderProfile()
-    rows = open_folder(path, told, check_schema(path, schema), profile)
+    rows = open_folder(path, on_table, check_schema(path, schema), profile)
     return rows, [*profile.notes(), *profile.warnings()]
 
 
@@ -197,7 +197,7 @@ class Sent:
             try:
                 answer = self._client.send(call)
             except InvalidError as error:
-                raise InvalidDataError(_placed(error, batch, start)) from None
+                raise InvalidDataError(_located(error, batch, start)) from None
             start += len(rows)
             if isinstance(answer, Accepted):
                 self._counts["interactions"] += answer.accepted
@@ -218,13 +218,13 @@ def _call_of(name: str) -> Callable[[Sequence[Any]], Call[Accepted | Upserted]]:
     return calls[name]
 
 
-def _placed(error: InvalidError, batch: Batch, start: int) -> str:
+def _located(error: InvalidError, batch: Batch, start: int) -> str:
     """What the service refuses, at its place in the file."""
     fault = error.problem.errors[0] if error.problem.errors else None
     found = re.search(r"\[(\d+)\]", fault.loc) if fault else None
-    if fault is None or found is None or start + int(found[1]) >= len(batch.places):
+    if fault is None or found is None or start + int(found[1]) >= len(batch.locations):
         return str(error)
-    return f"{batch.places[start + int(found[1])]}: the service refuses it: {fault.loc}: {fault.msg}"
+    return f"{batch.locations[start + int(found[1])]}: the service refuses it: {fault.loc}: {fault.msg}"
 
 
 def _bar(total: int | None, doing: str) -> tqdm[Any]:

@@ -30,10 +30,10 @@ def inspect(folder: Path, schema: Schema, as_json: bool) -> None:
 
     with progress_bar("reading", "row", unit_scale=True) as bar:
 
-        def told(_name: str, n: int) -> None:
+        def on_table(_name: str, n: int) -> None:
             bar.update(n)
 
-        profile = folders.inspect(folder, schema, told)
+        profile = folders.inspect(folder, schema, on_table)
     content = profile.to_json()
     say(content, "\n".join(_lines(profile, content)), as_json)
 

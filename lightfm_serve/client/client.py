@@ -29,7 +29,7 @@ ONCE = Retries(attempts=1)
 
 
 class Client(EndpointMethods):
-    """A running service, to be called.
+    """HTTP client of a running service; its methods block.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class Client(EndpointMethods):
 
 
 class AsyncClient(EndpointMethods):
-    """`Client` for asyncio: the same methods, to be awaited."""
+    """HTTP client for asyncio: the methods of `Client`, to be awaited."""
 
     def __init__(
         self,

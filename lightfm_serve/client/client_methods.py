@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Sends(Protocol):
-    """Sends a call and waits."""
+    """Protocol of a client that sends a call and waits."""
 
     def send(self, call: Call[T], /) -> T:
         """Answer of a call."""
@@ -22,7 +22,7 @@ class Sends(Protocol):
 
 
 class SendsAsync(Protocol):
-    """Sends a call and can be awaited."""
+    """Protocol of a client whose calls are awaited."""
 
     def send(self, call: Call[T], /) -> Awaitable[T]:
         """Answer of a call."""

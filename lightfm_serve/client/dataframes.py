@@ -21,7 +21,7 @@ COLUMNS = ("user_id", "item_id", "weight", "timestamp", "event", "event_id")
 
 
 class Imported(NamedTuple):
-    """What an import did."""
+    """Counts of an import."""
 
     users: int = 0
     items: int = 0
@@ -98,7 +98,7 @@ def _pages(frame: Frame, missing: Collection[str]) -> Iterator[list[tuple[int, d
     names = [str(name) for name in frame.columns]
     for start in range(0, len(frame), MOST_AT_ONCE):
         page = frame.iloc[start : start + MOST_AT_ONCE]
-        columns = [page.iloc[:, place].tolist() for place in range(len(names))]
+        columns = [page.iloc[:, location].tolist() for location in range(len(names))]
         rows = (
             {name: value for name, value in zip(names, row, strict=True) if not is_missing(value, missing)}
             for row in zip(*columns, strict=True)
@@ -106,23 +106,23 @@ def _pages(frame: Frame, missing: Collection[str]) -> Iterator[list[tuple[int, d
         yield list(enumerate(rows, start))
 
 
-def _interaction(row: dict[str, Any], place: str) -> dict[str, Any]:
-    row |= {name: cell_id(row.get(name), f"{place}, column {name!r}") for name in ("user_id", "item_id")}
+def _interaction(row: dict[str, Any], location: str) -> dict[str, Any]:
+    row |= {name: cell_id(row.get(name), f"{location}, column {name!r}") for name in ("user_id", "item_id")}
     for name, read in (("event_id", cell_id), ("weight", cell_weight), ("timestamp", cell_time)):
         if name in row:
-            row[name] = read(row[name], f"{place}, column {name!r}")
+            row[name] = read(row[name], f"{location}, column {name!r}")
     return row
 
 
-def _user(row: dict[str, Any], place: str) -> dict[str, Any]:
-    user_id = cell_id(row.pop("user_id", None), f"{place}, column 'user_id'")
-    return {"user_id": user_id, "features": plain_features(row, (), place)}
+def _user(row: dict[str, Any], location: str) -> dict[str, Any]:
+    user_id = cell_id(row.pop("user_id", None), f"{location}, column 'user_id'")
+    return {"user_id": user_id, "features": plain_features(row, (), location)}
 
 
-def _item(row: dict[str, Any], place: str) -> dict[str, Any]:
-    item_id = cell_id(row.pop("item_id", None), f"{place}, column 'item_id'")
+def _item(row: dict[str, Any], location: str) -> dict[str, Any]:
+    item_id = cell_id(row.pop("item_id", None), f"{location}, column 'item_id'")
     own: dict[str, Any] = {name: plain_value(row.pop(name)) for name in ("title", "available") if name in row}
-    return {"item_id": item_id, **own, "features": plain_features(row, (), place)}
+    return {"item_id": item_id, **own, "features": plain_features(row, (), location)}
 
 
 def _identifying() -> Callable[[dict[str, Any]], dict[str, Any]]:

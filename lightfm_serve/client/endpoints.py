@@ -25,7 +25,7 @@ MOST_AT_ONCE = 10_000
 
 @dataclass(frozen=True)
 class Call(Generic[T_co]):
-    """A question to the service.
+    """Description of one HTTP call: method, path, parameters, body, and how to read the answer.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ _history, _interactions = _reader(responses.HistoryPage), _reader(responses.Inte
 _model, _models = _reader(responses.Model), _reader(responses.Models)
 _training, _status = _reader(responses.Training), _reader(responses.Status)
 _counted = _reader(responses.MetricsSnapshot)
-_said = _reader(dict[str, str])
+_health = _reader(dict[str, str])
 _encode = msgspec.json.encode
 
 
@@ -334,9 +334,9 @@ def metrics() -> Call[responses.MetricsSnapshot]:
 
 def healthy() -> Call[dict[str, str]]:
     """The process is up."""
-    return Call("GET", "/healthz", _said)
+    return Call("GET", "/healthz", _health)
 
 
 def ready() -> Call[dict[str, str]]:
     """A model serves; `UnavailableError` until one does."""
-    return Call("GET", "/readyz", _said)
+    return Call("GET", "/readyz", _health)

@@ -36,7 +36,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """What RFC 9457 says of an error."""
+    """Problem document of an error (RFC 9457)."""
 
     title: str
     status: int
@@ -47,7 +47,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServeError(Exception):
-    """Whatever this client raises on purpose."""
+    """Base class of the client's errors."""
 
 
 class UnreachableError(ServeError):

@@ -26,24 +26,24 @@ LARGEST_WEIGHT = 3.4028234663852886e38
 """Of float32, as which weights are learned."""
 
 
-def plain_id(value: Id, place: str = "") -> str:
+def plain_id(value: Id, location: str = "") -> str:
     """Id as text.
 
     Raises
     ------
     ValueError
-        It is missing or cannot be an id; the message names it and `place`.
+        It is missing or cannot be an id; the message names it and `location`.
     """
     if isinstance(value, str):
         return str(value)
-    return said(clean_id, value, place)
+    return read_value(clean_id, value, location)
 
 
 def plain_ids(values: Id | Iterable[Id]) -> list[str]:
     """Ids as text; one that stands alone is one id, and not a list of letters."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         return [plain_id(values)]
-    return [plain_id(each, f"number {place}") for place, each in enumerate(values, 1)]
+    return [plain_id(each, f"number {location}") for location, each in enumerate(values, 1)]
 
 
 def plain_clauses(clauses: str | Iterable[str]) -> list[str]:
@@ -52,20 +52,20 @@ def plain_clauses(clauses: str | Iterable[str]) -> list[str]:
 
 
 def plain_features(
-    features: Mapping[str, Any] | None, markers: Collection[str] = (), place: str = ""
+    features: Mapping[str, Any] | None, markers: Collection[str] = (), location: str = ""
 ) -> dict[str, Any] | None:
     """Features without those that are missing; None stays None.
 
     Raises
     ------
     ValueError
-        A value is no feature; the message names it, its name and `place`.
+        A value is no feature; the message names it, its name and `location`.
     """
     if features is None:
         return None
-    before = f"{place}, " if place else ""
+    before = f"{location}, " if location else ""
     values = {
-        name: said(partial(clean_feature, markers=markers), value, f"{before}feature {name!r}")
+        name: read_value(partial(clean_feature, markers=markers), value, f"{before}feature {name!r}")
         for name, value in features.items()
     }
     return {name: value for name, value in values.items() if value is not None}
@@ -94,28 +94,28 @@ def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def cell_id(value: Any, place: str) -> str:
+def cell_id(value: Any, location: str) -> str:
     """Id in a cell of a frame, cleaned as in a file: blanks around it and what stands for missing are no id."""
-    return said(clean_id, value, place)
+    return read_value(clean_id, value, location)
 
 
-def cell_time(value: Any, place: str) -> float:
+def cell_time(value: Any, location: str) -> float:
     """Seconds since the epoch in a cell of a frame."""
-    return said(parse_timestamp, value, place)
+    return read_value(parse_timestamp, value, location)
 
 
-def cell_weight(value: Any, place: str) -> float:
+def cell_weight(value: Any, location: str) -> float:
     """Weight in a cell of a frame."""
     number = parse_number(value)
     if number is None or not 0 < number <= LARGEST_WEIGHT:
-        raise ValueError(f"{place}: a weight is a number above 0, not {repr(value)[:LONGEST_SHOWN]}")
+        raise ValueError(f"{location}: a weight is a number above 0, not {repr(value)[:LONGEST_SHOWN]}")
     return number
 
 
-def said(read: Callable[[Any], T], value: Any, place: str) -> T:
+def read_value(read: Callable[[Any], T], value: Any, location: str) -> T:
     """What `read` makes of a value, or its error with the value in it and the place before it."""
     try:
         return read(value)
     except ValueError as error:
         reason = str(error).replace("{}", repr(value)[:LONGEST_SHOWN])
-        raise ValueError(f"{place}: {reason}" if place else reason) from None
+        raise ValueError(f"{location}: {reason}" if location else reason) from None

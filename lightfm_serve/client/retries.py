@@ -18,7 +18,7 @@ MOST_DOUBLINGS = 30
 
 @dataclass(frozen=True)
 class Retries:
-    """How long to insist.
+    """Retry policy: attempts, back-off and total time.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ from recommender.rounding import shortest
 BATCH = 10_000
 
 Record = dict[str, Any]
-Told = Callable[[str, int], None]
+OnTable = Callable[[str, int], None]
 """Hears of what was checked: which, and how many rows more."""
 
 
@@ -35,10 +35,10 @@ def _silent(_name: str, _n: int) -> None:
 
 
 class Batch(NamedTuple):
-    """Records as the service takes them, and where each stands."""
+    """Records as the service takes them, and their locations in the file."""
 
     records: list[Record]
-    places: Sequence[str]
+    locations: Sequence[str]
 
 
 class Rows(Protocol):
@@ -60,7 +60,7 @@ class Rows(Protocol):
 
 
 def open_folder(
-    folder: Path, told: Told = _silent, schema: Schema | None = None, profile: FolderProfile | None = None
+    folder: Path, on_table: OnTable = _silent, schema: Schema | None = None, profile: FolderProfile | None = None
 ) -> list[Rows]:
     """Check a folder, in the format of `recommender.datasets.folder`, and give what it has: items, users, interactions.
 
@@ -68,7 +68,7 @@ def open_folder(
     ----------
     folder
         Where it is.
-    told
+    on_table
         Hears of what was checked.
     schema
         What its columns are.
@@ -86,11 +86,11 @@ def open_folder(
         path = path_of(folder, name, required=False)
         if path is not None:
             file = profile.files[name] = FileProfile(name, id_column)
-            found.append(_checked_entities(path, said, id_column, file, told))
+            found.append(_checked_entities(path, said, id_column, file, on_table))
     path = path_of(folder, "interactions", required=not found)
     if path is not None:
         file = profile.files["interactions"] = FileProfile("interactions", "user_id", "item_id")
-        found.append(_checked_interactions(path, said, file, told))
+        found.append(_checked_interactions(path, said, file, on_table))
     profile.overlaps()
     return found
 
@@ -125,7 +125,7 @@ class EntityRows:
                 }
                 for row, an_id in enumerate(ids)
             ]
-            yield Batch(records, _places(table))
+            yield Batch(records, _locations(table))
 
     def _own(self, table: Table) -> dict[str, Sequence[Any]]:
         """What is no feature."""
@@ -143,18 +143,20 @@ class EntityRows:
         return {name: cell_parsers.converted(table, name, self.converters[name]) for name in names}
 
 
-def _checked_entities(path: Path, schema: Schema, id_column: str, profile: FileProfile, told: Told) -> EntityRows:
+def _checked_entities(
+    path: Path, schema: Schema, id_column: str, profile: FileProfile, on_table: OnTable
+) -> EntityRows:
     for table in blocks(path, BATCH, id_column, schema=schema):
         profile.look(table)
-        told(profile.stem, table.n_rows)
+        on_table(profile.stem, table.n_rows)
     features = (name for name in profile.columns if cell_parsers.is_feature(name, id_column))
     converters = {name: profile.feature(name).converter() for name in features}
     checked = EntityRows(profile.stem, path, id_column, profile.n_rows, schema, profile, converters)
     seen: set[str] = set()
     for batch in checked.batches():  # every cell is read once, now that it is known how
-        for record, place in zip(batch.records, batch.places, strict=True):
+        for record, location in zip(batch.records, batch.locations, strict=True):
             if record[id_column] in seen:
-                raise InvalidDataError(f"{place}, column {id_column!r}: duplicate id {record[id_column]!r}")
+                raise InvalidDataError(f"{location}, column {id_column!r}: duplicate id {record[id_column]!r}")
             seen.add(record[id_column])
     return checked
 
@@ -163,14 +165,14 @@ def _checked_entities(path: Path, schema: Schema, id_column: str, profile: FileP
 
 
 class InteractionBlock(NamedTuple):
-    """Columns of some interactions, and where each stands."""
+    """Columns of some interactions, and their locations in the file."""
 
     user_ids: Sequence[str]
     item_ids: Sequence[str]
     weights: Sequence[float]
     timestamps: Sequence[float]
     events: Sequence[str | None]
-    places: Sequence[str]
+    locations: Sequence[str]
 
     def digests(self) -> list[bytes]:
         """What each says."""
@@ -179,7 +181,7 @@ class InteractionBlock(NamedTuple):
 
 @dataclass(frozen=True)
 class Interactions:
-    """Interactions of a source, each with an ``event_id`` that is made of what it says.
+    """Interactions of a source; each has an ``event_id`` that is a hash of its content.
 
     Rows that say the same are told apart by counting them; which do is known from the first pass, so that only those
     are counted.
@@ -207,15 +209,15 @@ class Interactions:
                 if event is not None:
                     record["event"] = event
                 records.append(record)
-            yield Batch(records, block.places)
+            yield Batch(records, block.locations)
 
 
-def checked_interactions(source: Callable[[], Iterator[InteractionBlock]], told: Told) -> Interactions:
+def checked_interactions(source: Callable[[], Iterator[InteractionBlock]], on_table: OnTable) -> Interactions:
     """Interactions that can be read twice, after the first time."""
     found: list[NDArray[np.uint64]] = []
     for block in source():
         found.append(np.frombuffer(b"".join(digest[:8] for digest in block.digests()), np.uint64))
-        told("interactions", len(found[-1]))
+        on_table("interactions", len(found[-1]))
     beginnings = np.sort(np.concatenate([np.zeros(0, np.uint64), *found]))
     repeated = beginnings[1:][beginnings[1:] == beginnings[:-1]]
     return Interactions(source, len(beginnings), frozenset(repeated.tolist()))
@@ -225,13 +227,13 @@ def _beginning(digest: bytes) -> int:
     return int.from_bytes(digest[:8], "little")
 
 
-def _checked_interactions(path: Path, schema: Schema, profile: FileProfile, told: Told) -> Interactions:
+def _checked_interactions(path: Path, schema: Schema, profile: FileProfile, on_table: OnTable) -> Interactions:
     for table in blocks(path, BATCH, "user_id", "item_id", schema=schema):
         cell_parsers.check_interaction_columns(table)
         profile.look(table)
     if not profile.n_rows:
         raise InvalidDataError(f"{path.name} has no rows, only the names of its columns")
-    return checked_interactions(lambda: _interactions(path, schema, profile), told)
+    return checked_interactions(lambda: _interactions(path, schema, profile), on_table)
 
 
 def _interactions(path: Path, schema: Schema, profile: FileProfile) -> Iterator[InteractionBlock]:
@@ -243,7 +245,7 @@ def _interactions(path: Path, schema: Schema, profile: FileProfile) -> Iterator[
             shortest(cell_parsers.weights(table)),
             cell_parsers.timestamps(table, rows).tolist(),
             cell_parsers.events(table),
-            _places(table),
+            _locations(table),
         )
         rows += table.n_rows
 
@@ -258,8 +260,8 @@ class _Places(Sequence[str]):
         return self._table.n_rows
 
     def __getitem__(self, row: Any) -> Any:
-        return self._table.place(range(len(self))[row])
+        return self._table.location(range(len(self))[row])
 
 
-def _places(table: Table) -> Sequence[str]:
+def _locations(table: Table) -> Sequence[str]:
     return _Places(table)

@@ -25,7 +25,7 @@ _CODE_NAME = re.compile(r"(?:^|[_ ])(?:id|code|zip|zipcode|postcode|postal_code|
 
 
 class Column:
-    """What a column has; grows a block at a time."""
+    """Statistics of a column; grow a block at a time."""
 
     def __init__(self, name: str, kind: str = "text") -> None:
         self.name = name
@@ -251,8 +251,8 @@ class FeatureColumn(Column):
         if isinstance(value, str):
             self._note_text(value, n)
         if look not in self._first and look in ("word", "like", "boolean"):
-            place = _row_of(value, table.columns[self.name])
-            self._first[look] = (table.place(place), str(value))
+            row = _row_of(value, table.columns[self.name])
+            self._first[look] = (table.location(row), str(value))
 
     def _note_text(self, text: str, n: int) -> None:
         found = {each for each in "|;," if each in text}
@@ -274,8 +274,8 @@ class FeatureColumn(Column):
             return
         for look in ("like", "word", "boolean", "code"):
             if look in self._first:
-                place, value = self._first[look]
-                raise InvalidDataError(f"{place}, column {self.name!r}: {value[:80]!r} {self._fault(value)}")
+                location, value = self._first[look]
+                raise InvalidDataError(f"{location}, column {self.name!r}: {value[:80]!r} {self._fault(value)}")
 
     def _fault(self, value: str) -> str:
         like = values.number_like(value)

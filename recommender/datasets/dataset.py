@@ -23,7 +23,7 @@ AVAILABLE = "available"
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Dataset:
-    """What a recommender starts from.
+    """Interactions, users and items, validated.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ _EXACT_BELOW = 2**53
 
 
 class Written(NamedTuple):
-    """A table on disk."""
+    """A table that was written: its path and rows."""
 
     name: str
     path: Path
@@ -91,7 +91,7 @@ def write_table(folder: Path, name: str, records: Iterable[Record]) -> Written:
 
 
 class Columns:
-    """Which features there are, and of what types."""
+    """Names and types of feature columns."""
 
     def __init__(self) -> None:
         self._types: dict[str, set[type]] = {}

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from recommender.datasets import cell_parsers, gorse
-from recommender.datasets.batches import Told, open_folder
+from recommender.datasets.batches import OnTable, open_folder
 from recommender.datasets.dataset import TITLE, Dataset, plain_values
 from recommender.datasets.profile import FileProfile, FolderProfile
 from recommender.datasets.schema import Schema
@@ -43,19 +43,19 @@ def load(folder: Path, schema: Schema | None = None) -> Dataset:
     """
     if gorse.is_export(folder):
         return gorse.load(folder)
-    said = check_schema(folder, schema)
+    merged = check_schema(folder, schema)
     interactions = path_of(folder, "interactions")
     assert interactions is not None  # noqa: S101 (it is required)
     profile = FolderProfile()
     frames = (
-        _interactions(read(interactions, "user_id", "item_id", schema=said), profile),
-        _entities(path_of(folder, "users", required=False), "users", "user_id", said, profile),
-        _entities(path_of(folder, "items", required=False), "items", "item_id", said, profile),
+        _interactions(read(interactions, "user_id", "item_id", schema=merged), profile),
+        _entities(path_of(folder, "users", required=False), "users", "user_id", merged, profile),
+        _entities(path_of(folder, "items", required=False), "items", "item_id", merged, profile),
     )
     return Dataset(*frames, notes=(*profile.notes(), *profile.warnings()))
 
 
-def inspect(folder: Path, schema: Schema | None = None, told: Told = lambda _name, _n: None) -> FolderProfile:
+def inspect(folder: Path, schema: Schema | None = None, on_table: OnTable = lambda _name, _n: None) -> FolderProfile:
     """Profile of a folder all of whose cells are read, and that need not fit into memory.
 
     Raises
@@ -65,7 +65,7 @@ def inspect(folder: Path, schema: Schema | None = None, told: Told = lambda _nam
     """
     profile = FolderProfile()
     if gorse.is_export(folder):
-        profile.said.append(gorse.NOTE)
+        profile.remarks.append(gorse.NOTE)
         dataset = gorse.load(folder)
         for stem, frame, names in (
             ("interactions", dataset.interactions, ("user_id", "item_id")),
@@ -76,7 +76,7 @@ def inspect(folder: Path, schema: Schema | None = None, told: Told = lambda _nam
             table = Table(f"{stem} of Gorse", "row", range(1, len(frame) + 1), columns)
             profile.files[stem] = FileProfile(stem, *names).look(table)
     else:
-        open_folder(folder, told, check_schema(folder, schema), profile)
+        open_folder(folder, on_table, check_schema(folder, schema), profile)
     return profile
 
 
@@ -88,11 +88,11 @@ def check_schema(folder: Path, schema: Schema | None) -> Schema:
     InvalidDataError
         A name of the schema is in no file.
     """
-    said = Schema.of_folder(folder).and_then(schema or Schema())
-    if said.names or said.ignored:
+    merged = Schema.of_folder(folder).and_then(schema or Schema())
+    if merged.names or merged.ignored:
         paths = [path_of(folder, stem, required=False) for stem in ("interactions", "users", "items")]
-        said.check_used({path.stem: header_of(path) for path in paths if path})
-    return said
+        merged.check_used({path.stem: header_of(path) for path in paths if path})
+    return merged
 
 
 def _interactions(table: Table, profile: FolderProfile) -> pd.DataFrame:

@@ -29,9 +29,9 @@ from recommender.datasets.batches import (
     BATCH,
     Batch,
     InteractionBlock,
+    OnTable,
     Record,
     Rows,
-    Told,
     checked_interactions,
 )
 from recommender.datasets.cell_parsers import MAX_EVENT_LETTERS
@@ -76,14 +76,14 @@ Kind = type[GorseUser] | type[GorseItem] | type[GorseFeedback]
 KINDS: Mapping[str, Kind] = {"users": GorseUser, "items": GorseItem, "feedback": GorseFeedback}
 
 
-class Placed(NamedTuple):
-    """What was read, and where it stands."""
+class Located(NamedTuple):
+    """A record and its location in the file, for error messages."""
 
-    place: str
+    location: str
     content: Any
 
 
-Source = Callable[[str], Iterator[Placed]]
+Source = Callable[[str], Iterator[Located]]
 """Reads all of users, items or feedback."""
 
 
@@ -99,7 +99,7 @@ class EntityRows:
         """See `recommender.datasets.batches.Rows`."""
         records = self.read()
         while block := list(islice(records, BATCH)):
-            yield Batch([record for _, record in block], [place for place, _ in block])
+            yield Batch([record for _, record in block], [location for location, _ in block])
 
 
 def is_export(folder: Path) -> bool:
@@ -139,14 +139,14 @@ def _frame(records: Sequence[Record], id_name: str) -> pd.DataFrame:
     return pd.DataFrame(series, index=index)
 
 
-def open_gorse(path: Path, told: Told = lambda _name, _n: None) -> list[Rows]:
+def open_gorse(path: Path, on_table: OnTable = lambda _name, _n: None) -> list[Rows]:
     """Check an export, and give what it has: items, users, interactions.
 
     Parameters
     ----------
     path
         A folder with the files of the dashboard, or the file of a dump.
-    told
+    on_table
         Hears of what was checked.
 
     Raises
@@ -156,19 +156,21 @@ def open_gorse(path: Path, told: Told = lambda _name, _n: None) -> list[Rows]:
     """
     source = _dashboard(path) if path.is_dir() else _dump(path)
     return [
-        _checked("items", "item_id", lambda: map(_item, source("items")), told),
-        _checked("users", "user_id", lambda: map(_user, source("users")), told),
-        checked_interactions(lambda: _interactions(source("feedback")), told),
+        _checked("items", "item_id", lambda: map(_item, source("items")), on_table),
+        _checked("users", "user_id", lambda: map(_user, source("users")), on_table),
+        checked_interactions(lambda: _interactions(source("feedback")), on_table),
     ]
 
 
-def _checked(name: str, id_name: str, read: Callable[[], Iterator[tuple[str, Record]]], told: Told) -> EntityRows:
+def _checked(
+    name: str, id_name: str, read: Callable[[], Iterator[tuple[str, Record]]], on_table: OnTable
+) -> EntityRows:
     seen: set[str] = set()
-    for place, record in read():
+    for location, record in read():
         if record[id_name] in seen:
-            raise InvalidDataError(f"{place}: duplicate id {record[id_name]!r}")
+            raise InvalidDataError(f"{location}: duplicate id {record[id_name]!r}")
         seen.add(record[id_name])
-        told(name, 1)
+        on_table(name, 1)
     return EntityRows(name, len(seen), read)
 
 
@@ -179,7 +181,7 @@ def _dashboard(folder: Path) -> Source:
     if all(_file(folder, name) is None for name in FILES):
         raise InvalidDataError(f"{folder} has none of {', '.join(f'{name}.jsonl' for name in FILES)}, and none as .csv")
 
-    def read(name: str) -> Iterator[Placed]:
+    def read(name: str) -> Iterator[Located]:
         path = _file(folder, name)
         if path is None:
             return
@@ -192,24 +194,24 @@ def _file(folder: Path, name: str) -> Path | None:
     return next((path for suffix in (".jsonl", ".csv") if (path := folder / f"{name}{suffix}").is_file()), None)
 
 
-def _lines(name: str, path: Path) -> Iterator[Placed]:
+def _lines(name: str, path: Path) -> Iterator[Located]:
     decode = msgspec.json.Decoder(KINDS[name]).decode
     with path.open("rb") as file:
         for line, text in enumerate(file, 1):
             if text.strip():
-                place = f"{path.name}, line {line}"
+                location = f"{path.name}, line {line}"
                 try:
-                    yield Placed(place, decode(text))
+                    yield Located(location, decode(text))
                 except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                    raise InvalidDataError(f"{place}: {error}") from None
+                    raise InvalidDataError(f"{location}: {error}") from None
 
 
-def _rows(name: str, path: Path) -> Iterator[Placed]:
+def _rows(name: str, path: Path) -> Iterator[Located]:
     """Rows of CSV as older versions write them: lists by ``|``, labels as JSON."""
     needed = {"users": ("user_id",), "items": ("item_id",), "feedback": ("feedback_type", "user_id", "item_id")}[name]
     for table in blocks(path, BATCH, *needed):
         for row in range(table.n_rows):
-            yield Placed(table.place(row), _of_row(name, table, row))
+            yield Located(table.location(row), _of_row(name, table, row))
 
 
 def _of_row(name: str, table: Table, row: int) -> Any:
@@ -232,15 +234,15 @@ def _of_row(name: str, table: Table, row: int) -> Any:
 
 
 def _dump(path: Path) -> Source:
-    def read(name: str) -> Iterator[Placed]:
+    def read(name: str) -> Iterator[Located]:
         with path.open("rb") as file:
             for number, (kind, message) in enumerate(_messages(path.name, file), 1):
                 if kind == name:
-                    place = f"{path.name}, record {number}"
+                    location = f"{path.name}, record {number}"
                     try:
-                        yield Placed(place, _parsed(kind, message))
+                        yield Located(location, _parsed(kind, message))
                     except (ValueError, KeyError, msgspec.MsgspecError) as error:
-                        raise InvalidDataError(f"{place}: not what Gorse writes: {error}") from None
+                        raise InvalidDataError(f"{location}: not what Gorse writes: {error}") from None
 
     return read
 
@@ -296,68 +298,68 @@ def _moment(timestamp: bytes) -> float:
 # What it means to us.
 
 
-def _user(placed: Placed) -> tuple[str, Record]:
-    user = placed.content
-    user_id = _id(placed.place, "UserId", user.user_id)
-    return placed.place, {"user_id": user_id, "features": _features(placed.place, user.labels)}
+def _user(located: Located) -> tuple[str, Record]:
+    user = located.content
+    user_id = _id(located.location, "UserId", user.user_id)
+    return located.location, {"user_id": user_id, "features": _features(located.location, user.labels)}
 
 
-def _item(placed: Placed) -> tuple[str, Record]:
-    item = placed.content
-    item_id = _id(placed.place, "ItemId", item.item_id)
-    features = _features(placed.place, item.labels)
+def _item(located: Located) -> tuple[str, Record]:
+    item = located.content
+    item_id = _id(located.location, "ItemId", item.item_id)
+    features = _features(located.location, item.labels)
     if item.categories:
-        features[CATEGORIES] = _value(placed.place, CATEGORIES, item.categories)
+        features[CATEGORIES] = _value(located.location, CATEGORIES, item.categories)
     record: Record = {"item_id": item_id, "features": features, "available": not item.is_hidden}
-    return placed.place, record | ({"title": item.comment[:1024]} if item.comment else {})
+    return located.location, record | ({"title": item.comment[:1024]} if item.comment else {})
 
 
-def _interactions(placed: Iterable[Placed]) -> Iterator[InteractionBlock]:
-    source = iter(placed)
+def _interactions(located: Iterable[Located]) -> Iterator[InteractionBlock]:
+    source = iter(located)
     while block := list(islice(source, BATCH)):
-        for place, feedback in block:
+        for location, feedback in block:
             if not 1 <= len(feedback.feedback_type) <= MAX_EVENT_LETTERS:
-                raise InvalidDataError(f"{place}, 'FeedbackType': it has 1 to {MAX_EVENT_LETTERS} letters")
+                raise InvalidDataError(f"{location}, 'FeedbackType': it has 1 to {MAX_EVENT_LETTERS} letters")
         contents = [each.content for each in block]
         yield InteractionBlock(
-            [_id(place, "UserId", feedback.user_id) for place, feedback in block],
-            [_id(place, "ItemId", feedback.item_id) for place, feedback in block],
+            [_id(location, "UserId", feedback.user_id) for location, feedback in block],
+            [_id(location, "ItemId", feedback.item_id) for location, feedback in block],
             [each.value if each.value > 0 else 1.0 for each in contents],
-            [_seconds(each.place, each.content.timestamp) for each in block],
+            [_seconds(each.location, each.content.timestamp) for each in block],
             [each.feedback_type for each in contents],
-            [each.place for each in block],
+            [each.location for each in block],
         )
 
 
-def _seconds(place: str, timestamp: str | float) -> float:
+def _seconds(location: str, timestamp: str | float) -> float:
     """Seconds since the epoch; 0 for Gorse's time of none, which is in the year 1."""
     if timestamp == "":
         return 0.0
     try:
         return values.parse_timestamp(max(0.0, values.parse_time(timestamp)))
     except ValueError as error:
-        raise InvalidDataError(f"{place}, 'Timestamp': {_named(error, timestamp)}") from None
+        raise InvalidDataError(f"{location}, 'Timestamp': {_named(error, timestamp)}") from None
 
 
-def _id(place: str, name: str, an_id: str) -> str:
+def _id(location: str, name: str, an_id: str) -> str:
     try:
         return values.clean_id(an_id)
     except ValueError as error:
-        raise InvalidDataError(f"{place}, {name!r}: {_named(error, an_id)}") from None
+        raise InvalidDataError(f"{location}, {name!r}: {_named(error, an_id)}") from None
 
 
-def _value(place: str, name: str, value: Any) -> Any:
+def _value(location: str, name: str, value: Any) -> Any:
     try:
         return values.clean_feature(value)
     except ValueError as error:
-        raise InvalidDataError(f"{place}, {name!r}: {_named(error, value)}") from None
+        raise InvalidDataError(f"{location}, {name!r}: {_named(error, value)}") from None
 
 
 def _named(error: ValueError, value: object) -> str:
     return str(error).replace("{}", repr(str(value)[:80]))
 
 
-def _features(place: str, labels: Any) -> Record:
+def _features(location: str, labels: Any) -> Record:
     """Labels as features."""
     if isinstance(labels, list):
         labels = {LABELS: labels}
@@ -365,21 +367,21 @@ def _features(place: str, labels: Any) -> Record:
         labels = {LABELS: [labels]}
     if not isinstance(labels, dict):
         return {}
-    return dict(_flat(place, labels, ""))
+    return dict(_flat(location, labels, ""))
 
 
-def _flat(place: str, labels: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def _flat(location: str, labels: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in labels.items():
         name = prefix + key
         if not 1 <= len(name.encode()) <= MAX_NAME_BYTES:
-            raise InvalidDataError(f"{place}, 'Labels': a name has 1 to {MAX_NAME_BYTES} bytes, not {name[:80]!r}")
+            raise InvalidDataError(f"{location}, 'Labels': a name has 1 to {MAX_NAME_BYTES} bytes, not {name[:80]!r}")
         if isinstance(value, dict):
-            yield from _flat(place, value, f"{name}.")
+            yield from _flat(location, value, f"{name}.")
         elif isinstance(value, list):
             if _are_texts(value):
-                yield name, _value(place, name, value)
+                yield name, _value(location, name, value)
         else:
-            found = _value(place, name, value)
+            found = _value(location, name, value)
             if found is not None:
                 yield name, found
 

@@ -22,7 +22,7 @@ MANY = 3
 
 
 class FileProfile:
-    """What a file has, by all of its rows; grows a block at a time.
+    """Statistics of a file over all of its rows; grow a block at a time.
 
     Parameters
     ----------
@@ -118,15 +118,15 @@ class Overlap(NamedTuple):
 
 @dataclass
 class FolderProfile:
-    """What a folder has."""
+    """Profiles of a folder's files, and how their ids overlap."""
 
     files: dict[str, FileProfile] = field(default_factory=dict)
-    said: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     """Notes on the whole folder."""
 
     def notes(self) -> list[str]:
         """What was understood that is worth saying."""
-        return [*self.said, *(note for file in self.files.values() for note in file.notes())]
+        return [*self.remarks, *(note for file in self.files.values() for note in file.notes())]
 
     def overlaps(self) -> list[Overlap]:
         """Of users and of items with the interactions.

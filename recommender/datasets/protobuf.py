@@ -21,39 +21,39 @@ def fields(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:
     ValueError
         It is no message.
     """
-    place = 0
-    while place < len(message):
-        key, place = varint(message, place)
+    offset = 0
+    while offset < len(message):
+        key, offset = varint(message, offset)
         kind = key & 7
         value: int | float | bytes
         if kind == VARINT:
-            value, place = varint(message, place)
+            value, offset = varint(message, offset)
         elif kind == BYTES:
-            size, start = varint(message, place)
-            place = start + size
-            value = message[start:place]
+            size, start = varint(message, offset)
+            offset = start + size
+            value = message[start:offset]
         elif kind in (FIXED64, FIXED32):
             size, code = (8, "<d") if kind == FIXED64 else (4, "<f")
-            if place + size > len(message):
+            if offset + size > len(message):
                 raise ValueError("it ends within a number")
-            (value,) = unpack_from(code, message, place)
-            place += size
+            (value,) = unpack_from(code, message, offset)
+            offset += size
         else:
             raise ValueError(f"a field is of the kind {kind}, which there is not")
-        if place > len(message):
+        if offset > len(message):
             raise ValueError("it ends within a field")
         yield key >> 3, value
 
 
-def varint(message: bytes, place: int) -> tuple[int, int]:
+def varint(message: bytes, offset: int) -> tuple[int, int]:
     """A whole number, and where it ends."""
     number = 0
     for shift in range(0, 70, 7):
-        if place >= len(message):
+        if offset >= len(message):
             raise ValueError("it ends within a number")
-        byte = message[place]
-        place += 1
+        byte = message[offset]
+        offset += 1
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return number, place
+            return number, offset
     raise ValueError("a number is longer than any")

@@ -37,7 +37,7 @@ _USUAL: Mapping[str, Sequence[str]] = {
 
 @dataclass(frozen=True)
 class Schema:
-    """What a folder says of its columns.
+    """Names and types of columns, as a folder's schema file or a caller gives them.
 
     Parameters
     ----------

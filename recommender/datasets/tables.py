@@ -38,7 +38,7 @@ class Table(NamedTuple):
     file: str
     unit: str
     """What is counted: lines in CSV (the header is line 1) and JSON lines, rows in Parquet."""
-    places: Sequence[int]
+    numbers: Sequence[int]
     columns: dict[str, Sequence[Any]]
     typed: bool = True
     """Cells have types; in CSV all are text."""
@@ -54,17 +54,17 @@ class Table(NamedTuple):
     @property
     def n_rows(self) -> int:
         """How many rows there are."""
-        return len(self.places)
+        return len(self.numbers)
 
     def refuse(self, row: int, column: str, fault: str) -> NoReturn:
         """Raise for one cell; the fault says ``{}`` where the value is to stand."""
         value = str(self.columns[column][row])
         shown = repr(value if len(value) <= 80 else value[:79] + "…")
-        raise InvalidDataError(f"{self.place(row)}, column {column!r}: {fault.format(shown)}")
+        raise InvalidDataError(f"{self.location(row)}, column {column!r}: {fault.format(shown)}")
 
-    def place(self, row: int) -> str:
+    def location(self, row: int) -> str:
         """Where a row stands."""
-        return f"{self.file}, {self.unit} {self.places[row]}"
+        return f"{self.file}, {self.unit} {self.numbers[row]}"
 
     @property
     def header(self) -> str:
@@ -97,16 +97,16 @@ def read(path: Path, *needed: str, schema: Schema = _NO_SCHEMA) -> Table:
     InvalidDataError
         It is not what its suffix says, or a column that is needed is not there.
     """
-    places: array[int] = array("q")
+    numbers: array[int] = array("q")
     columns: dict[str, list[Any]] = {}
     for block in blocks(path, ROWS_AT_ONCE, *needed, schema=schema):
         for name, cells in block.columns.items():
             # of JSON lines, a column may begin in a later block, and end in an earlier one
-            columns.setdefault(name, [None] * len(places)).extend(cells)
-        places.extend(block.places)
+            columns.setdefault(name, [None] * len(numbers)).extend(cells)
+        numbers.extend(block.numbers)
         for own in columns.values():
-            own.extend([None] * (len(places) - len(own)))
-    return block._replace(places=places, columns=dict(columns))
+            own.extend([None] * (len(numbers) - len(own)))
+    return block._replace(numbers=numbers, columns=dict(columns))
 
 
 def blocks(path: Path, rows: int, *needed: str, schema: Schema = _NO_SCHEMA) -> Iterator[Table]:
@@ -183,11 +183,11 @@ def _header(where: str, stem: str, given: Sequence[str], schema: Schema) -> _Hea
 
 
 def _check_names(where: str, names: Sequence[str | None]) -> None:
-    for place, column in enumerate(names):
-        if column and column in names[:place]:
+    for number, column in enumerate(names):
+        if column and column in names[:number]:
             raise InvalidDataError(f"{where}: column {column!r} is there twice")
         if column and len(column.encode()) > MAX_NAME_BYTES:
-            raise InvalidDataError(f"{where}: column {place + 1} has a name of more than {MAX_NAME_BYTES} bytes")
+            raise InvalidDataError(f"{where}: column {number + 1} has a name of more than {MAX_NAME_BYTES} bytes")
 
 
 # CSV. The pure Python reader, because only it knows on which line a row began.
@@ -223,15 +223,15 @@ def _table_of(name: str, header: _Header, block: Sequence[tuple[int, list[str]]]
     cells: Sequence[Sequence[str]] = (
         list(zip(*(row for _, row in block), strict=True)) if block else [[] for _ in header.names]
     )
-    left_out = {place for place, column in enumerate(header.names) if column is None}
-    for place, column in enumerate(header.names):
+    left_out = {number for number, column in enumerate(header.names) if column is None}
+    for number, column in enumerate(header.names):
         if column is not None and (not column or _PANDAS_NAMELESS.fullmatch(column)):
-            if _says_nothing(cells[place], may_count=place == 0):
-                left_out.add(place)
+            if _says_nothing(cells[number], may_count=number == 0):
+                left_out.add(number)
             elif not column:
-                raise InvalidDataError(f"{name}, line 1: column {place + 1} has no name, and has {cells[place][0]!r}")
+                raise InvalidDataError(f"{name}, line 1: column {number + 1} has no name, and has {cells[number][0]!r}")
     columns: dict[str, Sequence[Any]] = {
-        str(column): cells[place] for place, column in enumerate(header.names) if place not in left_out
+        str(column): cells[number] for number, column in enumerate(header.names) if number not in left_out
     }
     return Table(
         name,
@@ -250,8 +250,8 @@ def _says_nothing(cells: Sequence[str], *, may_count: bool) -> bool:
 
 
 def _nameless_notes(names: Sequence[str | None], left_out: Collection[int]) -> list[str]:
-    there = [place + 1 for place in sorted(left_out) if names[place] is not None]
-    return [f"column {place} has no name and says nothing; it is left out" for place in there]
+    there = [number + 1 for number in sorted(left_out) if names[number] is not None]
+    return [f"column {number} has no name and says nothing; it is left out" for number in there]
 
 
 def _records(name: str, file: Iterator[str] | Any, separator: str) -> Iterator[tuple[int, list[str]]]:

@@ -16,7 +16,7 @@ WEIGHTS_AT_ONCE = 4_000_000
 
 
 class Interval(NamedTuple):
-    """A mean and the bounds that hold it with 95 % confidence; NaN where they cannot be known."""
+    """Confidence interval of a mean at 95 %; NaN where it cannot be known."""
 
     mean: float
     low: float

@@ -25,7 +25,7 @@ _LAST = np.uint32(0xFFFFFFFF)
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Metrics of each judged user.
+    """Ranking metrics of each evaluated user.
 
     Parameters
     ----------
@@ -247,21 +247,21 @@ class _Ranking:
         return np.where(hits.any(1), 1 / (hits.argmax(1) + 1), 0.0)
 
     def _auc(self) -> NDArray[np.float64]:
-        users, places = np.nonzero(self.hits)
+        users, columns = np.nonzero(self.hits)
         # the rank of a relevant item is the mean rank of the candidates with its score
         first, last = self._ties()
-        ranks = (first[users, places] + np.minimum(last[users, places], self.n_candidates[users] - 1)) / 2 + 1
+        ranks = (first[users, columns] + np.minimum(last[users, columns], self.n_candidates[users] - 1)) / 2 + 1
         ahead = np.bincount(users, ranks, len(self.hits)) - self.n_relevant * (self.n_relevant + 1) / 2
         n_pairs = self.n_relevant * (self.n_candidates - self.n_relevant)
         return np.where(self.n_relevant > 0, 1 - _ratio(ahead, n_pairs), 0.0)
 
     def _ties(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """First and last place with the same score."""
-        places = np.arange(self.n_items, dtype=np.int32)
+        columns = np.arange(self.n_items, dtype=np.int32)
         differs = self.scores[:, 1:] != self.scores[:, :-1]
         edge = np.ones((len(self.scores), 1), np.bool_)
-        first = np.where(np.hstack([edge, differs]), places, 0)
-        last = np.where(np.hstack([differs, edge]), places, self.n_items)
+        first = np.where(np.hstack([edge, differs]), columns, 0)
+        last = np.where(np.hstack([differs, edge]), columns, self.n_items)
         return np.maximum.accumulate(first, 1), np.minimum.accumulate(last[:, ::-1], 1)[:, ::-1]
 
 

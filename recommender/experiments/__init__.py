@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 from recommender.deferred_imports import lazy_members
 
 if TYPE_CHECKING:
-    from recommender.experiments.comparison import Contest, Plan, compare
+    from recommender.experiments.comparison import ComparisonPlan, ComparisonResult, compare
     from recommender.experiments.folds import Fold, fold_of
 else:
     __getattr__ = lazy_members(
         __name__,
         {
-            "Contest": "comparison",
+            "ComparisonResult": "comparison",
             "Fold": "folds",
-            "Plan": "comparison",
+            "ComparisonPlan": "comparison",
             "compare": "comparison",
             "fold_of": "folds",
         },
     )
 
-__all__ = ["Contest", "Fold", "Plan", "compare", "fold_of"]
+__all__ = ["ComparisonPlan", "ComparisonResult", "Fold", "compare", "fold_of"]

@@ -30,7 +30,7 @@ Learn = Callable[[sparse.csr_matrix, int, Settings], Score]
 
 
 class Peer:
-    """A contender that knows pairs only.
+    """Candidate that sees user-item pairs only, no features.
 
     Parameters
     ----------
@@ -68,10 +68,10 @@ class Peer:
         defaults = {name: values[0] for name, values in self.space.items()}
         users, items = np.flatnonzero(fold.warm_users), np.flatnonzero(fold.warm_items)
         score = self.learn(fold.train[users][:, items], fold.seed, {**defaults, **settings})
-        return _Placed(fold, users, items, score)
+        return _FoldScores(fold, users, items, score)
 
 
-class _Placed:
+class _FoldScores:
     """Scores at the places of a fold; popularity for users without any."""
 
     def __init__(self, fold: Fold, users: NDArray[np.int64], items: NDArray[np.int64], score: Score) -> None:

@@ -75,8 +75,8 @@ def calibration(fold: Fold, score: Score, judged: Judged, n_groups: int = 10, n_
         scores = score(np.array([user], np.int32))[0]
         open_to = np.isfinite(scores)
         open_to[fold.train[user].indices] = False
-        places = np.flatnonzero(open_to)
-        order = places[np.argsort(scores[places], kind="stable")]
+        columns = np.flatnonzero(open_to)
+        order = columns[np.argsort(scores[columns], kind="stable")]
         group = np.arange(len(order)) * n_groups // max(1, len(order))
         wanted = np.isin(order, fold.test[user].indices)
         hits += np.bincount(group, wanted, n_groups)

@@ -23,7 +23,7 @@ OURS = "ours"
 
 
 class Candidate(Protocol):
-    """A way to recommend, with what can be set on it."""
+    """Protocol of a model that is compared: it is fitted to a fold and scores its users."""
 
     @property
     def name(self) -> str:
@@ -46,7 +46,7 @@ class Candidate(Protocol):
 
 
 class Ours:
-    """The model of this package, by the path that serves.
+    """Candidate: the model of this package, through the serving path.
 
     Users are scored as the service would: by their trained rows and features, or by features alone; whoever
     has neither gets what is popular. Items that the service could not score are never recommended.
@@ -90,9 +90,9 @@ class _Served:
     def __init__(self, fold: Fold, recommender: Recommender) -> None:
         self.fold = fold
         self.recommender = recommender
-        self.places = recommender.snapshot.item_ids.indices_of(fold.item_ids.tolist())
-        known = self.places >= 0
-        known[known] = ~recommender.catalogue.masked[self.places[known]]
+        self.rows = recommender.snapshot.item_ids.indices_of(fold.item_ids.tolist())
+        known = self.rows >= 0
+        known[known] = ~recommender.catalogue.masked[self.rows[known]]
         self.scorable = known
 
     def __call__(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -100,6 +100,6 @@ class _Served:
         queries = [Query(user_id=user_id) for user_id in user_ids]
         states = [UserState(dict(self.fold.users.get(user_id, {}))) for user_id in user_ids]
         scores = self.recommender.score_many(queries, states)
-        placed = np.full((len(users), len(self.places)), -np.inf, np.float32)
-        placed[:, self.scorable] = scores[:, self.places[self.scorable]]
-        return placed
+        by_item = np.full((len(users), len(self.rows)), -np.inf, np.float32)
+        by_item[:, self.scorable] = scores[:, self.rows[self.scorable]]
+        return by_item

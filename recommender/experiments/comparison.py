@@ -29,8 +29,8 @@ Progress = Callable[[str], object]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is compared and how.
+class ComparisonPlan:
+    """Settings of a comparison: split, seeds, trials of tuning, length of lists.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
-class Contest:
-    """What came out.
+class ComparisonResult:
+    """Results of a comparison.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Contest:
         How many different pairs the data has.
     """
 
-    plan: Plan
+    plan: ComparisonPlan
     settings: Mapping[str, Settings]
     results: Mapping[str, Mapping[str, Sequence[Judged]]]
     notes: Sequence[str] = field(default_factory=tuple)
@@ -149,8 +149,8 @@ class Contest:
 
 
 def compare(
-    source: Dataset | Fold, contenders: Sequence[Candidate], plan: Plan, progress: Progress = lambda _: None
-) -> tuple[Contest, Fold]:
+    source: Dataset | Fold, contenders: Sequence[Candidate], plan: ComparisonPlan, progress: Progress = lambda _: None
+) -> tuple[ComparisonResult, Fold]:
     """Judge contenders on the same splits.
 
     Each is tuned once, on a validation split of what the first seed learns from, by the same number of trials;
@@ -198,20 +198,20 @@ def compare(
             progress(f"{contender.name}, seed {seed}")
     untuned = plan.trials > 1 and validation is None
     notes += _notes(first, plan, untuned=untuned)
-    return Contest(plan, settings, results, notes, sizes, first.n_pairs), first
+    return ComparisonResult(plan, settings, results, notes, sizes, first.n_pairs), first
 
 
-def steps_of(contenders: Sequence[Candidate], plan: Plan) -> int:
+def steps_of(contenders: Sequence[Candidate], plan: ComparisonPlan) -> int:
     """How often `compare` tells of progress, at most."""
     trials = (len(_trials(contender, plan)) for contender in contenders)
     return sum(n for n in trials if n > 1) + len(contenders) * plan.n_seeds
 
 
-def _trials(contender: Candidate, plan: Plan) -> Sequence[Settings]:
+def _trials(contender: Candidate, plan: ComparisonPlan) -> Sequence[Settings]:
     return [{}] if contender.name == OURS else trials_of(contender.space, plan.trials)
 
 
-def _fold(source: Dataset | Fold, plan: Plan, seed: int) -> Fold:
+def _fold(source: Dataset | Fold, plan: ComparisonPlan, seed: int) -> Fold:
     if isinstance(source, Fold):
         return replace(source, seed=seed)
     return fold_of(source, plan.split, plan.share, seed)
@@ -228,11 +228,11 @@ def _fitting(contenders: Sequence[Candidate], n_items: int) -> tuple[list[Candid
     return fitting, notes
 
 
-def _validated_by(plan: Plan) -> str:
+def _validated_by(plan: ComparisonPlan) -> str:
     return "random" if plan.split == FIXED else plan.split
 
 
-def _judged(contender: Candidate, fold: Fold, settings: Settings, plan: Plan) -> dict[str, Judged]:
+def _judged(contender: Candidate, fold: Fold, settings: Settings, plan: ComparisonPlan) -> dict[str, Judged]:
     score = MeasuredScore(lambda: contender.fit(fold, settings))
     lists_only = len(fold.item_ids) > MANY_ITEMS
     return {
@@ -241,7 +241,7 @@ def _judged(contender: Candidate, fold: Fold, settings: Settings, plan: Plan) ->
     }
 
 
-def _notes(fold: Fold, plan: Plan, *, untuned: bool) -> list[str]:
+def _notes(fold: Fold, plan: ComparisonPlan, *, untuned: bool) -> list[str]:
     notes = []
     timestamps = fold.dataset.interactions["timestamp"].to_numpy()
     if plan.split in ("last", "global") and np.array_equal(timestamps, np.arange(len(timestamps))):

@@ -62,8 +62,8 @@ class FeatureAwareALS:
         )
         of_user = model.compute_user_embedding_from_features
         of_item = model.compute_item_embedding_from_features
-        user_factors = _placed(fold.warm_users, model.get_user_embedding(), of_users, of_user)
-        item_factors = _placed(fold.warm_items, model.get_item_embedding(), of_items, of_item)
+        user_factors = _for_all(fold.warm_users, model.get_user_embedding(), of_users, of_user)
+        item_factors = _for_all(fold.warm_items, model.get_item_embedding(), of_items, of_item)
         popularity = np.asarray(fold.train.sum(0), np.float32).ravel()
         strangers = np.zeros(len(user_factors), np.bool_) if of_users is not None else ~fold.warm_users
 
@@ -94,15 +94,15 @@ def _features(records: Sequence[Features], learned: NDArray[np.int64]) -> sparse
     return matrix[:, np.sort(used)] if len(used) else None
 
 
-def _placed(
+def _for_all(
     learned: NDArray[np.bool_],
     factors: NDArray[np.float32],
     features: sparse.csr_matrix | None,
     predict: Callable[[sparse.csr_matrix], NDArray[np.float32]],
 ) -> NDArray[np.float32]:
     """Factors of all: those learned, else those that features predict, 0 where there are no features."""
-    placed = np.zeros((len(learned), factors.shape[1]), np.float32)
-    placed[learned] = factors
+    expanded = np.zeros((len(learned), factors.shape[1]), np.float32)
+    expanded[learned] = factors
     if features is not None and not learned.all():
-        placed[~learned] = predict(features[np.flatnonzero(~learned)])
-    return placed
+        expanded[~learned] = predict(features[np.flatnonzero(~learned)])
+    return expanded

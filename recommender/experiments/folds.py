@@ -19,7 +19,7 @@ from recommender.training.snapshot_builder import CatalogueEntry
 
 
 class Size(NamedTuple):
-    """How much figures rest on."""
+    """Numbers of users and pairs that figures rest on."""
 
     users: int
     pairs: int
@@ -27,7 +27,7 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """What is learned from and what is judged by.
+    """Training and test set of one split.
 
     Users and items are all of the data set, those without interactions included, numbered alike in every
     fold; so that all contenders choose among the same items, and users can be followed over seeds.
@@ -94,12 +94,12 @@ class Fold:
         return np.asarray(self.train.sum(1)).ravel() > 0
 
     def _pairs(self, interactions: pd.DataFrame) -> sparse.csr_matrix:
-        places = (
+        coordinates = (
             self.user_ids.get_indexer(interactions["user_id"]),
             self.item_ids.get_indexer(interactions["item_id"]),
         )
         shape = (len(self.user_ids), len(self.item_ids))
-        matrix = sparse.csr_matrix((np.ones(len(interactions), np.float32), places), shape)
+        matrix = sparse.csr_matrix((np.ones(len(interactions), np.float32), coordinates), shape)
         matrix.sum_duplicates()
         matrix.data[:] = 1
         return matrix

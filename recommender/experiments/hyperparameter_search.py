@@ -33,7 +33,7 @@ EXPLODED = -1.0
 
 @dataclass(frozen=True)
 class Trial:
-    """Settings that were tried.
+    """One trial of a search: its settings and result.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def judged_at_rungs(fold: Fold, settings: Settings, k: int) -> Iterator[float]:
 
 
 class Notebook:
-    """Trials in a folder, so that a search goes on where it was stopped.
+    """Trials in a folder, so that an interrupted search resumes.
 
     Parameters
     ----------

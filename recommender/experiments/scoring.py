@@ -19,7 +19,7 @@ ALL, COLD = "all items", "cold items only"
 
 
 class Costs(NamedTuple):
-    """CPU time of this process, all threads together."""
+    """CPU seconds of this process, all threads together."""
 
     fit_s: float
     """Seconds of learning, and of laying out what scores."""
@@ -28,7 +28,7 @@ class Costs(NamedTuple):
 
 
 class MeasuredScore:
-    """Scores of a contender, with the CPU time that they take.
+    """Scores of a candidate, with the CPU time that they take.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class MeasuredScore:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A contender on a fold.
+    """Metrics and costs of a candidate on a fold.
 
     Parameters
     ----------

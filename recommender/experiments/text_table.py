@@ -8,13 +8,13 @@ import numpy as np
 
 from recommender.evaluation import Interval
 from recommender.experiments.candidates import OURS
-from recommender.experiments.comparison import FIXED, Contest
+from recommender.experiments.comparison import FIXED, ComparisonResult
 
 COSTS = ("fit CPU s", "score CPU µs")
 """Of learning, and of scoring all items for one user."""
 
 
-def table(contest: Contest) -> str:
+def table(contest: ComparisonResult) -> str:
     """Means with their intervals, and ours less theirs, for each set of candidates."""
     blocks = []
     for candidates, by_name in contest.results.items():
@@ -37,7 +37,7 @@ def table(contest: Contest) -> str:
     return "\n\n".join(blocks)
 
 
-def summary(contests: Mapping[str, Contest]) -> str:
+def summary(contests: Mapping[str, ComparisonResult]) -> str:
     """Quality and cost of each contender on each data set, one line each; all items to choose from."""
     rows = [["data set", "users", "pairs", "contender", "recall", "ndcg", *COSTS]]
     for name, contest in contests.items():
@@ -50,7 +50,7 @@ def summary(contests: Mapping[str, Contest]) -> str:
     return _aligned(rows)
 
 
-def judged_by(contest: Contest) -> str:
+def judged_by(contest: ComparisonResult) -> str:
     """``judged on 304 pairs of 153 users: 20 % of 1520 pairs, split random``; of several seeds the least."""
     users, pairs = (min(each) for each in zip(*contest.judged, strict=True))
     seeds = f", at least, in each of {len(contest.judged)} splits" if len(contest.judged) > 1 else ""
@@ -76,7 +76,7 @@ def difference(interval: Interval) -> str:
     return f"{interval.mean:+.4f}{bounds}"
 
 
-def _costs(contest: Contest, contenders: Sequence[str]) -> list[list[str]]:
+def _costs(contest: ComparisonResult, contenders: Sequence[str]) -> list[list[str]]:
     """A line for each of `COSTS`."""
     each = [contest.costs(name) for name in contenders]
     fit = [f"{costs.fit_s:.1f}" if costs else "-" for costs in each]

@@ -23,7 +23,7 @@ FREE = b"free"
 
 
 class Lease(Protocol):
-    """What a trainer asks for before it trains."""
+    """Exclusive right to train; held while a block runs."""
 
     def held(self) -> AbstractAsyncContextManager[None]:
         """Hold it while the block runs; TrainingError where another trainer does."""

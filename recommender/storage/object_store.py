@@ -107,14 +107,14 @@ class Bucket:
             raise StateUnavailableError(f"{self.url} does not answer: {error}") from error
 
 
-def is_url(place: object) -> bool:
+def is_url(location: object) -> bool:
     """Whether a state is kept in a bucket, not in a folder."""
-    return isinstance(place, str) and "://" in place
+    return isinstance(location, str) and "://" in location
 
 
-def within(place: str | Path, name: str) -> str | Path:
+def within(location: str | Path, name: str) -> str | Path:
     """Folder `name` of a state that is kept in a folder or in a bucket."""
-    return f"{str(place).rstrip('/')}/{name}" if is_url(place) else Path(place) / name
+    return f"{str(location).rstrip('/')}/{name}" if is_url(location) else Path(location) / name
 
 
 def _opened(url: str) -> tuple[Any, str]:

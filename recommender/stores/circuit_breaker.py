@@ -12,7 +12,7 @@ PAUSE_S = 0.05
 
 
 class CircuitBreaker:
-    """Open from a call that ran out of time until a probe, in the background, has an answer.
+    """Circuit breaker: opens at a call that times out, closes when a background probe is answered.
 
     A server that refuses connections or answers with an error does so at once, so only waiting trips it. The
     probe has more time than a call: it also makes the connection that a call had no time to make.

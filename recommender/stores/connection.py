@@ -30,7 +30,7 @@ AWAY = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", 
 
 
 class Connection:
-    """Asks one server. A call has a deadline; after one that was missed, calls fail at once until it answers.
+    """Redis client with a deadline for each call and a circuit breaker.
 
     Parameters
     ----------

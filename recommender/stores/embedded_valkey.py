@@ -62,7 +62,7 @@ reader still watches the pipe.
 
 
 class EmbeddedValkey:
-    """The server of one folder. Methods block; none needs a thread.
+    """Server process of one folder. Methods block; none needs a thread.
 
     Parameters
     ----------
@@ -308,8 +308,8 @@ def default_max_memory_bytes() -> int:
     """What an embedded store may use where nobody says: `MEMORY_SHARE` of the machine, or of its container's limit."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for path in CGROUP_LIMITS:
-        said = path.read_text().strip() if path.exists() else ""
-        limits += [int(said)] if said.isdigit() else []
+        text = path.read_text().strip() if path.exists() else ""
+        limits += [int(text)] if text.isdigit() else []
     return max(LEAST_MEMORY_BYTES, int(MEMORY_SHARE * min(limits)))
 
 

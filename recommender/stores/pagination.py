@@ -63,4 +63,4 @@ def newest_first(entries: Sequence[LogEntry], before: tuple[float, int] | None) 
     """Interactions among some entries that come behind a time and an offset, the newest first."""
     timed = [(entry.event.timestamp, entry.offset, entry) for entry in entries if isinstance(entry.event, Interaction)]
     timed.sort(key=lambda each: each[:2], reverse=True)
-    return [entry for *place, entry in timed if before is None or tuple(place) < before]
+    return [entry for *key, entry in timed if before is None or tuple(key) < before]

@@ -61,14 +61,14 @@ class UnreadableEntry(NamedTuple):
 
 
 class LogEntry(NamedTuple):
-    """An entry and its place."""
+    """A log entry and its offset."""
 
     offset: int
     event: Interaction | UserDeleted | UnreadableEntry
 
 
 class Appended(NamedTuple):
-    """What an append did."""
+    """Counts of an append."""
 
     accepted: int
     duplicates: int
@@ -90,7 +90,7 @@ class LogState(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """What the store knows of the users of a micro-batch."""
+    """States of the users of a micro-batch, with the newest offset and catalogue sequence."""
 
     users: list[UserState]
     items_sequence: int
@@ -100,7 +100,7 @@ class Fetched(NamedTuple):
 
 
 class ItemChanges(NamedTuple):
-    """Changed items by rising sequence; None for one that was deleted."""
+    """Page of the catalogue's changes by rising sequence; the item is None where it was deleted."""
 
     changes: list[tuple[int, str, Item | None]]
     last_sequence: int
@@ -125,7 +125,7 @@ class ItemChanges(NamedTuple):
 
 
 class StoreHealth(msgspec.Struct, frozen=True):
-    """How a store does."""
+    """Health of a store: memory, persistence, and what is wrong."""
 
     engine: str
     version: str
@@ -144,7 +144,7 @@ class StoreHealth(msgspec.Struct, frozen=True):
 
 
 class InteractionLog(Protocol):
-    """Interactions in the order in which they came.
+    """Append-only log of interactions, by rising offset.
 
     An offset counts accepted entries from 1 on, so that it depends on no clock, and what waits is a
     difference. Every method raises `StoreUnavailableError` when the store does not answer in time,
@@ -207,7 +207,7 @@ class InteractionLog(Protocol):
 
 
 class FeatureStore(Protocol):
-    """Users, items, and what users did of late. Errors as for `InteractionLog`."""
+    """Store of users, items, and recent interactions of users. Errors as for `InteractionLog`."""
 
     async def fetch(self, user_ids: Sequence[str]) -> Fetched:
         """States of users, in their order, in one round trip; a broken record has no features."""
@@ -304,4 +304,4 @@ class FeatureStore(Protocol):
 
 
 class Store(FeatureStore, InteractionLog, Protocol):
-    """Both; every implementation is one."""
+    """Feature store and interaction log in one; every implementation is one."""

@@ -76,7 +76,7 @@ _decode_ids = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 
 
 class RedisStore:
-    """A store behind a URL; nothing is asked of it before the first call.
+    """A store in Redis or Valkey; it connects with the first call.
 
     Parameters
     ----------
@@ -242,8 +242,8 @@ class RedisStore:
 
     async def waiting(self, user_id: str, before: tuple[float, int] | None, limit: int) -> list[LogEntry]:
         """See `FeatureStore`."""
-        place = ("", "") if before is None else (repr(before[0]), _member(before[1]))
-        found = await self._run("history", [user_id, *place, limit], limit)
+        boundary = ("", "") if before is None else (repr(before[0]), _member(before[1]))
+        found = await self._run("history", [user_id, *boundary, limit], limit)
         entries = [
             LogEntry(_offset(entry_id), unpack_event(packed))
             for entry_id, packed in zip(found[::2], found[1::2], strict=True)
@@ -387,10 +387,10 @@ def _recent(entries: Sequence[Any]) -> tuple[RecentItem, ...]:
 
 def _recent_item(item_id: bytes, offset: bytes, packed: bytes | None) -> RecentItem:
     event = None if packed is None else unpack_event(packed)
-    name, place = item_id.decode(errors="replace"), int(offset)
+    name, log_offset = item_id.decode(errors="replace"), int(offset)
     if isinstance(event, Interaction):
-        return RecentItem(name, place, event.weight, event.event)
-    return RecentItem(name, place)
+        return RecentItem(name, log_offset, event.weight, event.event)
+    return RecentItem(name, log_offset)
 
 
 def _ids(packed: bytes | None) -> tuple[str, ...]:

@@ -24,7 +24,14 @@ from recommender.storage.archive import interaction_pages
 from recommender.storage.archive.archive import Archive
 from recommender.storage.archive.interaction_pages import InteractionPage
 from recommender.storage.archive.segment import Segment
-from recommender.storage.archive.user_interactions import HistoryPage, Place, Row, learned_rows, page_of, waiting_rows
+from recommender.storage.archive.user_interactions import (
+    HistoryCursor,
+    HistoryPage,
+    Row,
+    learned_rows,
+    page_of,
+    waiting_rows,
+)
 from recommender.storage.registry import Registry, VersionInfo, VersionMeta
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores.protocols import (
@@ -309,12 +316,12 @@ class TrainingPipeline:
 
     async def user_interactions(self, user_id: str, cursor: str | None, limit: int) -> HistoryPage:
         """Page of a user's interactions, learned or waiting, newest first."""
-        place = Place.parse(cursor)
+        at = HistoryCursor.parse(cursor)
         # first what waits: what is learned and trimmed meanwhile is then among what was learned
-        waiting = await waiting_rows(self._store, user_id, place, limit + 1)
+        waiting = await waiting_rows(self._store, user_id, at, limit + 1)
         learned = await self._learned_rows(user_id)
         deleted_at = (await self._store.fetch([user_id])).users[0].deleted_at
-        return page_of(user_id, waiting, learned, deleted_at, place, limit)
+        return page_of(user_id, waiting, learned, deleted_at, at, limit)
 
     async def _learned_rows(self, user_id: str) -> list[Row]:
         """Learned interactions of a user; those of users who are read page by page are read once a version."""
@@ -328,9 +335,9 @@ class TrainingPipeline:
     async def interactions(self, cursor: str | None, limit: int) -> InteractionPage:
         """A page of all interactions, learned or waiting; see `recommender.storage.archive.interaction_pages`."""
         base = await self._source(await self._base())
-        learned = interaction_pages.Learned(_segments(base), base.meta.log_offset if base else -1)
-        place = interaction_pages.Place.parse(cursor)
-        return await interaction_pages.page_of(learned, self._archive, self._store, place, limit)
+        learned = interaction_pages.LearnedPart(_segments(base), base.meta.log_offset if base else -1)
+        at = interaction_pages.InteractionCursor.parse(cursor)
+        return await interaction_pages.page_of(learned, self._archive, self._store, at, limit)
 
     async def _begin(self, mode: Mode) -> Begun:
         """Version to go on from: the base, or where it is damaged the newest before it.

@@ -12,7 +12,7 @@ from recommender.errors import TrainingError
 from recommender.experiments import breakdowns
 from recommender.experiments.baselines import PEERS
 from recommender.experiments.candidates import Ours
-from recommender.experiments.comparison import Plan, compare, steps_of
+from recommender.experiments.comparison import ComparisonPlan, compare, steps_of
 from recommender.experiments.folds import fold_of
 from recommender.experiments.report import html
 from recommender.experiments.scoring import ALL, COLD, judged
@@ -71,7 +71,7 @@ def test_weights_that_explode_are_an_error_that_names_whom():
 def contest():
     told = []
     contenders = [Ours(QUICK), PEERS["ease"], PEERS["popularity"]]
-    plan = Plan(seeds=(0, 1), trials=2)
+    plan = ComparisonPlan(seeds=(0, 1), trials=2)
     found, fold = compare(WORLD, contenders, plan, told.append)
     assert len(told) == steps_of(contenders, plan)
     return found, fold
@@ -102,7 +102,7 @@ def test_the_table_has_every_metric_and_contender(contest):
 
 
 def test_cold_items_are_judged_among_all_and_among_themselves():
-    found, _ = compare(WORLD, [Ours(QUICK), PEERS["popularity"]], Plan("cold-items", seeds=(0,), trials=1))
+    found, _ = compare(WORLD, [Ours(QUICK), PEERS["popularity"]], ComparisonPlan("cold-items", seeds=(0,), trials=1))
 
     assert set(found.results) == {ALL, COLD}
     # all cold items tie at no interactions
@@ -116,8 +116,8 @@ def test_without_features_and_timestamps_the_notes_say_so():
         WORLD.items[[]],
     )
 
-    last, _ = compare(bare, [Ours(QUICK), PEERS["popularity"]], Plan("last", seeds=(0,), trials=1))
-    cold, _ = compare(bare, [Ours(QUICK), PEERS["popularity"]], Plan("cold-users", seeds=(0,), trials=1))
+    last, _ = compare(bare, [Ours(QUICK), PEERS["popularity"]], ComparisonPlan("last", seeds=(0,), trials=1))
+    cold, _ = compare(bare, [Ours(QUICK), PEERS["popularity"]], ComparisonPlan("cold-users", seeds=(0,), trials=1))
 
     assert any("no timestamps" in note for note in last.notes)
     assert any("No user has features" in note for note in cold.notes)

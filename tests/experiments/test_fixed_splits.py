@@ -8,7 +8,7 @@ from scipy import sparse
 from recommender.errors import InvalidDataError, InvalidRequestError
 from recommender.experiments.baselines import PEERS
 from recommender.experiments.candidates import Ours
-from recommender.experiments.comparison import FIXED, Plan, compare
+from recommender.experiments.comparison import FIXED, ComparisonPlan, compare
 from recommender.experiments.fixed_splits import fixed_split, name_of
 from recommender.experiments.scoring import ALL
 from recommender.experiments.text_table import summary
@@ -39,7 +39,7 @@ def test_matrices_keep_their_rows_and_columns(split):
 def test_popularity_has_the_metrics_that_are_counted_by_hand(split):
     contenders = [Ours(ModelSettings(epochs=1)), PEERS["popularity"]]
 
-    contest, _ = compare(split, contenders, Plan(FIXED, seeds=[0], trials=1, k=1))
+    contest, _ = compare(split, contenders, ComparisonPlan(FIXED, seeds=[0], trials=1, k=1))
 
     # first of the unseen items: 3, 2 and 1; found by the first and the third user
     assert contest.interval(ALL, "popularity", "recall@1").mean == pytest.approx(2 / 3)
@@ -93,7 +93,7 @@ def test_ease_is_left_out_where_it_does_not_fit_and_the_others_are_judged(tmp_pa
         sparse.save_npz(path, side)
 
     contest, _ = compare(
-        fixed_split(*paths), [Ours(ModelSettings(epochs=1)), PEERS["ease"]], Plan(FIXED, seeds=[0], trials=1)
+        fixed_split(*paths), [Ours(ModelSettings(epochs=1)), PEERS["ease"]], ComparisonPlan(FIXED, seeds=[0], trials=1)
     )
 
     assert list(contest.results[ALL]) == ["ours"]

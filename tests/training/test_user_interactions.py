@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recommender.errors import InvalidRequestError
 from recommender.storage.archive.archive import Archive
-from recommender.storage.archive.user_interactions import HistoryEntry, Place, learned_rows, page_of
+from recommender.storage.archive.user_interactions import HistoryCursor, HistoryEntry, learned_rows, page_of
 from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
@@ -100,13 +100,13 @@ async def test_what_was_before_a_deletion_is_not_there(store, learner):
 @given(st.lists(st.sampled_from([1.0, 2.0, float("nan")]), max_size=12), st.integers(1, 5))
 def test_imported_rows_of_one_time_or_of_none_come_each_once(times, limit):
     rows = learned_rows(learned(*((0, f"i{n}", time) for n, time in enumerate(times))))
-    found, place = [], None
+    found, at = [], None
     while True:
-        page = page_of("me", [], rows, 0, place, limit)
+        page = page_of("me", [], rows, 0, at, limit)
         found += [entry.item_id for entry in page.interactions]
         if page.next_cursor is None:
             break
-        place = Place.parse(page.next_cursor)
+        at = HistoryCursor.parse(page.next_cursor)
 
     assert found == [row.entry.item_id for row in rows]
     assert len(set(found)) == len(times)
@@ -115,4 +115,4 @@ def test_imported_rows_of_one_time_or_of_none_come_each_once(times, limit):
 @pytest.mark.parametrize("cursor", ["", "3", "1.2.x", "1.0.7ff8000000000000", "1.2.3ff0000000000000 "])
 def test_a_cursor_that_was_never_given_out_is_refused(cursor):
     with pytest.raises(InvalidRequestError):
-        Place.parse(cursor)
+        HistoryCursor.parse(cursor)

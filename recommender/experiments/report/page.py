@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 
 from recommender.experiments import breakdowns
 from recommender.experiments.candidates import OURS, Candidate
-from recommender.experiments.comparison import Contest
+from recommender.experiments.comparison import ComparisonResult
 from recommender.experiments.folds import Fold
 from recommender.experiments.report import plots
 from recommender.experiments.scoring import Judged
@@ -21,7 +21,7 @@ from recommender.experiments.text_table import difference, mean
 LIBRARIES = ("lightfm-serve", "lightfm-next", "implicit", "numpy", "scipy")
 
 
-def html(contest: Contest, fold: Fold, ours: Candidate, dataset: str, command: str) -> str:
+def html(contest: ComparisonResult, fold: Fold, ours: Candidate, dataset: str, command: str) -> str:
     """Write the page: HTML with its pictures inside, and no address of anything outside.
 
     Parameters
@@ -51,7 +51,7 @@ def html(contest: Contest, fold: Fold, ours: Candidate, dataset: str, command: s
     )
 
 
-def _summary(contest: Contest) -> list[str]:
+def _summary(contest: ComparisonResult) -> list[str]:
     """Whether ours is ahead of each other, in a sentence."""
     metric = f"ndcg@{contest.plan.k}"
     candidates, by_name = next(iter(contest.results.items()))
@@ -65,7 +65,7 @@ def _summary(contest: Contest) -> list[str]:
     return sentences
 
 
-def _tables(contest: Contest) -> list[dict[str, Any]]:
+def _tables(contest: ComparisonResult) -> list[dict[str, Any]]:
     return [
         {
             "candidates": candidates,
@@ -79,7 +79,7 @@ def _tables(contest: Contest) -> list[dict[str, Any]]:
     ]
 
 
-def _row(contest: Contest, candidates: str, metric: str, names: list[str]) -> dict[str, Any]:
+def _row(contest: ComparisonResult, candidates: str, metric: str, names: list[str]) -> dict[str, Any]:
     values = {name: contest.interval(candidates, name, metric) for name in names}
     # the last two are properties of the lists: more is not better
     judged = metric not in ("novelty", "popularity_bias")
@@ -97,7 +97,7 @@ def _row(contest: Contest, candidates: str, metric: str, names: list[str]) -> di
     return {"metric": metric, "cells": cells}
 
 
-def _bounds(contest: Contest, candidates: str, names: list[str]) -> dict[str, tuple[float, float, float]]:
+def _bounds(contest: ComparisonResult, candidates: str, names: list[str]) -> dict[str, tuple[float, float, float]]:
     found = {name: contest.interval(candidates, name, f"ndcg@{contest.plan.k}") for name in names}
     return {
         name: (each.mean, each.low if each.is_known else each.mean, each.high if each.is_known else each.mean)
@@ -105,7 +105,7 @@ def _bounds(contest: Contest, candidates: str, names: list[str]) -> dict[str, tu
     }
 
 
-def _figures(contest: Contest, fold: Fold, ours: Candidate) -> list[dict[str, str]]:
+def _figures(contest: ComparisonResult, fold: Fold, ours: Candidate) -> list[dict[str, str]]:
     k, metric = contest.plan.k, f"ndcg@{contest.plan.k}"
     first: dict[str, Judged] = {name: each[0] for name, each in next(iter(contest.results.values())).items()}
     activity = breakdowns.of_all(lambda judged: breakdowns.by_activity(fold, judged, metric), first)

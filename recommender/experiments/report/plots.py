@@ -34,8 +34,8 @@ def intervals(rows: Mapping[str, tuple[float, float, float]], label: str) -> str
     """Mean, low and high of each contender, ours on top."""
     with rc_context(STYLE):
         figure, axes = _empty(0.5 + 0.36 * len(rows))
-        for place, (name, (mean, low, high)) in enumerate(rows.items()):
-            colour = COLOURS[place % len(COLOURS)]
+        for number, (name, (mean, low, high)) in enumerate(rows.items()):
+            colour = COLOURS[number % len(COLOURS)]
             axes.plot([low, high], [name, name], color=colour, linewidth=3, alpha=0.4, solid_capstyle="round")
             axes.plot([mean], [name], "o", color=colour, markersize=8)
         axes.invert_yaxis()
@@ -49,9 +49,14 @@ def lines(series: Mapping[str, Groups], x_label: str, y_label: str) -> str:
     """A line for each contender over the same groups."""
     with rc_context(STYLE):
         figure, axes = _empty(3.4)
-        for place, (name, groups) in enumerate(series.items()):
+        for number, (name, groups) in enumerate(series.items()):
             axes.plot(
-                list(groups), list(groups.values()), "o-", color=COLOURS[place % len(COLOURS)], markersize=4, label=name
+                list(groups),
+                list(groups.values()),
+                "o-",
+                color=COLOURS[number % len(COLOURS)],
+                markersize=4,
+                label=name,
             )
         _finish(axes, x_label, y_label, len(series))
         axes.tick_params(axis="x", rotation=35)
@@ -64,10 +69,10 @@ def bars(series: Mapping[str, Groups], x_label: str, y_label: str) -> str:
     width = 0.8 / max(1, len(series))
     with rc_context(STYLE):
         figure, axes = _empty(3.4)
-        for place, (name, groups) in enumerate(series.items()):
-            at = [index + (place - (len(series) - 1) / 2) * width for index in range(len(names))]
+        for number, (name, groups) in enumerate(series.items()):
+            at = [index + (number - (len(series) - 1) / 2) * width for index in range(len(names))]
             heights = [groups.get(group, 0.0) for group in names]
-            axes.bar(at, heights, width * 0.92, color=COLOURS[place % len(COLOURS)], label=name)
+            axes.bar(at, heights, width * 0.92, color=COLOURS[number % len(COLOURS)], label=name)
         axes.set_xticks(range(len(names)), names)
         if len(names) == 1:
             axes.set_xlim(-1, 1)

@@ -45,19 +45,19 @@ STORED = COLUMNS.append(pa.field("position", pa.int64()))
 
 
 class Archive:
-    """Segments in one place; none is ever changed.
+    """Interaction archive: immutable Parquet segments in a folder or object store.
 
     Rows have ``offset`` (of the log; 0 for what was imported), ``user_id``, ``item_id``, ``weight``,
     ``timestamp`` and ``event``, which may be missing.
 
     Parameters
     ----------
-    place
+    location
         A folder, made by the first `append`, or the URL of a bucket.
     """
 
-    def __init__(self, place: Path | str) -> None:
-        self._drawer = open_backend(place)
+    def __init__(self, location: Path | str) -> None:
+        self._backend = open_backend(location)
         self._unsettled: list[str] = []
 
     def append(self, frame: pd.DataFrame, *, first_offset: int, last_offset: int) -> Segment:
@@ -197,24 +197,24 @@ class Archive:
             The disk fails; it is tried again with the next call.
         """
         try:
-            self._drawer.remove([name for name in self._unsettled if name not in named])
+            self._backend.remove([name for name in self._unsettled if name not in named])
         except OSError as error:
-            raise ArtifactError(f"cannot remove from the archive {self._drawer.place}: {error}") from error
+            raise ArtifactError(f"cannot remove from the archive {self._backend.location}: {error}") from error
         self._unsettled = []
 
     def prune(self, named: Collection[str]) -> list[str]:
         """Remove files that nobody names and that are not young; returns their names."""
-        return self._drawer.prune(named)
+        return self._backend.prune(named)
 
     def _write(self, rows: pa.Table, first_offset: int, last_offset: int) -> Segment:
         name = f"{first_offset:012d}-{last_offset:012d}-{secrets.token_hex(8)}.parquet"
         self._unsettled.append(name)
         try:
-            with self._drawer.adding(name) as file:
+            with self._backend.adding(name) as file:
                 hashing = _Hashing(file)
                 _write_parquet(rows, hashing)
         except OSError as error:
-            raise ArtifactError(f"cannot write into the archive {self._drawer.place}: {error}") from error
+            raise ArtifactError(f"cannot write into the archive {self._backend.location}: {error}") from error
         return Segment(name, len(rows), hashing.bytes, hashing.hexdigest(), first_offset, last_offset)
 
     def _without(self, segment: Segment, users: Mapping[str, int]) -> Segment | None:
@@ -235,11 +235,11 @@ class Archive:
 
     def _content(self, segment: Segment) -> bytes | None:
         """What was written; None where it is something else. A damaged copy is fetched again."""
-        for _ in range(2 if self._drawer.is_copy() else 1):
-            content = self._drawer.path(segment.name, segment.bytes).read_bytes()
+        for _ in range(2 if self._backend.is_copy() else 1):
+            content = self._backend.path(segment.name, segment.bytes).read_bytes()
             if len(content) == segment.bytes and hashlib.sha256(content).hexdigest() == segment.sha256:
                 return content
-            self._drawer.forget(segment.name)
+            self._backend.forget(segment.name)
         return None
 
     def _rows_of_user(self, segment: Segment, user_id: str) -> pa.Table:
@@ -250,7 +250,7 @@ class Archive:
 
     def _checked(self, segment: Segment) -> Path:
         """Path of a segment that is as long as it was written."""
-        path = self._drawer.path(segment.name, segment.bytes)
+        path = self._backend.path(segment.name, segment.bytes)
         if path.stat().st_size != segment.bytes:
             raise CorruptArtifactError(f"archive segment {segment.name} is not as long as it was written")
         return path

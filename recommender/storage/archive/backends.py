@@ -16,10 +16,10 @@ YOUNG_S = 600.0
 
 
 class ArchiveBackend(Protocol):
-    """What the archive asks of the place where its segments are."""
+    """Protocol of the archive's storage backends."""
 
     @property
-    def place(self) -> str | Path:
+    def location(self) -> str | Path:
         """For messages."""
 
     def adding(self, name: str) -> AbstractContextManager[BinaryIO]:
@@ -41,27 +41,27 @@ class ArchiveBackend(Protocol):
         """Remove what nobody names and is not young; returns the names."""
 
 
-def open_backend(place: Path | str) -> ArchiveBackend:
+def open_backend(location: Path | str) -> ArchiveBackend:
     """Drawer in a folder, or behind the URL of a bucket."""
-    return ObjectStoreArchive(Bucket(str(place))) if is_url(place) else FolderArchive(Path(place))
+    return ObjectStoreArchive(Bucket(str(location))) if is_url(location) else FolderArchive(Path(location))
 
 
 class FolderArchive:
-    """Files of a folder, which is made by the first of them."""
+    """Storage backend in a folder, which is made by the first segment."""
 
     def __init__(self, folder: Path) -> None:
-        self.place = folder
+        self.location = folder
 
     @contextmanager
     def adding(self, name: str) -> Iterator[BinaryIO]:
         """File that is there, whole and durable, when the block ends well, or not at all."""
-        self.place.mkdir(parents=True, exist_ok=True)
-        with replacing(self.place / name) as file:
+        self.location.mkdir(parents=True, exist_ok=True)
+        with replacing(self.location / name) as file:
             yield file
 
     def path(self, name: str, size_bytes: int) -> Path:  # noqa: ARG002 (the archive looks at the size itself)
         """File with the content."""
-        return self.place / name
+        return self.location / name
 
     def is_copy(self) -> bool:
         """It is the thing itself."""
@@ -73,22 +73,22 @@ class FolderArchive:
     def remove(self, names: Collection[str]) -> None:
         """Remove files; those that are gone already do no harm."""
         for name in names:
-            (self.place / name).unlink(missing_ok=True)
+            (self.location / name).unlink(missing_ok=True)
 
     def prune(self, named: Collection[str]) -> list[str]:
         """Remove what nobody names and is not young; returns the names."""
-        if not self.place.is_dir():
+        if not self.location.is_dir():
             return []
         oldest = time.time() - YOUNG_S
-        doomed = [path for path in self.place.iterdir() if _is_ours(path.name) and path.name not in named]
+        doomed = [path for path in self.location.iterdir() if _is_ours(path.name) and path.name not in named]
         return sorted(path.name for path in doomed if _unlinked_if_older(path, oldest))
 
 
 class ObjectStoreArchive:
-    """Objects of a bucket, and copies of them in the cache of this machine."""
+    """Storage backend in an object store, with a cache on this machine."""
 
     def __init__(self, bucket: Bucket) -> None:
-        self.place = bucket.url
+        self.location = bucket.url
         self._bucket = bucket
         self._cache = bucket.cache()
 

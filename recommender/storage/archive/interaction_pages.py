@@ -47,8 +47,8 @@ class InteractionPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-class Place(NamedTuple):
-    """Where a page begins."""
+class InteractionCursor(NamedTuple):
+    """Cursor of the listing of all interactions."""
 
     low: int = -1
     """Offsets up to this are done; imported interactions have 0."""
@@ -64,7 +64,7 @@ class Place(NamedTuple):
         return f"{self.low + 1}.{self.high + 1}.{self.done}.{self.user_id.encode().hex()}"
 
     @classmethod
-    def parse(cls, cursor: str | None) -> Place:
+    def parse(cls, cursor: str | None) -> InteractionCursor:
         """Place that a cursor stands for.
 
         Raises
@@ -84,14 +84,16 @@ Row = tuple[int, StoredInteraction]
 """With its offset."""
 
 
-class Learned(NamedTuple):
-    """What a version has learned."""
+class LearnedPart(NamedTuple):
+    """Segments of a version, and the offset up to which they go."""
 
     segments: Sequence[Segment]
     log_offset: int
 
 
-async def page_of(learned: Learned, archive: Archive, store: Store, place: Place, limit: int) -> InteractionPage:
+async def page_of(
+    learned: LearnedPart, archive: Archive, store: Store, at: InteractionCursor, limit: int
+) -> InteractionPage:
     """A page of at most `limit` interactions from a place on.
 
     Raises
@@ -102,32 +104,34 @@ async def page_of(learned: Learned, archive: Archive, store: Store, place: Place
         The store does not answer.
     """
     found: list[Row] = []
-    while len(found) < limit and place.low < learned.log_offset:
-        rows, place = await asyncio.to_thread(_learned_page, learned, archive, place, limit - len(found))
+    while len(found) < limit and at.low < learned.log_offset:
+        rows, at = await asyncio.to_thread(_learned_page, learned, archive, at, limit - len(found))
         found += rows
-    following: Place | None = place
+    following: InteractionCursor | None = at
     if len(found) < limit:
-        rows, following = await _waiting_page(store, place, limit - len(found))
+        rows, following = await _waiting_page(store, at, limit - len(found))
         found += rows
     return InteractionPage(await _without_erased(store, found), following and following.cursor())
 
 
-def _learned_page(learned: Learned, archive: Archive, place: Place, limit: int) -> tuple[list[Row], Place]:
+def _learned_page(
+    learned: LearnedPart, archive: Archive, at: InteractionCursor, limit: int
+) -> tuple[list[Row], InteractionCursor]:
     """Rows of one segment, and where to go on."""
-    behind = [segment for segment in learned.segments if segment.last_offset > place.low]
+    behind = [segment for segment in learned.segments if segment.last_offset > at.low]
     segment = min(behind, key=lambda each: each.last_offset, default=None)
     if segment is None:
-        return [], Place(learned.log_offset)
-    high = place.high if place.high > place.low else segment.last_offset
+        return [], InteractionCursor(learned.log_offset)
+    high = at.high if at.high > at.low else segment.last_offset
     if segment.first_offset > high:
         # what was there when the last page was read has been erased since
-        return [], Place(high)
-    rows = _rows(archive.read_from(segment, (place.low, high), place.user_id, place.done, limit))
+        return [], InteractionCursor(high)
+    rows = _rows(archive.read_from(segment, (at.low, high), at.user_id, at.done, limit))
     if len(rows) < limit:
-        return rows, Place(high)
+        return rows, InteractionCursor(high)
     last = rows[-1][1].user_id
-    done = sum(row.user_id == last for _, row in rows) + (place.done if last == place.user_id else 0)
-    return rows, Place(place.low, high, last, done)
+    done = sum(row.user_id == last for _, row in rows) + (at.done if last == at.user_id else 0)
+    return rows, InteractionCursor(at.low, high, last, done)
 
 
 def _rows(frame: pd.DataFrame) -> list[Row]:
@@ -140,15 +144,15 @@ def _rows(frame: pd.DataFrame) -> list[Row]:
     ]
 
 
-async def _waiting_page(store: Store, place: Place, limit: int) -> tuple[list[Row], Place | None]:
+async def _waiting_page(store: Store, at: InteractionCursor, limit: int) -> tuple[list[Row], InteractionCursor | None]:
     """Entries of the log, and where to go on; None at its end."""
-    entries = await store.read(max(0, place.low), limit)
+    entries = await store.read(max(0, at.low), limit)
     found = [(entry.offset, entry.event) for entry in entries if isinstance(entry.event, Interaction)]
     rows = [
         (offset, StoredInteraction(each.user_id, each.item_id, each.weight, each.timestamp, each.event))
         for offset, each in found
     ]
-    return rows, Place(entries[-1].offset) if len(entries) == limit else None
+    return rows, InteractionCursor(entries[-1].offset) if len(entries) == limit else None
 
 
 async def _without_erased(store: Store, rows: list[Row]) -> list[StoredInteraction]:

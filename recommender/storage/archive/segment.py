@@ -6,7 +6,7 @@ import msgspec
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """A file of the archive, as a manifest names it."""
+    """A Parquet file of the archive, as a manifest names it."""
 
     name: str
     rows: int

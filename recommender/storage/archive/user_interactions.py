@@ -41,8 +41,8 @@ class HistoryPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-class Place(NamedTuple):
-    """Where a page begins: behind a time and an offset."""
+class HistoryCursor(NamedTuple):
+    """Cursor of a user's history: the page begins behind this time and offset."""
 
     time: float
     """Seconds since the epoch; what has no time comes last, and counts as of -inf."""
@@ -55,7 +55,7 @@ class Place(NamedTuple):
         return f"{self.offset}.{self.done}.{struct.pack('>d', self.time).hex()}"
 
     @classmethod
-    def parse(cls, cursor: str | None) -> Place | None:
+    def parse(cls, cursor: str | None) -> HistoryCursor | None:
         """Place that a cursor stands for; None for the beginning.
 
         Raises
@@ -75,7 +75,7 @@ class Place(NamedTuple):
 
 
 class Row(NamedTuple):
-    """An interaction and its place."""
+    """An interaction with the time and offset that it is sorted by."""
 
     time: float
     offset: int
@@ -95,7 +95,7 @@ def learned_rows(frame: pd.DataFrame) -> list[Row]:
     return sorted(rows, key=_age)
 
 
-async def waiting_rows(store: FeatureStore, user_id: str, place: Place | None, limit: int) -> list[Row]:
+async def waiting_rows(store: FeatureStore, user_id: str, at: HistoryCursor | None, limit: int) -> list[Row]:
     """Interactions of a user that are in the log, learned or not, newest first, from a place on.
 
     Raises
@@ -103,7 +103,7 @@ async def waiting_rows(store: FeatureStore, user_id: str, place: Place | None, l
     StoreError
         The store does not answer.
     """
-    before = None if place is None else (place.time, place.offset)
+    before = None if at is None else (at.time, at.offset)
     entries = await store.waiting(user_id, before, limit)
     found = [(offset, event) for offset, event in entries if isinstance(event, Interaction)]
     return [
@@ -113,7 +113,7 @@ async def waiting_rows(store: FeatureStore, user_id: str, place: Place | None, l
 
 
 def page_of(
-    user_id: str, waiting: Sequence[Row], learned: Sequence[Row], deleted_at: int, place: Place | None, limit: int
+    user_id: str, waiting: Sequence[Row], learned: Sequence[Row], deleted_at: int, at: HistoryCursor | None, limit: int
 ) -> HistoryPage:
     """A page of at most `limit` interactions.
 
@@ -128,39 +128,35 @@ def page_of(
         All of them, newest first.
     deleted_at
         Offset at which the user was deleted; 0 for never. What came before does not count.
-    place
+    at
         Where the page begins; None for the beginning.
     limit
         Length of the page.
     """
     kept = [row for row in learned if row.offset > deleted_at] if deleted_at else learned
-    start = _start(kept, place)
+    start = _start(kept, at)
     there = {row.offset for row in waiting}
     behind = [row for row in kept[start : start + limit + 1 + len(there)] if row.offset not in there]
     rows = sorted([*(row for row in waiting if row.offset > deleted_at), *behind], key=_age)
     page = rows[:limit]
-    following = _behind(page, place) if len(rows) > limit else None
+    following = _behind(page, at) if len(rows) > limit else None
     return HistoryPage(user_id, [row.entry for row in page], following and following.cursor())
 
 
-def _start(rows: Sequence[Row], place: Place | None) -> int:
-    if place is None:
+def _start(rows: Sequence[Row], at: HistoryCursor | None) -> int:
+    if at is None:
         return 0
-    age = -place.time, -place.offset
-    return (
-        bisect.bisect_right(rows, age, key=_age)
-        if place.offset
-        else bisect.bisect_left(rows, age, key=_age) + place.done
-    )
+    age = -at.time, -at.offset
+    return bisect.bisect_right(rows, age, key=_age) if at.offset else bisect.bisect_left(rows, age, key=_age) + at.done
 
 
-def _behind(page: Sequence[Row], place: Place | None) -> Place:
+def _behind(page: Sequence[Row], at: HistoryCursor | None) -> HistoryCursor:
     last = page[-1]
     if last.offset:
-        return Place(last.time, last.offset)
+        return HistoryCursor(last.time, last.offset)
     alike = sum(row[:2] == last[:2] for row in page)
-    before = place.done if place is not None and place[:2] == last[:2] else 0
-    return Place(last.time, 0, before + alike)
+    before = at.done if at is not None and at[:2] == last[:2] else 0
+    return HistoryCursor(last.time, 0, before + alike)
 
 
 def _age(row: Row) -> tuple[float, int]:

@@ -15,7 +15,7 @@ from recommender.storage.registry.version_meta import VersionMeta
 
 @dataclass(frozen=True)
 class Artifact:
-    """What a version holds.
+    """Arrays and metadata of a version.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Artifact:
 
 
 class Current(msgspec.Struct, frozen=True):
-    """Which version serves, and whether a newer one may take its place.
+    """The serving version, and whether it is pinned.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Current(msgspec.Struct, frozen=True):
 
 
 class Pointer(Current, frozen=True):
-    """What the registry remembers of it; `newest` is the newest version when it was pinned."""
+    """Stored form of `Current`; `newest` is the newest version when it was pinned."""
 
     newest: str | None = None
 

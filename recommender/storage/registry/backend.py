@@ -25,10 +25,10 @@ _VERSION = re.compile(r"[0-9]{8,18}")
 
 
 class RegistryBackend(Protocol):
-    """What the registry asks of the place where its versions are."""
+    """Protocol of the registry's storage backends."""
 
     @property
-    def place(self) -> str | Path:
+    def location(self) -> str | Path:
         """For messages."""
 
     def exists(self) -> bool:
@@ -99,7 +99,7 @@ def newest_first(names: Collection[str]) -> list[str]:
     return sorted(filter(is_version, names), key=int, reverse=True)
 
 
-def require_next(number: int, after: int | None, place: str | Path) -> None:
+def require_next(number: int, after: int | None, location: str | Path) -> None:
     """Check the fencing token of a writer: that its version comes right behind the newest when it began.
 
     Raises
@@ -109,7 +109,7 @@ def require_next(number: int, after: int | None, place: str | Path) -> None:
     """
     if after is not None and number != after + 1:
         raise StaleTrainingError(
-            f"another trainer has published into {place} since this training began; what it learned is learned again"
+            f"another trainer has published into {location} since this training began; what it learned is learned again"
         )
 
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class FolderBackend:
-    """Folders named by version, and the one lock that whoever changes something holds.
+    """Storage backend in a folder: a subfolder for each version, one lock for changes.
 
     Parameters
     ----------
@@ -34,18 +34,18 @@ class FolderBackend:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.place = folder
+        self.location = folder
 
     def exists(self) -> bool:
         """Whether anything was ever put here."""
-        return self.place.is_dir()
+        return self.location.is_dir()
 
     def look(self) -> None:
         """Nothing to do: a folder is looked at anew each time."""
 
     def versions(self) -> list[str]:
         """Names, newest first."""
-        return _versions_in(self.place)
+        return _versions_in(self.location)
 
     def require(self, version: str) -> None:
         """Check that there is such a version.
@@ -75,13 +75,13 @@ class FolderBackend:
     def pointer(self) -> bytes | None:
         """What was last pointed at."""
         try:
-            return (self.place / CURRENT).read_bytes()
+            return (self.location / CURRENT).read_bytes()
         except FileNotFoundError:
             return None
 
     def point(self, content: bytes) -> None:
         """Point at something else, in one step. Within `change`."""
-        with atomic_files.replacing(self.place / CURRENT) as file:
+        with atomic_files.replacing(self.location / CURRENT) as file:
             file.write(content)
 
     def change(self, work: Callable[[], T]) -> T:
@@ -98,9 +98,9 @@ class FolderBackend:
         OSError
             So much does not fit.
         """
-        self.place.mkdir(parents=True, exist_ok=True)
-        require_room(self.place, needed_bytes)
-        folder = self.place / atomic_files.temporary_name()
+        self.location.mkdir(parents=True, exist_ok=True)
+        require_room(self.location, needed_bytes)
+        folder = self.location / atomic_files.temporary_name()
         with ExitStack() as stack:
             with self._lock():
                 folder.mkdir()
@@ -116,25 +116,25 @@ class FolderBackend:
     def put(self, draft: Path, described: Callable[[str], Manifest], after: int | None) -> str:
         """Let a draft appear."""
         with self._lock():
-            require_next(self.highest() + 1, after, self.place)
+            require_next(self.highest() + 1, after, self.location)
             version = self._next_version()
             write_manifest(draft, described(version))
             (draft / LOCK).unlink()
             atomic_files.sync_folder(draft)
-            atomic_files.move(draft, self.place / version)
+            atomic_files.move(draft, self.location / version)
         return version
 
     def quarantined(self) -> list[str]:
         """Versions that were set aside."""
-        return _versions_in(self.place / QUARANTINE)
+        return _versions_in(self.location / QUARANTINE)
 
     def quarantined_manifest(self, version: str) -> Manifest:
         """Manifest of a version that was set aside."""
-        return read_manifest(self.place / QUARANTINE / version)
+        return read_manifest(self.location / QUARANTINE / version)
 
     def set_aside(self, version: str, reason: bytes) -> None:
         """Move a version into the quarantine, together with the reason."""
-        aside = self.place / QUARANTINE
+        aside = self.location / QUARANTINE
         with self._lock():
             aside.mkdir(exist_ok=True)
             atomic_files.move(self._path(version), aside / version)
@@ -144,7 +144,7 @@ class FolderBackend:
     def remove(self, versions: Collection[str]) -> None:
         """Remove versions, each out of sight in one step before its files go. Within `change`."""
         for version in versions:
-            doomed = self.place / atomic_files.temporary_name()
+            doomed = self.location / atomic_files.temporary_name()
             atomic_files.move(self._path(version), doomed)
             shutil.rmtree(doomed, ignore_errors=True)
 
@@ -157,31 +157,31 @@ class FolderBackend:
                 for path in self._unfinished():
                     _remove_unless_in_use(path)
         except OSError as error:
-            logger.warning("cannot tidy %s: %s", self.place, error)
+            logger.warning("cannot tidy %s: %s", self.location, error)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        with atomic_files.locked(self.place / LOCK):
+        with atomic_files.locked(self.location / LOCK):
             yield
 
     def _path(self, version: str) -> Path:
-        if not is_version(version) or not (self.place / version).is_dir():
+        if not is_version(version) or not (self.location / version).is_dir():
             raise UnknownVersionError(f"there is no version {version!r}")
-        return self.place / version
+        return self.location / version
 
     def _next_version(self) -> str:
         """Name that no version ever had. Under the lock."""
         version = f"{self.highest() + 1:08d}"
-        with atomic_files.replacing(self.place / LAST) as file:
+        with atomic_files.replacing(self.location / LAST) as file:
             file.write(version.encode())
         return version
 
     def _unfinished(self) -> list[Path]:
-        return list(self.place.glob(f"{atomic_files.TEMPORARY}*"))
+        return list(self.location.glob(f"{atomic_files.TEMPORARY}*"))
 
     def _taken(self) -> list[str]:
         # LAST remembers those whose folders are gone
-        counter = self.place / LAST
+        counter = self.location / LAST
         last = counter.read_bytes().decode(errors="replace") if counter.exists() else ""
         remembered = [last] if is_version(last) else []
         return self.versions() + self.quarantined() + remembered

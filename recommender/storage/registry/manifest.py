@@ -97,18 +97,18 @@ def parsed_manifest(read: Callable[[], bytes], version: str) -> Manifest:
     CorruptArtifactError
         It is not what was written, or not there.
     """
-    place = f"{version}/{NAME}"
+    label = f"{version}/{NAME}"
     try:
         raw = read()
         _require_seal(raw)
-        _require_schema(raw, place)
+        _require_schema(raw, label)
         manifest = msgspec.json.decode(raw, type=Manifest)
     except FileNotFoundError as error:
-        raise CorruptArtifactError(f"{place} is missing") from error
+        raise CorruptArtifactError(f"{label} is missing") from error
     except (ValueError, msgspec.MsgspecError) as error:
-        raise CorruptArtifactError(f"{place}: {error}") from error
+        raise CorruptArtifactError(f"{label}: {error}") from error
     if manifest.version != version:
-        raise CorruptArtifactError(f"{place} is of version {manifest.version!r}")
+        raise CorruptArtifactError(f"{label} is of version {manifest.version!r}")
     return manifest
 
 
@@ -150,9 +150,9 @@ def _require_seal(raw: bytes) -> None:
         raise ValueError("it is not as it was written, its own sha256 says")
 
 
-def _require_schema(raw: bytes, place: str) -> None:
+def _require_schema(raw: bytes, label: str) -> None:
     schema = msgspec.json.decode(raw, type=_Schema).schema
     if schema > SCHEMA:
         raise NewerSchemaError(
-            f"{place} has schema {schema}, this release reads up to {SCHEMA}: a newer release wrote it"
+            f"{label} has schema {schema}, this release reads up to {SCHEMA}: a newer release wrote it"
         )

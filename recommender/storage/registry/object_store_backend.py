@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 
 class ObjectStoreBackend:
-    """Objects of versions, and copies of what was read of them in the cache of this machine.
+    """Storage backend in an object store, with a cache on this machine.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class ObjectStoreBackend:
     """
 
     def __init__(self, bucket: Bucket) -> None:
-        self.place = bucket.url
+        self.location = bucket.url
         self._bucket = bucket
         self._cache = bucket.cache()
         self._sizes: dict[str, int] = {}
@@ -156,7 +156,7 @@ class ObjectStoreBackend:
                 self.look()
                 with suppress(_OvertakenError):
                     return work()
-        raise StateUnavailableError(f"{self.place} is changed by others all the time")
+        raise StateUnavailableError(f"{self.location} is changed by others all the time")
 
     @contextmanager
     def draft(self, needed_bytes: int) -> Iterator[Path]:
@@ -186,7 +186,7 @@ class ObjectStoreBackend:
         for path in sorted(draft.iterdir()):
             self._bucket.upload(path, f"{version}/{path.name}")
         if not self._bucket.create(f"{version}/{NAME}", encoded_manifest(described(version))):
-            raise StateUnavailableError(f"{self.place}/{version} was written by somebody else")
+            raise StateUnavailableError(f"{self.location}/{version} was written by somebody else")
         # what was just written need not be fetched
         with suppress(OSError):
             draft.rename(self._cache / version)
@@ -232,14 +232,14 @@ class ObjectStoreBackend:
         for _ in range(TRIES):
             self.look()
             claimed = self._highest() + 1
-            require_next(claimed, after, self.place)
+            require_next(claimed, after, self.location)
             if self._bucket.create(f"{CLAIMS}/{claimed:08d}", secrets.token_bytes(16)):
                 # what is not the highest may have been given, and removed, since it was looked for
                 self.look()
                 if self._highest() == claimed:
                     return f"{claimed:08d}"
                 self._bucket.remove([f"{CLAIMS}/{claimed:08d}"])
-        raise StateUnavailableError(f"{self.place} is published into by others all the time")
+        raise StateUnavailableError(f"{self.location} is published into by others all the time")
 
     def _highest(self) -> int:
         standing = newest_first([folder for folder, _ in map(_parted, self._sizes)])

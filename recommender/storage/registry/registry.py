@@ -33,23 +33,23 @@ _PART = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Registry:
-    """Versions of a model in one place. The place is the authority: nothing is remembered outside of it.
+    """Model registry: versions in a folder or object store, which alone is the authority.
 
     Any number of processes may use one place. A version appears at once, whole and durable, and never
     changes; its number is never given again.
 
     Parameters
     ----------
-    place
+    location
         A folder, made by the first `publish`, or the URL of a bucket. Reading an intact one writes nothing there.
     """
 
-    def __init__(self, place: Path | str) -> None:
-        self._shelf: RegistryBackend = (
-            ObjectStoreBackend(Bucket(str(place))) if is_url(place) else FolderBackend(Path(place))
+    def __init__(self, location: Path | str) -> None:
+        self._backend: RegistryBackend = (
+            ObjectStoreBackend(Bucket(str(location))) if is_url(location) else FolderBackend(Path(location))
         )
         self._reported: set[str] = set()
-        self._shelf.sweep()
+        self._backend.sweep()
 
     def publish(
         self,
@@ -82,7 +82,7 @@ class Registry:
         _require_storable(artifact, status)
         arrays = {part: specs_of(content) for part, content in artifact.parts.items()}
         try:
-            with self._shelf.draft(_payload_bytes(artifact)) as draft:
+            with self._backend.draft(_payload_bytes(artifact)) as draft:
                 entries = tuple(
                     write_arrays(draft / _file_name(part), content) for part, content in artifact.parts.items()
                 )
@@ -91,9 +91,9 @@ class Registry:
                     now = datetime.now(UTC)
                     return Manifest(SCHEMA, version, parent, now, status, reason, software(), entries, arrays, meta)
 
-                return self._shelf.put(draft, described, after)
+                return self._backend.put(draft, described, after)
         except OSError as error:
-            raise ArtifactError(f"cannot write a version into {self._shelf.place}: {error}") from error
+            raise ArtifactError(f"cannot write a version into {self._backend.location}: {error}") from error
 
     def activate(self, version: str, *, pinned: bool) -> None:
         """Make a version the current one.
@@ -107,20 +107,20 @@ class Registry:
         ArtifactError
             It was rejected; the message says why.
         """
-        self._shelf.require(version)
-        self._shelf.change(lambda: self._activate(version, pinned))
+        self._backend.require(version)
+        self._backend.change(lambda: self._activate(version, pinned))
 
     def follow(self) -> Current:
         """Unpin, and activate the newest ready version."""
-        if not self._shelf.exists():
+        if not self._backend.exists():
             return Current(None, pinned=False)
-        return self._shelf.change(self._follow)
+        return self._backend.change(self._follow)
 
     def advance(self) -> Current:
         """Activate the newest ready version, unless one is pinned: what to call after `publish`."""
-        if not self._shelf.exists():
+        if not self._backend.exists():
             return Current(None, pinned=False)
-        return self._shelf.change(lambda: self.current() if self._pointer().pinned else self._follow())
+        return self._backend.change(lambda: self.current() if self._pointer().pinned else self._follow())
 
     def current(self) -> Current:
         """Version that should serve: the activated one, or what stands in for it.
@@ -153,10 +153,10 @@ class Registry:
             It has no such part, or the disk fails.
         """
         try:
-            manifest = self._shelf.complete_manifest(version)
+            manifest = self._backend.complete_manifest(version)
             return Artifact({part: self._read(manifest, part) for part in parts}, manifest.meta)
         except CorruptArtifactError:
-            self._shelf.require(version)  # one that was pruned meanwhile is not corrupt
+            self._backend.require(version)  # one that was pruned meanwhile is not corrupt
             raise
         except OSError as error:
             raise ArtifactError(f"cannot read version {version}: {error}") from error
@@ -168,10 +168,10 @@ class Registry:
         -------
         Name and content; None when no version can serve.
         """
-        self._shelf.look()
+        self._backend.look()
         for version in self._in_order(self._pointer()):
             try:
-                if self._shelf.complete_manifest(version).status == "ready":
+                if self._backend.complete_manifest(version).status == "ready":
                     return version, self.load(version, parts)
             except StateUnavailableError:
                 raise
@@ -186,11 +186,11 @@ class Registry:
 
     def highest(self) -> int:
         """Highest number that was ever given to a version; 0 before the first."""
-        return self._shelf.highest()
+        return self._backend.highest()
 
     def verify(self, version: str) -> None:
         """Read every part of a version. Raises as `load` does."""
-        for part in self._shelf.manifest(version).arrays:
+        for part in self._backend.manifest(version).arrays:
             self.load(version, (part,))
 
     def complete_listing(self) -> list[VersionInfo]:
@@ -202,20 +202,20 @@ class Registry:
             A manifest cannot be read, so that what its version names is not known.
         """
         listed = self.versions(anew=True)
-        unread = set(self._shelf.versions()) - {each.version for each in listed}
+        unread = set(self._backend.versions()) - {each.version for each in listed}
         if unread:
-            raise ArtifactError(f"manifests of {', '.join(sorted(unread))} in {self._shelf.place} cannot be read")
+            raise ArtifactError(f"manifests of {', '.join(sorted(unread))} in {self._backend.location} cannot be read")
         return listed
 
     def has_unreadable(self) -> bool:
         """Whether there are versions without a readable manifest."""
-        return len(self._manifests()) < len(self._shelf.versions())
+        return len(self._manifests()) < len(self._backend.versions())
 
     def newest_quarantined(self) -> VersionInfo | None:
         """Newest version that was set aside and whose manifest can be read."""
-        for version in self._shelf.quarantined():
+        for version in self._backend.quarantined():
             try:
-                manifest = self._shelf.quarantined_manifest(version)
+                manifest = self._backend.quarantined_manifest(version)
             except StateUnavailableError:
                 raise
             except (ArtifactError, OSError) as error:
@@ -234,7 +234,7 @@ class Registry:
             With what others have published a moment ago; a bucket is else looked at every few seconds.
         """
         if anew:
-            self._shelf.look()
+            self._backend.look()
         active = self.current().version
         return [_info(manifest, active) for manifest in self._manifests()]
 
@@ -246,8 +246,8 @@ class Registry:
         UnknownVersionError
             There is no such version.
         """
-        self._shelf.require(version)
-        self._shelf.set_aside(version, msgspec.json.encode({"reason": reason, "at": datetime.now(UTC)}))
+        self._backend.require(version)
+        self._backend.set_aside(version, msgspec.json.encode({"reason": reason, "at": datetime.now(UTC)}))
 
     def prune(self, keep: int) -> list[str]:
         """Remove all but the newest `keep` ready and `keep` rejected versions.
@@ -255,14 +255,14 @@ class Registry:
         The current one and its parent stay in any case, and what cannot be read is left alone. Returns
         what was removed.
         """
-        return self._shelf.change(lambda: self._prune(keep)) if self._shelf.exists() else []
+        return self._backend.change(lambda: self._prune(keep)) if self._backend.exists() else []
 
     def _prune(self, keep: int) -> list[str]:
         manifests = self._manifests()
         spared = self._spared(manifests)
         beyond = _newest(manifests, "ready")[keep:] + _newest(manifests, "rejected")[keep:]
         removed = [version for version in beyond if version not in spared]
-        self._shelf.remove(removed)
+        self._backend.remove(removed)
         return removed
 
     def _spared(self, manifests: Sequence[Manifest]) -> set[str | None]:
@@ -271,9 +271,9 @@ class Registry:
 
     def _manifests(self) -> list[Manifest]:
         found = []
-        for version in self._shelf.versions():
+        for version in self._backend.versions():
             try:
-                found.append(self._shelf.manifest(version))
+                found.append(self._backend.manifest(version))
             except StateUnavailableError:
                 raise
             except (ArtifactError, OSError) as error:
@@ -282,7 +282,7 @@ class Registry:
 
     def _can_serve(self, version: str) -> bool:
         try:
-            return self._shelf.complete_manifest(version).status == "ready"
+            return self._backend.complete_manifest(version).status == "ready"
         except StateUnavailableError:
             raise
         except (ArtifactError, OSError) as error:
@@ -293,7 +293,7 @@ class Registry:
         entry = next((each for each in manifest.files if each.name == _file_name(part)), None)
         if entry is None:
             raise ArtifactError(f"version {manifest.version} has no part {part!r}")
-        arrays = self._shelf.read(manifest.version, entry, manifest.arrays[part])
+        arrays = self._backend.read(manifest.version, entry, manifest.arrays[part])
         # a rejected one may have been rejected for its NaNs, and is there to be inspected
         if manifest.status == "ready" and (names := non_finite(arrays)):
             raise CorruptArtifactError(f"{manifest.version}/{entry.name}: {', '.join(names)} not finite")
@@ -309,7 +309,7 @@ class Registry:
 
     def _pointer(self) -> Pointer:
         try:
-            content = self._shelf.pointer()
+            content = self._backend.pointer()
             if content is not None:
                 return msgspec.json.decode(content, type=Pointer)
         except (OSError, ValueError, msgspec.MsgspecError) as error:
@@ -317,16 +317,16 @@ class Registry:
         return Pointer(None, pinned=False)
 
     def _activate(self, version: str, pinned: bool) -> None:
-        manifest = self._shelf.complete_manifest(version)
+        manifest = self._backend.complete_manifest(version)
         if manifest.status == "rejected":
             raise ArtifactError(f"version {version} was rejected: {manifest.reason or 'no reason given'}")
-        self._point_at(Pointer(version, pinned, self._shelf.versions()[0] if pinned else None))
+        self._point_at(Pointer(version, pinned, self._backend.versions()[0] if pinned else None))
 
     def _point_at(self, current: Pointer) -> None:
-        self._shelf.point(msgspec.json.encode(current))
+        self._backend.point(msgspec.json.encode(current))
 
     def _follow(self) -> Current:
-        newest = next(filter(self._can_serve, self._shelf.versions()), None)
+        newest = next(filter(self._can_serve, self._backend.versions()), None)
         wanted = Pointer(newest, pinned=False)
         if wanted != self._pointer():
             self._point_at(wanted)
@@ -334,7 +334,7 @@ class Registry:
 
     def _in_order(self, pointer: Pointer) -> list[str]:
         """All versions, in the order in which they should serve."""
-        versions, named = self._shelf.versions(), pointer.version
+        versions, named = self._backend.versions(), pointer.version
         if named is None or not is_version(named):
             return versions
         older = [version for version in versions if pointer.pinned and int(version) < int(named)]
@@ -345,7 +345,7 @@ class Registry:
         # what is looked at every second is told once
         if text not in self._reported:
             self._reported.add(text)
-            logger.warning("%s: %s", self._shelf.place, text)
+            logger.warning("%s: %s", self._backend.location, text)
 
 
 def _require_storable(artifact: Artifact, status: Status) -> None:

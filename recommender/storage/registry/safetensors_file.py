@@ -108,10 +108,10 @@ def read_arrays(path: Path, entry: FileEntry, specs: Mapping[str, ArraySpec]) ->
         headers, data = _parsed(content)
         found = {name: ArraySpec(_numpy_name(each.dtype), each.shape) for name, each in headers.items()}
         if found != specs:
-            raise CorruptArtifactError(f"{_place(path)}: dtypes and shapes are not those in the manifest")
+            raise CorruptArtifactError(f"{_label(path)}: dtypes and shapes are not those in the manifest")
         return {name: _view(data, headers[name], spec) for name, spec in specs.items()}
     except (ValueError, msgspec.MsgspecError) as error:
-        raise CorruptArtifactError(f"{_place(path)}: {error}") from error
+        raise CorruptArtifactError(f"{_label(path)}: {error}") from error
 
 
 def require_size(path: Path, entry: FileEntry) -> None:
@@ -125,9 +125,9 @@ def require_size(path: Path, entry: FileEntry) -> None:
     try:
         size = path.stat().st_size
     except FileNotFoundError as error:
-        raise CorruptArtifactError(f"{_place(path)} is missing") from error
+        raise CorruptArtifactError(f"{_label(path)} is missing") from error
     if size != entry.bytes:
-        raise CorruptArtifactError(f"{_place(path)} is of {size} bytes, not of {entry.bytes}")
+        raise CorruptArtifactError(f"{_label(path)} is of {size} bytes, not of {entry.bytes}")
 
 
 def non_finite(arrays: Arrays) -> list[str]:
@@ -180,7 +180,7 @@ def _content(path: Path, entry: FileEntry) -> NDArray[np.uint8]:
             file.readinto(chunk.data)
             digest.update(chunk.data)
     if digest.hexdigest() != entry.xxh3_128:
-        raise CorruptArtifactError(f"{_place(path)} has another xxh3_128 than when it was written")
+        raise CorruptArtifactError(f"{_label(path)} has another xxh3_128 than when it was written")
     content.flags.writeable = False
     return content
 
@@ -203,5 +203,5 @@ def _view(data: NDArray[np.uint8], header: _Header, spec: ArraySpec) -> NDArray[
     return data[start:end].view(np.dtype(spec.dtype).newbyteorder("<")).reshape(spec.shape)
 
 
-def _place(path: Path) -> str:
+def _label(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
