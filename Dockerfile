@@ -28,17 +28,17 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 # under /usr/local, so that ray and serve are on the PATH of every shell, KubeRay's included
 COPY --from=build /installed /usr/local
-# what Ray starts for HAProxy; an installed module cannot be executed
-RUN install --mode 755 /usr/local/lib/python3.11/site-packages/deployments/ray_runtime/haproxy.py /usr/local/bin/recommender-haproxy
 # /tmp/ray is here so that a volume over it belongs to the user
 RUN useradd --create-home --uid 1000 recommender \
     && mkdir --parents /state /tmp/ray \
     && chown recommender:recommender /state /tmp/ray
 WORKDIR /app
-COPY serve_config.yaml ./
+COPY deployments/serve_config.yaml ./
 # what is published leaves this machine; then the service answers nobody without a key
 RUN sed --in-place 's/host: 127\.0\.0\.1 .*/host: 0.0.0.0/' serve_config.yaml
 USER 1000:1000
+# what `recommender serve` sets by itself; here it is for the nodes that KubeRay and Ray's launcher start. A test compares it
+# with deployments/ray_runtime/environment.py.
 ENV PYTHONUNBUFFERED=1 \
     RECOMMENDER_STATE_DIR=/state \
     RAY_SERVE_ENABLE_HA_PROXY=1 \
@@ -57,4 +57,4 @@ EXPOSE 8000
 # the first start fetches data and trains; only then is a failure one
 HEALTHCHECK --interval=10s --timeout=5s --start-period=15m \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
-CMD ["serve", "run", "serve_config.yaml"]
+CMD ["recommender", "serve", "serve_config.yaml"]

@@ -3,7 +3,6 @@
 # no `from __future__ import annotations` here: Serve looks at the annotation of `args` to parse it
 
 import logging
-import os
 from pathlib import Path
 
 from ray import serve
@@ -14,24 +13,12 @@ from deployments.feature_fetcher import FeatureFetcher
 from deployments.ingress import Ingress
 from deployments.model_store import model_store
 from deployments.predictor import Predictor
+from deployments.ray_runtime import environment
 from deployments.telemetry import logs
 from deployments.trainer import Trainer
 from recommender.storage.object_store import Bucket, is_url, within
 
 logger = logging.getLogger("recommender.app")
-
-RECOMMENDED_ENVIRONMENT = {
-    "RAY_SERVE_ENABLE_HA_PROXY": "1",
-    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": "268435456",
-    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
-    "RAY_worker_niceness": "0",
-    "OMP_NUM_THREADS": "1",
-}
-"""What `make serve` sets; measured, they divide the processor time of a request by five to fifteen.
-
-In this mode replicas talk by gRPC, whose messages end at 4 MiB unless told otherwise: ten users with 1,000 explained
-items each are more."""
 
 
 def build(args: AppArgs) -> serve.Application:
@@ -65,6 +52,7 @@ def _made(state_dir: str) -> str:
 
 
 def _log_missing_environment() -> None:
-    missing = [f"{name}={value}" for name, value in RECOMMENDED_ENVIRONMENT.items() if os.environ.get(name) != value]
+    missing = environment.missing()
     if missing:
-        logger.warning("serving works, but slower than with `make serve`, which sets %s", " ".join(missing))
+        told = " ".join(f"{name}={value}" for name, value in missing.items())
+        logger.warning("serving works, but slower than with `recommender serve`, which sets %s", told)

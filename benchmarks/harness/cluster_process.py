@@ -21,6 +21,7 @@ import yaml
 
 from benchmarks.harness import process_tree
 from benchmarks.harness.service_process import BIN, ROOT, SETTLING_S
+from deployments.ray_runtime import environment
 from recommender.stores.server_binary import server_binary
 
 SPARE_BYTES = 200 << 20
@@ -82,7 +83,7 @@ class Cluster:
             for number in range(2, self._nodes + 1):
                 self._ray(f"--address=127.0.0.1:{self._gcs}")
                 wait_until(lambda number=number: len(self._alive()) == number)
-            command = [sys.executable, "-m", "deployments.ray_runtime.deploy", str(self._config)]
+            command = [sys.executable, "-m", "lightfm_serve.cli", "cluster", "deploy", str(self._config)]
             command += ["--address", f"http://127.0.0.1:{self._dashboard}"]
             subprocess.run(command, cwd=ROOT, env=self._environment(), check=True)
             time.sleep(SETTLING_S)
@@ -142,11 +143,10 @@ class Cluster:
 
     def _environment(self) -> dict[str, str]:
         if not hasattr(self, "_variables"):
-            lines = subprocess.run(["make", "-s", "environment"], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607
             ports = ("HAPROXY_METRICS_PORT", "HAPROXY_STATS_PORT", "FALLBACK_PROXY_HTTP_PORT")
             self._variables = {
                 **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
-                **dict(word.split("=", 1) for word in lines.stdout.split()),
+                **environment.settings(),
                 **{f"RAY_SERVE_{name}": str(free_port()) for name in ports},
                 "PATH": f"{BIN}:{os.environ['PATH']}",
                 "PYTHONPATH": str(ROOT),

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from deployments.ray_runtime import environment
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PORT = 8000
@@ -58,9 +60,12 @@ class Service:
         self._log = folder / "serve.log"
 
     def __enter__(self) -> Service:
-        lines = subprocess.run(["make", "-s", "environment"], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607
-        ours = dict(word.split("=", 1) for word in lines.stdout.split())
-        variables = {**os.environ, **ours, "PATH": f"{BIN}:{os.environ['PATH']}", "RAY_ADDRESS": "local"}
+        variables = {
+            **os.environ,
+            **environment.settings(),
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "RAY_ADDRESS": "local",
+        }
         with self._log.open("a") as log:
             command = [str(BIN / "serve"), "run", str(self._config)]
             self._process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=log, stderr=log)

@@ -1,4 +1,4 @@
-"""Deploy onto a running Ray cluster: ``python -m deployments.ray_runtime.deploy serve_config.yaml``.
+"""Deploy onto a running Ray cluster: ``recommender cluster deploy``.
 
 What ``serve deploy`` does, and two things more. Serve replaces replicas when their configuration has changed, and does
 not see that the code has: here the configuration names the release. And it waits, and fails when the deployment does.
@@ -20,12 +20,14 @@ from deployments.ray_runtime.code_hash import release
 LOOK_EVERY_S = 0.5
 
 
-@click.command()
-@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path), default="serve_config.yaml")
-@click.option("--address", default="http://127.0.0.1:8265", show_default=True, help="Of the dashboard on the head.")
-@click.option("--within", "within_s", type=click.FloatRange(min=0), default=600.0, show_default=True, help="Seconds.")
 def deploy(config: Path, address: str, within_s: float) -> None:
-    """Bring CONFIG, with the code that is installed here, onto the cluster; nothing that is asked meanwhile fails."""
+    """Bring a configuration, with the code that is installed here, onto the cluster with this dashboard, and wait.
+
+    Raises
+    ------
+    click.ClickException
+        An application cannot be deployed, or not everything runs after so many seconds.
+    """
     content = with_release(yaml.safe_load(config.read_text()))
     client = ServeSubmissionClient(address)
     client.deploy_applications(content)
@@ -70,7 +72,3 @@ def _said(text: str, before: str) -> str:
     if text != before:
         sys.stderr.write(f"{text}\n")
     return text
-
-
-if __name__ == "__main__":
-    deploy()

@@ -66,7 +66,7 @@ _SERVERS = f"default-server inter 2s tcp-ut 4s maxconn {AT_ONCE + KEPT_FREE}"
 _ALIVE = ("option srvtcpka", "srvtcpka-idle 2s", "srvtcpka-intvl 1s", "srvtcpka-cnt 2")
 """A machine that has lost its network refuses no connection. It is asked often, and a connection on which it is silent
 for four seconds, not even acknowledging, is broken; a replica that drains is left to finish."""
-_OWN_FOLDER = "start with make serve, or let RAY_SERVE_HAPROXY_CONFIG_FILE_LOC lie in a folder of your own"
+_OWN_FOLDER = "start with recommender serve, or let RAY_SERVE_HAPROXY_CONFIG_FILE_LOC lie in a folder of your own"
 _READING_POSTS = "/v1/recommendations /v1/rank"
 _DETAILS = {
     502: "what worked on this request died; a write may have been applied: send it again with the same event_id",
@@ -277,8 +277,13 @@ def main(arguments: list[str]) -> None:
     os.execv(binary, [binary, *arguments])  # noqa: S606 (becoming it is the point: Ray waits for this very pid)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """What the script ``recommender-haproxy`` does, and this file when it is executed."""
     if sys.argv[1] == WATCH:
         watch(int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
     else:
         main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    run()

@@ -1,21 +1,15 @@
 """Isolation: ports and a folder of its own for each service of a machine.
 
-``python -m deployments.ray_runtime.isolation serve_config.yaml`` prints the variables that give Ray's HAProxy and its
-fallback what no other service has: two that share the fallback's port answer with each other's catalogue, and a
-folder that anybody can guess belongs to whoever makes it first. Without a configuration only the folder is printed:
-the ports of a cluster's nodes are known to its firewall and to Prometheus.
+They give Ray's HAProxy and its fallback what no other service has: two that share the fallback's port answer with each
+other's catalogue, and a folder that anybody can guess belongs to whoever makes it first.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
-
-import yaml
 
 USUAL_PORT = 8000
 """Of HTTP; the service that has it gets Ray's usual ports beside it, if nobody has them."""
@@ -86,16 +80,3 @@ def _from(port: int) -> Iterator[int]:
 def _turned(blocks: range, by: int) -> list[int]:
     start = by % len(blocks)
     return [*blocks[start:], *blocks[:start]]
-
-
-def main(arguments: list[str]) -> None:
-    """Print them, each as ``NAME=value``."""
-    variables = folder()
-    for config in arguments:
-        http = yaml.safe_load(Path(config).read_text()).get("http_options") or {}
-        variables |= ports(int(http.get("port", USUAL_PORT)))
-    sys.stdout.write(" ".join(f"{name}={value}" for name, value in variables.items() if name not in os.environ) + "\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

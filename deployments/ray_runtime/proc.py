@@ -6,7 +6,8 @@ functions of a line each, and nothing that we install brings it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 INIT = 1
@@ -42,3 +43,28 @@ def threads(pid: int) -> list[int]:
 def environment(pid: int) -> list[bytes]:
     """Its environment variables when it started, as ``NAME=value``."""
     return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
+def descendants(pid: int) -> dict[int, int]:
+    """Processes that a process started, and those that they did, each with its `birth`."""
+    found: dict[int, int] = {}
+    for each in everyone():
+        with contextlib.suppress(OSError):
+            if pid in ancestors(each):
+                found[each] = birth(each)
+    return found
+
+
+def birth(pid: int) -> int:
+    """When a process was started, in ticks since the machine was: another that has its id now was born later."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def still(born: Mapping[int, int]) -> list[int]:
+    """Which of some processes have not ended; one that only waits to be reaped has."""
+    living = []
+    for pid, when in born.items():
+        with contextlib.suppress(OSError):
+            if birth(pid) == when and command(pid):
+                living.append(pid)
+    return living

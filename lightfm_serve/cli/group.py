@@ -32,6 +32,7 @@ class Entry(NamedTuple):
 
 COMMANDS: Mapping[str, Entry] = {
     "batch": Entry("batch:batch", "Write the best items of every user to Parquet, on Ray Data."),
+    "cluster": Entry("cluster:cluster", "Run the service on several machines: start a head, join it, deploy."),
     "data": Entry("train:data", "Data sets."),
     "doctor": Entry(
         "doctor:doctor", "Look at a running service and say what would hurt it; fails when something would."
@@ -44,6 +45,7 @@ COMMANDS: Mapping[str, Entry] = {
     "inspect": Entry("inspect_folder:inspect", "Say what is understood of FOLDER before anybody trains on it."),
     "models": Entry("status:models", "List the versions of a running service, newest first."),
     "recommend": Entry("train:recommend", "Recommend items to USER from a folder that `train` wrote."),
+    "serve": Entry("serve:serve", "Start the service and run it until Ctrl-C or SIGTERM."),
     "status": Entry("status:status", "Show how a running service does."),
     "train": Entry("train:train", "Train on DATASET and publish the version into a folder."),
     "tune": Entry("tune:tune", "Search the settings that do best on held-out interactions of DATASET."),
@@ -107,7 +109,7 @@ def _broken(name: str, reason: str) -> click.Command:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lightfm-serve")
 def main() -> None:
-    """Train, evaluate and ask recommenders; look after a running service."""
+    """Serve, train, evaluate and ask recommenders; look after a running service."""
 
 
 def tell(doing: str) -> None:

@@ -36,7 +36,7 @@ TRAINER = b"ServeReplica:recommender:Trainer"
 def code(tmp_path_factory) -> Path:
     """A copy of the code, which can be changed."""
     folder = tmp_path_factory.mktemp("code")
-    for package in ("recommender", "deployments"):
+    for package in ("recommender", "deployments", "lightfm_serve"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 

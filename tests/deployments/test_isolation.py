@@ -53,13 +53,3 @@ def test_whatever_its_http_port_a_service_has_ports_beside_it_and_a_block_for_re
 
     assert last - first == BLOCK - 1
     assert all(1_024 <= port < 65_536 and port != http_port for port in found.values())
-
-
-def test_what_the_environment_says_already_is_left_alone(capsys, monkeypatch):
-    monkeypatch.setenv("RAY_SERVE_HAPROXY_METRICS_PORT", "9999")
-    isolation.main(["serve_config.yaml"])
-    printed = dict(word.split("=", 1) for word in capsys.readouterr().out.split())
-    shutil.rmtree(printed[FOLDER_OF_STATE])
-
-    assert "RAY_SERVE_HAPROXY_METRICS_PORT" not in printed
-    assert {"RAY_SERVE_FALLBACK_PROXY_HTTP_PORT", *FILES} <= printed.keys()

@@ -8,9 +8,9 @@ import yaml
 from pydantic import ValidationError
 from ray.serve.schema import ServeDeploySchema
 
-from deployments.app import RECOMMENDED_ENVIRONMENT
 from deployments.args import AppArgs
 from deployments.embedded_store import check_embedded
+from deployments.ray_runtime.environment import SETTINGS
 from recommender.models.feedback import Feedback
 from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings
@@ -102,7 +102,7 @@ def test_every_deployment_fits_a_machine_of_two_cores():
 def test_make_serve_sets_what_the_service_wants():
     shown = subprocess.run(["/usr/bin/make", "-s", "environment"], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert {f"{name}={value}" for name, value in RECOMMENDED_ENVIRONMENT.items()} <= set(shown.stdout.split())
+    assert {f"{name}={value}" for name, value in SETTINGS.items()} <= set(shown.stdout.split())
 
 
 def test_no_file_names_a_package_index():

@@ -99,7 +99,9 @@ class RunningCluster(RunningService):
         command = [
             sys.executable,
             "-m",
-            "deployments.ray_runtime.deploy",
+            "lightfm_serve.cli",
+            "cluster",
+            "deploy",
             str(self.config),
             "--address",
             self.dashboard,

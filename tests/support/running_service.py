@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import yaml
 
-from deployments.ray_runtime import isolation
+from deployments.ray_runtime import environment, isolation
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -58,11 +58,7 @@ class RunningService:
         return [str(BIN / "serve"), "run", str(self.config)]
 
     def _ray_environment(self) -> dict[str, str]:
-        lines = subprocess.run(
-            ["/usr/bin/make", "-s", "environment"], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        given = dict(word.split("=", 1) for word in lines.stdout.split())
-        return {**given, **isolation.folder(), **isolation.ports(self.port)}
+        return {**environment.settings(), **isolation.folder(), **isolation.ports(self.port)}
 
     @property
     def url(self) -> str:
