@@ -12,7 +12,7 @@ import pytest
 from deployments.ray_runtime import environment, proc, service_process
 from deployments.ray_runtime.environment import SETTINGS, node_environment, service_environment
 from deployments.ray_runtime.isolation import FOLDER_OF_STATE, PORTS
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,4 +101,4 @@ def test_a_child_that_heeds_no_signal_and_its_own_child_are_ended(monkeypatch):
     child.stdout.close()
 
     assert child.returncode == -9
-    wait_until(lambda: not proc.still(started))
+    wait_for(lambda: not proc.still(started), 10)
