@@ -52,7 +52,7 @@ node: $(SERVING)  ## join the cluster at HEAD, as in HEAD=10.0.0.1:6399
 deploy: $(SERVING)  ## bring CONFIG and this code onto the cluster whose head is here, without a failed request
 	@exec $(BIN)/recommender cluster deploy $(CONFIG)
 
-environment: $(SERVING)  ## print what `serve` sets for Ray
+environment:  ## print what `serve` sets for Ray
 	@$(BIN)/python -m deployments.ray_runtime.environment
 
 unit: $(STAMP)  ## run the tests that are fast, in less than a minute
