@@ -124,6 +124,22 @@ def service() -> str:
     return table(head, rows)
 
 
+def half_load() -> str:
+    """Latency over HTTP of requests that arrive evenly, each side at half of its own best rate."""
+    head = ["items", "baseline p50, ms", "p50, ms", "p99, ms", "p99 at half of the baseline's best, ms"]
+    columns = ("plain_p50_at", "service_p50_at", "service_p99_at")
+    rows = [
+        [
+            f"{row['items']:,}",
+            *(f"{row[f'{column}_half_load_ms']:,.1f}" for column in columns),
+            f"{row['service_p99_at_half_of_plain_ms']:,.1f}",
+        ]
+        for row in result("whole")["rows"]
+        if "most_against_most" in row
+    ]
+    return table(head, rows)
+
+
 def all_results() -> str:
     """One row a benchmark: what it measures, when it was run and on what."""
     rows = []
@@ -150,6 +166,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "fold_in": fold_in,
     "search": search,
     "service": service,
+    "half_load": half_load,
 }
 
 
