@@ -38,8 +38,8 @@ TABLES = (
 )
 """LightFM's state of one side; each table has one row a column of that side."""
 
-_CACHE_FROM = 3
-"""Features an item has on average from which on sums are kept: summing fewer is as fast as looking whether to."""
+_CACHE_FROM = 10
+"""Features that an item has on average from which on sums are kept. With five, summing anew was as fast."""
 _CACHED_ITEMS = 50_000
 """More items than this come round too rarely for a sum of theirs to be of use again while it is young enough."""
 
@@ -84,7 +84,8 @@ class CompiledTrainer:
         self._model = model
         self._users = _tables(model, "user", user_features)
         self._items = _tables(model, "item", item_features)
-        self._pairs = (interactions.row, interactions.col, interactions.data, weights)
+        rows, columns = np.ascontiguousarray(interactions.row), np.ascontiguousarray(interactions.col)
+        self._pairs = (rows, columns, np.ascontiguousarray(interactions.data), weights)
         positives = interactions.tocsr()
         positives.sort_indices()
         self._positives = (positives.indptr, positives.indices)

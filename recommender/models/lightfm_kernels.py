@@ -231,8 +231,10 @@ def _ask_for_row(side, feature, width):  # type: ignore[no-untyped-def]
 
 @_inlined
 def _ask_for_rows(side, row, width):  # type: ignore[no-untyped-def]
-    for place in range(side.indptr[row], side.indptr[row + 1]):
-        _ask_for_row(side, np.int64(side.indices[place]), width)
+    """Prefetch a row's last feature, its indicator where it has one: those that many share are in the cache anyway."""
+    last = np.int64(side.indptr[row + 1]) - 1
+    if last >= side.indptr[row]:
+        _ask_for_row(side, np.int64(side.indices[last]), width)
 
 
 @_inlined

@@ -23,7 +23,7 @@ ALL_TABLES = [f"{what}_{table}" for what in ("user", "item") for table in TABLES
 
 def features(n: int, *, shared: bool = True) -> sparse.csr_matrix:
     own = sparse.identity(n, dtype=np.float32)
-    some = sparse.random(n, 7, 0.3, random_state=1, dtype=np.float32)
+    some = sparse.random(n, 40, 0.3, random_state=1, dtype=np.float32)
     return sparse.csr_matrix(sparse.hstack([some, own]) if shared else own, dtype=np.float32)
 
 
@@ -137,6 +137,21 @@ def test_every_interaction_is_trained_once_whatever_the_threads(threads):
     untouched = np.setdiff1d(np.arange(N_USERS), touched)
     assert (model.user_bias_gradients[touched] > 1).all()
     assert (model.user_bias_gradients[untouched] == 1).all()
+
+
+def test_negatives_found_by_sums_that_are_some_steps_old_train_as_well():
+    chance = np.random.default_rng(0)
+    groups = np.arange(N_USERS) % 2, np.arange(N_ITEMS) % 2
+    places = np.nonzero((groups[0][:, None] == groups[1]) & (chance.random((N_USERS, N_ITEMS)) < 0.3))
+    interactions = sparse.coo_matrix((np.ones(len(places[0]), np.float32), places), (N_USERS, N_ITEMS))
+    users, items = features(N_USERS), features(N_ITEMS)
+
+    for max_age in (0, None):
+        model = begun(interactions, users, items, loss="warp")
+        train_compiled(model, interactions, users, items, None, epochs=20, max_age=max_age)
+        scores = (users @ model.user_embeddings) @ (items @ model.item_embeddings).T + items @ model.item_biases
+        best = np.argsort(-scores, axis=1)[:, :10]
+        assert (groups[1][best] == groups[0][:, None]).mean() > 0.9
 
 
 @pytest.mark.parametrize("max_age", [0, 50])
