@@ -80,8 +80,8 @@ def evaluate(
     """
     from recommender.experiments.baselines import PEERS
     from recommender.experiments.candidates import Ours
-    from recommender.experiments.comparison import FIXED, ComparisonPlan
-    from recommender.experiments.folds import Fold
+    from recommender.experiments.comparison import ComparisonPlan
+    from recommender.experiments.folds import FIXED, Fold
     from recommender.training.full import ModelSettings
 
     _check_sources(datasets, trains, tests, report)

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from recommender.datasets.dataset import Dataset
 from recommender.evaluation import Interval, interval_over_seeds, paired_bootstrap
 from recommender.experiments.candidates import OURS, Candidate, Settings
-from recommender.experiments.folds import Fold, Size, fold_of, validation_of
+from recommender.experiments.folds import FIXED, Fold, Size, fold_of, validation_of
 from recommender.experiments.scoring import Costs, Judged, MeasuredScore, candidate_sets, judged
 from recommender.experiments.tuning import trials_of, tuned
 
-FIXED = "fixed"
-"""Split that comes with the data: both sides are given."""
 MANY_ITEMS = 20_000
 """Items above which metrics of the whole ranking are left out: sorting takes longer than learning."""
 FEW_USERS, FEW_PAIRS = 200, 500

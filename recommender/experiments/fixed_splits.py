@@ -20,7 +20,7 @@ from scipy import sparse
 from recommender.datasets import open_dataset
 from recommender.datasets.dataset import Dataset
 from recommender.errors import InvalidDataError, InvalidRequestError
-from recommender.experiments.folds import Fold, all_ids
+from recommender.experiments.folds import FIXED, Fold, all_ids
 
 MATRIX = ".npz"
 
@@ -72,7 +72,7 @@ def _of_matrices(train: Path, test: Path) -> Fold:
     users = pd.DataFrame(index=pd.Index([], dtype=object, name="user_id"))
     items = pd.DataFrame(index=item_ids.rename("item_id"))
     sides = [_interactions(side, user_ids, item_ids) for side in (older, newer)]
-    return Fold(Dataset(sides[0], users, items), sides[0], sides[1], user_ids, item_ids, 0)
+    return Fold(Dataset(sides[0], users, items), sides[0], sides[1], user_ids, item_ids, 0, FIXED)
 
 
 def _matrix(path: Path) -> sparse.coo_matrix:
@@ -102,4 +102,4 @@ def _of_folders(train: Path, test: Path) -> Fold:
     both = pd.concat([older.interactions, newer.interactions])
     user_ids = all_ids(older.users.index, both["user_id"])
     item_ids = all_ids(older.items.index, both["item_id"])
-    return Fold(older, older.interactions, newer.interactions, user_ids, item_ids, 0)
+    return Fold(older, older.interactions, newer.interactions, user_ids, item_ids, 0, FIXED)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,10 @@ from recommender.errors import InvalidRequestError
 from recommender.evaluation import split_pairs
 from recommender.feature_space import Features
 from recommender.training.snapshot_builder import CatalogueEntry
+
+FIXED = "fixed"
+"""Split that comes with the data: both sides are given."""
+_HOLDOUT_KINDS: Mapping[str, Literal["last", "random"]] = {"random": "random", "last": "last", "global": "last"}
 
 
 class Size(NamedTuple):
@@ -42,6 +47,8 @@ class Fold:
         Ids by their number.
     seed
         Of the split, and of what is trained on it.
+    split
+        A name of `SPLITS`, or `FIXED`.
     """
 
     dataset: Dataset
@@ -50,6 +57,15 @@ class Fold:
     user_ids: pd.Index[str]
     item_ids: pd.Index[str]
     seed: int
+    split: str
+
+    @property
+    def holdout_kind(self) -> Literal["last", "random", "auto"]:
+        """What a contender should hold out to learn settings by: what it is going to be judged by.
+
+        ``auto`` leaves it to the data: where both sides are given, and where what is held out is cold.
+        """
+        return _HOLDOUT_KINDS.get(self.split, "auto")
 
     @cached_property
     def train(self) -> sparse.csr_matrix:
@@ -133,6 +149,7 @@ def fold_of(dataset: Dataset, split: str, share: float, seed: int) -> Fold:
         all_ids(dataset.users.index, interactions["user_id"]),
         all_ids(dataset.items.index, interactions["item_id"]),
         seed,
+        split,
     )
     if older.empty or newer.empty:
         raise InvalidRequestError(
@@ -151,7 +168,7 @@ def validation_of(fold: Fold, split: str, share: float) -> Fold | None:
         chosen = fold_of(inner, split, share, fold.seed)
     except InvalidRequestError:
         return None
-    return Fold(inner, chosen.older, chosen.newer, fold.user_ids, fold.item_ids, fold.seed)
+    return Fold(inner, chosen.older, chosen.newer, fold.user_ids, fold.item_ids, fold.seed, split)
 
 
 def all_ids(described: pd.Index[str], interacting: pd.Series[str]) -> pd.Index[str]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from recommender.evaluation import Interval
 from recommender.experiments.candidates import OURS
-from recommender.experiments.comparison import FIXED, ComparisonResult
+from recommender.experiments.comparison import ComparisonResult
+from recommender.experiments.folds import FIXED
 
 COSTS = ("fit CPU s", "score CPU µs")
 """Of learning, and of scoring all items for one user."""

@@ -18,7 +18,9 @@ from recommender.serving.snapshot import Rows, Snapshot, Table, append_zero_row
 
 PENALTY = 10.0
 MOST_FEATURES = 2_000
-"""Features that predict, the most frequent ones: the regression solves a matrix of their square."""
+"""Features up to which the regression solves a matrix of their square; with more it goes by conjugate gradients."""
+MOST_STEPS, TOLERANCE = 50, 1e-3
+"""Of the conjugate gradients: steps at most, and the share of the residual at which they stop."""
 LIST_LENGTH = 10
 LARGEST_SHARE = 0.25
 """Share of the first `LIST_LENGTH` positions that newcomers may take by their advance, on average."""
@@ -82,20 +84,56 @@ def _newcomer_features(
 
 
 def predicting(features: sparse.csr_matrix, targets: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Weights of each feature, and last what is there without any, which is not shrunk."""
+    """Ridge regression of the targets on features, a rare feature shrunk more than a frequent one.
+
+    Returns
+    -------
+    float64 of shape (n_features + 1, n_targets): weights of each feature, and last what is there without any, which is
+    not shrunk.
+    """
     n_items, n_features = features.shape
-    counts = np.bincount(features.indices, minlength=n_features)
-    used = np.sort(np.argsort(-counts, kind="stable")[:MOST_FEATURES])
-    used = used[counts[used] > 0]
-    means, mean = np.asarray(features[:, used].mean(axis=0)).ravel(), targets.mean(axis=0, dtype=np.float64)
-    chosen = features[:, used].astype(np.float64)
-    gram = (chosen.T @ chosen).toarray() - n_items * np.outer(means, means)
-    gram[np.diag_indices(len(used))] += PENALTY
+    used = np.flatnonzero(np.bincount(features.indices, minlength=n_features))
+    chosen = sparse.csr_matrix(features[:, used], dtype=np.float64)
+    means, mean = np.asarray(chosen.mean(axis=0)).ravel(), targets.mean(axis=0, dtype=np.float64)
     moment = chosen.T @ targets - n_items * np.outer(means, mean)
+    solve = _solved if len(used) <= MOST_FEATURES else _descended
     weights = np.zeros((n_features + 1, targets.shape[1]))
-    weights[used] = np.linalg.solve(gram, moment)
+    weights[used] = solve(chosen, means, moment)
     weights[-1] = mean - means @ weights[used]
     return weights
+
+
+def _solved(
+    features: sparse.csr_matrix, means: NDArray[np.float64], moment: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Solution of the normal equations of centred features."""
+    gram = (features.T @ features).toarray() - features.shape[0] * np.outer(means, means)
+    gram[np.diag_indices(len(means))] += PENALTY
+    return np.linalg.solve(gram, moment)
+
+
+def _descended(
+    features: sparse.csr_matrix, means: NDArray[np.float64], moment: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The same by conjugate gradients, each target on its own: the matrix is never held."""
+    weights, residual = np.zeros_like(moment), moment.copy()
+    direction, squares = residual.copy(), (residual**2).sum(axis=0)
+    enough = TOLERANCE**2 * squares
+    for _ in range(MOST_STEPS):
+        if (squares <= enough).all():
+            break
+        centred = features @ direction - means @ direction
+        product = features.T @ centred - np.outer(means, centred.sum(axis=0)) + PENALTY * direction
+        step = _ratio(squares, (direction * product).sum(axis=0))
+        weights += step * direction
+        residual -= step * product
+        before, squares = squares, (residual**2).sum(axis=0)
+        direction = residual + _ratio(squares, before) * direction
+    return weights
+
+
+def _ratio(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
 
 
 def _too_much(snapshot: Snapshot, new: Table, users: NDArray[np.float32], judges: NDArray[np.int64]) -> float:

@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from recommender.datasets import synthetic
 from recommender.errors import InvalidDataError, InvalidRequestError
 from recommender.experiments.baselines import PEERS
 from recommender.experiments.candidates import Ours
-from recommender.experiments.comparison import FIXED, ComparisonPlan, compare
+from recommender.experiments.comparison import ComparisonPlan, compare
 from recommender.experiments.fixed_splits import fixed_split, name_of
+from recommender.experiments.folds import FIXED, fold_of
 from recommender.experiments.scoring import ALL
 from recommender.experiments.text_table import summary
 from recommender.training.full import ModelSettings
@@ -99,6 +101,17 @@ def test_ease_is_left_out_where_it_does_not_fit_and_the_others_are_judged(tmp_pa
     assert list(contest.results[ALL]) == ["ours"]
     assert any("ease is left out" in note and "20001" in note for note in contest.notes)
     assert "auc" not in contest.metrics
+
+
+@pytest.mark.parametrize(
+    ("split", "kind"), [("random", "random"), ("last", "last"), ("global", "last"), ("cold-items", "auto")]
+)
+def test_settings_are_learned_by_a_hold_out_of_the_kind_that_is_judged(split, kind):
+    assert fold_of(synthetic.make(n_users=40, n_items=20), split, 0.2, 0).holdout_kind == kind
+
+
+def test_a_split_that_is_given_leaves_the_kind_to_the_data(split):
+    assert split.holdout_kind == "auto"
 
 
 def test_a_split_is_called_by_its_file(tmp_path):
