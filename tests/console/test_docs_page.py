@@ -16,7 +16,7 @@ from deployments.ingress import build_api
 
 @pytest.fixture(params=["", "read:the-key"], ids=["without keys", "with keys"])
 def url(request, monkeypatch) -> Iterator[str]:
-    monkeypatch.setattr(deployments.edge, "is_open_to_others", lambda: False)
+    monkeypatch.setattr(deployments.http.access_middleware, "is_open_to_others", lambda: False)
     monkeypatch.setenv("RECOMMENDER_API_KEYS", request.param)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(build_api(), log_level="error"))

@@ -42,7 +42,7 @@ _interactions = msgspec.json.Decoder(InteractionBodies)
 
 @pytest.fixture(autouse=True)
 def _without_serve(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deployments.edge, "is_open_to_others", lambda: False)
+    monkeypatch.setattr(deployments.http.access_middleware, "is_open_to_others", lambda: False)
 
 
 def api() -> FastAPI:

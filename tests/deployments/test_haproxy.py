@@ -19,6 +19,8 @@ from ray.serve.config import HTTPOptions
 from deployments.ray_runtime import haproxy, orphans
 from tests.support.running_service import free_port
 
+pytestmark = pytest.mark.slow
+
 RAYS = """\
 global
     stats socket /run/own/admin.sock mode 666 level admin expose-fd listeners

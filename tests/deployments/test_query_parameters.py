@@ -50,7 +50,7 @@ def test_the_nearest_parameter_is_named(ask, target, meant):
 
 
 def test_where_none_is_near_all_are_named(ask):
-    assert "there are filter, k" in ask("GET", "/v1/latest?colour=red").json()["detail"]
+    assert "there are k, filter" in ask("GET", "/v1/latest?colour=red").json()["detail"]
 
 
 def test_a_name_of_any_length_is_cut_and_many_are_not_all_repeated(ask):

@@ -12,6 +12,8 @@ from recommender.storage.registry import Registry
 from tests.support.crash_points import ACTIONS, OPERATIONS
 from tests.support.shelves import PARTS, artifact, is_like, names, registry_with
 
+pytestmark = pytest.mark.slow
+
 FEWEST_POINTS = {"publish": 18, "activate": 4, "advance": 4, "quarantine": 8, "prune": 8}
 
 

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from itertools import count
 
 import numpy as np
+import pytest
 from scipy import sparse
 
 from recommender.models.item_item import ItemItemSettings
 from recommender.training.item_item_tuning import tune_item_item
+
+pytestmark = pytest.mark.slow
 
 FAR_OFF = ItemItemSettings(neighbours=59, penalty=0.5)
 

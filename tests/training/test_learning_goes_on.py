@@ -28,6 +28,8 @@ from recommender.training.incremental import IncrementSettings
 from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Schedule
 
+pytestmark = pytest.mark.slow
+
 
 def asynchronous(test):
     @functools.wraps(test)

@@ -15,6 +15,8 @@ from recommender.experiments.folds import fold_of
 from recommender.experiments.scoring import ALL, COLD, candidate_sets
 from recommender.training.full import ModelSettings
 
+pytestmark = pytest.mark.slow
+
 NOISY = make(n_users=300, n_items=200, noise=0.2)
 TINY = make(n_users=20, n_items=60, n_interactions_per_user=12, noise=0.1)
 
