@@ -99,7 +99,9 @@ def test_death_before_any_request_leaves_the_former_version_current_and_all_whol
 
         with monkeypatch.context() as patched:
             for name in CHANGING:
-                patched.setattr(dying._backend._bucket._files, name, counted(getattr(dying._backend._bucket._files, name)))
+                patched.setattr(
+                    dying._backend._bucket._files, name, counted(getattr(dying._backend._bucket._files, name))
+                )
             with suppress(DiedError):
                 ACTIONS[action](dying)
         registry = Registry(place)
