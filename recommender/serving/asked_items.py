@@ -72,7 +72,7 @@ def _scores(
     if len(user.history.rows):
         rows = np.empty(len(positions), np.int64)
         rows[~given], rows[given] = catalogue.snapshot_rows(old), [change.row for change in prepared]
-        scores += catalogue.snapshot.item_item_part(user.history, rows).asked
+        scores += np.where(rows >= 0, catalogue.snapshot.item_item_part(user.history)[rows], 0)
     return scores
 
 

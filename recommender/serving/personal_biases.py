@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from recommender.serving.history_weights import UserHistory
 from recommender.serving.snapshot import Snapshot
 from recommender.vector_search.quantization import LOWEST_BIAS, padded_length
-from recommender.vector_search.row_sums import RowSummer
 
 MOST_FLOATS = 1 << 22
 """Biases that are held at once (16 MB): more users are answered in several passes."""
@@ -28,8 +27,8 @@ class PersonalBiases(NamedTuple):
     """float32 of shape (n_users, N), of the rows of the snapshot, padded as codes are."""
     delta: NDArray[np.float32]
     """float32 of shape (n_users, n_delta)."""
-    touched: list[NDArray[np.int32]]
-    """Rows of the snapshot that the item-item matrix has something for, for each user."""
+    touched: list[NDArray[np.int32]] | None
+    """Rows of the snapshot that the item-item matrix has something for, for each user; None where no index asks."""
     largest: float
     """Largest amount that it adds to any of them."""
 
@@ -60,15 +59,16 @@ def personal_biases(
     histories
         One a user, from `Snapshot.history_of`.
     """
-    n = len(biases)
-    own = np.empty((len(histories), padded_length(n)), np.float32)
-    own[:, :n], own[:, n:] = biases, LOWEST_BIAS
+    n, indexed = len(biases), snapshot.index is not None
+    own = np.zeros((len(histories), padded_length(n)), np.float32)
+    own[:, n:] = LOWEST_BIAS
+    for mine, history in zip(own[:, :n], histories, strict=True):
+        snapshot.item_item_part(history, mine)
+    items = own[:, :n]
+    known = delta_rows >= 0
     of_delta = np.repeat(delta_biases[None], len(histories), axis=0)
-    summer, touched, largest = RowSummer(n), [], 0.0
-    for user, history in enumerate(histories):
-        found = snapshot.item_item_part(history, delta_rows, summer)
-        own[user, found.columns] += found.values
-        of_delta[user] += found.asked
-        touched.append(found.columns)
-        largest = max(largest, float(np.abs(found.values).max(initial=0)))
+    of_delta[:, known] += items[:, delta_rows[known]]
+    touched = [np.flatnonzero(mine).astype(np.int32) for mine in items] if indexed else None
+    largest = float(max(items.max(initial=0), -items.min(initial=0)))
+    items += biases
     return PersonalBiases(own, of_delta, touched, largest)

@@ -47,7 +47,6 @@ from recommender.serving.text_search import TextSearch
 from recommender.serving.user_similarity import UserSimilarity
 from recommender.serving.vocabulary import Vocabulary
 from recommender.vector_search.exact import NO_ROWS, Users, best_rows
-from recommender.vector_search.row_sums import RowSummer
 
 WITHDRAWN = "the item is deleted or not available"
 NOBODY = UserVector(np.zeros(0, np.float32), 0.0, cases.NOTHING_KNOWN, "popular")
@@ -306,12 +305,12 @@ class Recommender:
         np.matmul(vectors, self.snapshot.items.vectors.T, out=scores[:, :n_items])
         np.matmul(vectors, catalogue.delta.items.vectors.T, out=scores[:, n_items:])
         scores += np.concatenate([self.snapshot.items.biases, catalogue.delta.items.biases])
-        rows, summer = self.catalogue.delta_snapshot_rows, RowSummer(n_items)
+        rows = self.catalogue.delta_snapshot_rows
         for own, user in zip(scores, users, strict=True):
             if len(user.history.rows):
-                found = self.snapshot.item_item_part(user.history, rows, summer)
-                own[found.columns] += found.values
-                own[n_items:] += found.asked
+                part = self.snapshot.item_item_part(user.history)
+                own[:n_items] += part
+                own[n_items:] += np.where(rows >= 0, part[rows], 0)
         baseline = [number for number, user in enumerate(users) if user.strategy == "popular"]
         if baseline:
             scores[baseline] = self._baseline()

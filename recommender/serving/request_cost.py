@@ -19,6 +19,9 @@ NAME_MS = 0.002
 """For each id or value that the query names."""
 ROW_MS = 4e-6
 """For each row of the catalogue in a pass, and again for each filter and boost."""
+HISTORY_MS = 0.2
+"""For the rows of the item-item matrix that a user's history picks, and biases of their own: what
+``benchmarks/search/history_parts.py`` measures at 100,000 items."""
 RANKED_MS = 0.03
 ASSUMED_ITEMS = 100_000
 """Size of a catalogue, where it is not known."""
@@ -34,8 +37,9 @@ def cost_ms(query: Query, n_items: int = ASSUMED_ITEMS) -> float:
 
     Notes
     -----
-    ``0.2 + 0.002 k + 0.02 k [explain] + 1.5e-5 k pool [diversity] + 0.002 names + 4e-6 n_items (1 + clauses)``, where
-    ``pool`` is what `diversify` chooses from, ``names`` counts candidates, excluded, recent and shown items and the
+    ``0.2 + 0.2 [user or recent] + 0.002 k + 0.02 k [explain] + 1.5e-5 k pool [diversity] + 0.002 names
+    + 4e-6 n_items (1 + clauses)``, where ``pool`` is what `diversify` chooses from, ``[…]`` is 1 where it holds and 0
+    where it does not, ``names`` counts candidates, excluded, recent and shown items and the
     values of features, and ``clauses`` filters and boosts; with candidates there is no pass over all items.
     """
     pairs = query.k * pool_size(query.k) if query.diversity else 0
@@ -44,6 +48,7 @@ def cost_ms(query: Query, n_items: int = ASSUMED_ITEMS) -> float:
     rows = 0 if query.candidates is not None else n_items
     return (
         QUERY_MS
+        + _history_ms(query)
         + query.k * (ITEM_MS + EXPLAINED_MS * query.explain)
         + pairs * PAIR_MS
         + names * NAME_MS
@@ -52,9 +57,9 @@ def cost_ms(query: Query, n_items: int = ASSUMED_ITEMS) -> float:
 
 
 def rank_cost_ms(query: RankQuery) -> float:
-    """The same of a ranking: ``0.2 + 0.03 items + 0.002 names``."""
+    """The same of a ranking: ``0.2 + 0.2 [user or recent] + 0.03 items + 0.002 names``."""
     names = len(query.recent) + _values(query.features) + sum(_values(features) for _, features in query.items)
-    return QUERY_MS + len(query.items) * RANKED_MS + names * NAME_MS
+    return QUERY_MS + _history_ms(query) + len(query.items) * RANKED_MS + names * NAME_MS
 
 
 def is_light(queries: Sequence[Query], n_items: int = ASSUMED_ITEMS) -> bool:
@@ -83,6 +88,10 @@ def slices(queries: Sequence[Query], most_ms: float, n_items: int = ASSUMED_ITEM
         spent_ms += own_ms
     if len(queries) > start:
         yield slice(start, len(queries))
+
+
+def _history_ms(query: Query | RankQuery) -> float:
+    return HISTORY_MS if query.user_id is not None or query.recent else 0.0
 
 
 def _values(features: FeatureMap | None) -> int:

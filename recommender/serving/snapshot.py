@@ -19,7 +19,7 @@ from recommender.serving.trends.interaction_counts import NO_INTERACTIONS, Inter
 from recommender.vector_search.exact import NO_ROWS
 from recommender.vector_search.ivf import Index
 from recommender.vector_search.quantization import QuantizedBlock
-from recommender.vector_search.row_sums import NO_COLUMNS, RowSum, RowSummer, SparseRows
+from recommender.vector_search.row_sums import SparseRows, add_rows
 
 
 class Table(NamedTuple):
@@ -264,23 +264,17 @@ class Snapshot:
         vectors, biases = self.items.vectors[items], self.items.biases[items]
         scores = (vectors @ user.vector + biases + np.float32(user.bias)).astype(np.float32, copy=False)
         if len(user.history.rows):
-            scores += self.item_item_part(user.history, np.arange(self.n_items)[items]).asked
+            scores += self.item_item_part(user.history)[items]
         return scores
 
-    def item_item_part(
-        self, history: UserHistory, items: NDArray[np.int64] = NO_COLUMNS, summer: RowSummer | None = None
-    ) -> RowSum:
-        """What the item-item matrix adds to the scores of the items that a history touches.
+    def item_item_part(self, history: UserHistory, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """What the item-item matrix adds to the score of each item by a history, float32 of shape (n_items,).
 
-        Parameters
-        ----------
-        history
-            From `history_of`.
-        items, summer
-            Rows whose part is wanted on its own, as in `RowSummer.sum`; one of `n_items` columns if it is at hand.
+        It is added to `out` where that is given.
         """
-        matrix = SparseRows(*self.item_item)
-        return (summer or RowSummer(self.n_items)).sum(matrix, history.rows, history.item_item, items)
+        part = np.zeros(self.n_items, np.float32) if out is None else out
+        add_rows(SparseRows(*self.item_item), history.rows, history.item_item, part)
+        return part
 
     def represent(self, features: Encoded, item_index: int = UNKNOWN) -> tuple[NDArray[np.float32], float]:
         """Representation and bias of an item with these features: of a known one, or of a newcomer."""

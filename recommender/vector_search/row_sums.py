@@ -1,4 +1,4 @@
-"""Weighted sums of rows of a sparse matrix: compiled, over the touched columns alone, without the GIL."""
+"""Weighted sums of rows of a sparse matrix, compiled and without the GIL."""
 
 from __future__ import annotations
 
@@ -10,17 +10,6 @@ from numpy.typing import NDArray
 from recommender.vector_search.kernel import compiled
 
 
-class RowSum(NamedTuple):
-    """A weighted sum of sparse rows."""
-
-    columns: NDArray[np.int32]
-    """Those that any of the rows has, in the order in which they came up, each once."""
-    values: NDArray[np.float32]
-    """The sum there, one a column."""
-    asked: NDArray[np.float32]
-    """The sum at columns that were asked for, in their order."""
-
-
 class SparseRows(NamedTuple):
     """A CSR matrix."""
 
@@ -29,46 +18,16 @@ class SparseRows(NamedTuple):
     weights: NDArray[np.float32]
 
 
-NO_COLUMNS = np.zeros(0, np.int64)
+def add_rows(
+    matrix: SparseRows, rows: NDArray[np.int32], amounts: NDArray[np.float32], sums: NDArray[np.float32]
+) -> None:
+    """Add ``Σ_j amounts[j] · matrix[rows[j]]`` to `sums`, float32 of shape (n_columns,), in the order of the rows.
 
-
-class RowSummer:
-    """Sums of rows with one scratch for all of them; not to be shared by threads.
-
-    Parameters
-    ----------
-    n_columns
-        Of the matrix. The scratch takes five bytes for each.
+    Notes
+    -----
+    O(non-zeros of the rows), whatever the matrix has of columns.
     """
-
-    def __init__(self, n_columns: int) -> None:
-        self._sums = np.zeros(n_columns, np.float32)
-        self._touched = np.zeros(n_columns, np.bool_)
-
-    def sum(
-        self,
-        matrix: SparseRows,
-        rows: NDArray[np.int32],
-        amounts: NDArray[np.float32],
-        asked: NDArray[np.int64] = NO_COLUMNS,
-    ) -> RowSum:
-        """``Σ_j amounts[j] · matrix[rows[j]]`` in float32, added up in the order of the rows.
-
-        Parameters
-        ----------
-        matrix
-            With as many columns as there is scratch.
-        rows, amounts
-            int32 and float32, of the same length.
-        asked
-            int64: columns to say the sum of, touched or not; one of -1 gets 0.
-
-        Notes
-        -----
-        O(non-zeros of the rows), whatever the matrix has of columns.
-        """
-        arrays = _read_only(*matrix, rows, amounts, asked)
-        return RowSum(*_sum_rows(*arrays, self._sums, self._touched))
+    _add_rows(*_read_only(*matrix, rows, amounts), sums)
 
 
 def look_up(
@@ -85,35 +44,17 @@ def warm_up() -> None:
     """Compile, or load what was compiled, so that the first request does not wait for it."""
     matrix = SparseRows(np.array([0, 1], np.int64), np.zeros(1, np.int32), np.ones(1, np.float32))
     rows = np.zeros(1, np.int32)
-    RowSummer(1).sum(matrix, rows, matrix.weights)
+    add_rows(matrix, rows, matrix.weights, np.zeros(1, np.float32))
     look_up(matrix, rows, np.zeros(1, np.int64), 1)
 
 
 @compiled
-def _sum_rows(indptr, indices, weights, rows, amounts, asked, sums, is_touched):  # type: ignore[no-untyped-def]
-    most = 0
-    for row in rows:
-        most += indptr[row + 1] - indptr[row]
-    touched, n = np.empty(min(most, len(sums)), np.int32), 0
+def _add_rows(indptr, indices, weights, rows, amounts, sums):  # type: ignore[no-untyped-def]
     for place in range(len(rows)):
         row, amount = rows[place], amounts[place]
         for entry in range(indptr[row], indptr[row + 1]):
-            column = indices[entry]
-            if not is_touched[column]:
-                is_touched[column], touched[n] = True, column
-                n += 1
-            sums[column] += amount * weights[entry]
-    wanted = np.zeros(len(asked), np.float32)
-    for place in range(len(asked)):
-        if asked[place] >= 0:
-            wanted[place] = sums[asked[place]]
-    values = np.empty(n, np.float32)
-    for place in range(n):
-        column = touched[place]
-        values[place] = sums[column]
-        # the scratch is left as it was found
-        sums[column], is_touched[column] = 0, False
-    return touched[:n], values, wanted
+            # as an unsigned place it need not be looked at whether it counts from the end
+            sums[np.uint32(indices[entry])] += amount * weights[entry]
 
 
 @compiled

@@ -35,6 +35,7 @@ def test_each_thing_that_is_asked_for_costs():
         Query(explain=True),
         Query(diversity=0.1),
         Query(exclude=("a",)),
+        Query(user_id="u"),
         Query(recent=("a",)),
         Query(shown=("a",)),
         Query(features={"tags": ["a", "b"]}),
