@@ -28,7 +28,9 @@ from tests.support.store_servers import is_alive
 LOOK_EVERY_S = 0.2
 TRAINING_BEGINS_S = 5.0
 """So long before what a manifest says, at most, did a training begin to read."""
-SETTLED_WITHIN_S = 60.0
+SETTLED_WITHIN_S = 120.0
+LAST_S = FIRST_S - 1
+"""Timestamp of an interaction that comes after all others, and is of no client."""
 PARTS = {
     "trainer": b"ServeReplica:recommender:Trainer",
     "predictor": b"ServeReplica:recommender:Predictor",
@@ -65,6 +67,7 @@ class HttpService:
         self._registry = Registry(running.folder / "state" / "models")
         self._archive = Archive(running.folder / "state" / "archive")
         self._known_versions: set[str] = set()
+        self._waiting = -1
         self.failures: list[str] = []
         """Answers that no service gives, whatever breaks: 500."""
 
@@ -203,16 +206,33 @@ class HttpService:
                 await watching
 
     async def settle(self) -> None:
-        """Wait until nothing waits, for as long as it may take, and record what was learned."""
+        """Wait until the last of all interactions is learned, for as long as it may take, and record what was.
+
+        What waits is not asked for until then: a store that was just emptied counts from where nothing waits.
+        """
         deadline = time.monotonic() + SETTLED_WITHIN_S
-        waiting = -1
-        while waiting != 0 and time.monotonic() < deadline:
-            await asyncio.sleep(0.5)
-            with contextlib.suppress(Refused, Unanswered):
-                status = (await self._ask("GET", "/v1/status")).json()
-                waiting = status["interactions_waiting"] if status["training"] == "idle" else -1
+        for holds in (self._has_taken_the_last, self._has_learned_the_last, self._has_nothing_waiting):
+            while not await holds() and time.monotonic() < deadline:  # noqa: ASYNC110 (of another process)
+                await asyncio.sleep(LOOK_EVERY_S)
         base = self._base()
-        self._history.ending = Ending(self._learned(base.meta if base else VersionMeta()), waiting)
+        self._history.ending = Ending(self._learned(base.meta if base else VersionMeta()), self._waiting)
+
+    async def _has_taken_the_last(self) -> bool:
+        last = {"user_id": "nobody", "item_id": "i0", "timestamp": LAST_S, "event_id": "last"}
+        try:
+            await self._ask("POST", "/v1/interactions", json={"interactions": [last]})
+        except Unanswered:
+            return False
+        return True
+
+    async def _has_learned_the_last(self) -> bool:
+        base = self._base()
+        return base is not None and LAST_S in self._times(base.meta)
+
+    async def _has_nothing_waiting(self) -> bool:
+        with contextlib.suppress(Refused, Unanswered):
+            self._waiting = (await self._ask("GET", "/v1/status")).json()["interactions_waiting"]
+        return self._waiting == 0
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -248,8 +268,11 @@ class HttpService:
         return next((each for each in self._registry.versions() if each.status != "rejected"), None)
 
     def _learned(self, meta: VersionMeta) -> Counter[float]:
-        times = self._archive.read(meta.segments)["timestamp"]
-        return Counter(times[times >= FIRST_S].tolist())
+        return Counter(each for each in self._times(meta) if each >= FIRST_S)
+
+    def _times(self, meta: VersionMeta) -> list[float]:
+        times: list[float] = self._archive.read(meta.segments)["timestamp"].tolist()
+        return times
 
 
 def _body(row: Row) -> dict[str, object]:
