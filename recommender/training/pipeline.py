@@ -317,6 +317,8 @@ class TrainingPipeline:
     async def user_interactions(self, user_id: str, cursor: str | None, limit: int) -> HistoryPage:
         """Page of a user's interactions, learned or waiting, newest first."""
         at = HistoryCursor.parse(cursor)
+        if await self.waiting() < 0:
+            await self.reconcile()  # until then what the store says of a deletion is older than what was learned
         # first what waits: what is learned and trimmed meanwhile is then among what was learned
         waiting = await waiting_rows(self._store, user_id, at, limit + 1)
         learned = await self._learned_rows(user_id)

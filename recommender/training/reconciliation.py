@@ -68,7 +68,8 @@ class Reconciliation:
         learned = max((version.meta.log_offset for version in versions), default=0)
         offset = max(learned, self._offset)
         sequence = max([self._sequence, *(version.meta.items_sequence for version in versions)])
-        if found.last_offset < offset or found.items_sequence < sequence:
+        # again where it is lost once more meanwhile: what it has then is no measure for the next look
+        while found.last_offset < offset or found.items_sequence < sequence:
             self.resets += 1
             logger.error(
                 "the store has come back with less than it had (offset %d of %d, change %d of %d); "
@@ -78,6 +79,7 @@ class Reconciliation:
             await self._store.advance(offset, sequence + UNSEEN)
             await self._renumber(learned, versions)
             await self._renew_items(sequence)
+            sequence += UNSEEN
             found = await self._store.fetch([])
         self._offset, self._sequence = found.last_offset, found.items_sequence
 

@@ -186,3 +186,40 @@ async def test_after_a_loss_of_the_store_no_training_is_due_when_nothing_has_hap
     due.append(await learner.due(OFTEN))
 
     assert due == ["incremental", None]
+
+
+class LostAgain(Replaceable):
+    """A store that is lost again while what it took since the first loss is being put right."""
+
+    def __init__(self, store: Store, other: Store) -> None:
+        super().__init__(store)
+        self.other: Store | None = other
+
+    async def renumber(self, after: int, through: int) -> None:
+        await self.store.renumber(after, through)
+        if self.other is not None:
+            self.store, self.other = self.other, None
+            await self.store.append(said(200, 45))
+
+
+async def test_a_store_that_is_lost_again_while_it_is_put_right_is_put_right_again(stores, tmp_path):
+    store = Replaceable(stores())
+    learner = await learning(store, tmp_path)
+    await store.append(said(50, 20))
+    await learner.reconcile()
+    store.store = LostAgain(stores(), stores())
+    await store.append(said(100, 10))
+    await learner.learn("incremental")
+
+    assert learner.store_resets == 2
+    assert learned_times(learner) == [each.timestamp for each in [*said(0, 40), *said(200, 45)]]
+
+
+async def test_whoever_is_deleted_after_a_loss_of_the_store_has_no_interactions_before_the_next_look(stores, tmp_path):
+    store = Replaceable(stores())
+    learner = await learning(store, tmp_path)
+    store.store = stores()
+    await store.delete_user("u1")
+
+    assert (await learner.user_interactions("u2", None, 99)).interactions
+    assert not (await learner.user_interactions("u1", None, 99)).interactions
