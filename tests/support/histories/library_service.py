@@ -6,6 +6,7 @@ same calls, the same faults between and inside the same steps, and a run of hour
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 import itertools
@@ -61,6 +62,7 @@ FEEDBACK = Feedback({"hide": -1.0, "seen": 0.0})
 SETTINGS = ModelSettings(no_components=8, epochs=10, num_threads=1)
 LOOKS_TO_SETTLE = 30
 """Within so many looks of the trainer, all that was accepted is learned once nothing breaks any more."""
+PATIENCE_S = 5.0
 MOST_OPERATIONS = 60
 """A training has about so many file operations."""
 
@@ -183,7 +185,12 @@ class LibraryService:
 
     async def _page(self, user_id: str, cursor: str | None, limit: int) -> bytes | None:
         """As Service and Trainer do it."""
-        page = await self._learner.user_interactions(user_id, cursor, limit)
+        try:
+            # whoever asks while the store is put right waits for that, which here would wait for who asks
+            async with asyncio.timeout(PATIENCE_S):
+                page = await self._learner.user_interactions(user_id, cursor, limit)
+        except TimeoutError as error:
+            raise Unanswered from error
         return msgspec.json.encode(page) if page.interactions or cursor else None
 
     async def put_item(self, item_id: str, *, available: bool) -> None:

@@ -40,6 +40,10 @@ class Losses:
             for loss in self._touching(change, until)
         )
 
+    def is_being_put_right(self, change: Record, at: float, within: float) -> bool:
+        """Whether a change came after a loss, so lately that nobody may have looked at the store since."""
+        return any(loss.began <= change.began and at < loss.ended + within for loss in self._losses)
+
     def _touching(self, change: Record, until: float) -> Iterator[StoreLost]:
         return (
             loss
