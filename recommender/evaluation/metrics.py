@@ -110,8 +110,10 @@ def evaluate(
         scores = score(batch)
         if scores.shape != (len(batch), test.shape[1]):
             raise InvalidRequestError(f"scores are {scores.shape}; {(len(batch), test.shape[1])} were asked for")
-        known = train[batch][:, asked].toarray() > 0
-        ranking = rank(scores[:, asked], known, new[batch].toarray() > 0)
+        known = train[batch].toarray() > 0
+        if candidates is not None:
+            scores, known = scores[:, asked], known[:, asked]
+        ranking = rank(scores, known, new[batch].toarray() > 0)
         best = ranking.top(k)
         recommended[rows, : best.shape[1]] = np.where(best == NOBODY, NOBODY, asked[best])
         for name, values in ranking.metrics(k).items():
@@ -275,12 +277,17 @@ class _Front:
 
     def top(self, k: int) -> NDArray[np.int32]:
         """The first k items, or all there are; ties as in `_Ranking`."""
-        k = min(k, self.scores.shape[1])
-        keys = _keys(self.scores, self.excluded)
-        first = np.sort(np.partition(keys, k - 1, axis=1)[:, :k], axis=1)
-        items = (first & np.uint64(_LAST)).astype(np.int64)
-        shown = np.take_along_axis(~self.excluded & (self.scores > -np.inf), items, 1)
-        return np.where(shown, items, NOBODY).astype(np.int32)
+        n_users, n_items = self.scores.shape
+        k = min(k, n_items)
+        scores = np.where(self.excluded, np.float32(-np.inf), self.scores)
+        least = np.partition(scores, n_items - k, axis=1)[:, n_items - k, None]
+        users, items = np.nonzero((scores >= least) & (scores > -np.inf))
+        order = np.lexsort((items, -scores[users, items], users))
+        users, items = users[order], items[order]
+        ranks = np.arange(len(users)) - np.searchsorted(users, users)
+        best = np.full((n_users, k), NOBODY, np.int32)
+        best[users[ranks < k], ranks[ranks < k]] = items[ranks < k]
+        return best
 
     def metrics(self, k: int) -> dict[str, NDArray[np.float64]]:
         """Those of the lists."""
@@ -315,23 +322,18 @@ def _of_lists(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int) ->
 
 
 def _order(scores: NDArray[np.float32], excluded: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Items by falling score, then by their number; the excluded behind all others."""
-    keys = _keys(scores, excluded)
-    keys.sort(axis=1)
-    return (keys & np.uint64(_LAST)).astype(np.int64)
+    """Items by falling score, then by their number; the excluded behind all others.
 
-
-def _keys(scores: NDArray[np.float32], excluded: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """Integers that rise as items go down the list: score and number in one.
-
-    numpy sorts integers several times faster than it finds the stable order of floats.
+    Score and number make one integer, because numpy sorts integers several times faster than it finds
+    the stable order of floats.
     """
     # the bits of a float rise with it once negative ones are turned round; adding 0 makes -0.0 equal to 0.0
     bits = (scores + np.float32(0)).view(np.uint32)
     falling = np.where(bits >> 31, bits, ~(bits | np.uint32(1 << 31)))
-    keys: NDArray[np.uint64] = np.where(excluded, _LAST, falling).astype(np.uint64) << np.uint64(32)
+    keys = np.where(excluded, _LAST, falling).astype(np.uint64) << np.uint64(32)
     keys |= np.arange(scores.shape[1], dtype=np.uint64)
-    return keys
+    keys.sort(axis=1)
+    return (keys & np.uint64(_LAST)).astype(np.int64)
 
 
 def _list_names(k: int) -> list[str]:
