@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 MAX_HISTORY_ROWS = 200
 """How many of a user's newest interactions are used."""
-_HALVINGS = 10
-"""After so many half-lives an interaction counts a thousandth, and is no longer read."""
+_HALVINGS = 6
+"""After so many half-lives an interaction counts a 64th, all older ones together less than two hundredths of all that
+counts: they are no longer read."""
 
 
 class UserHistory(NamedTuple):

@@ -29,7 +29,7 @@ def test_an_interaction_that_is_a_half_life_older_counts_half():
 
 
 def test_what_counts_nothing_measurable_is_not_used():
-    assert WEIGHTS.n_used == 120
+    assert WEIGHTS.n_used == 72
     assert HistoryWeights(1000.0, [1], [1.0], [0.0]).n_used == MAX_HISTORY_ROWS
 
 
