@@ -3,7 +3,7 @@
 The world is that of `training_scale` at 1M interactions: three features in four columns and an indicator each, and the
 same world with indicators alone. Each epoch of LightFM's is followed by one of ours from the same state on; what counts
 is the ratio, of processor seconds too, because the machine may be somebody else's meanwhile.
-What ours makes once a fit (the lookup of positives, which LightFM makes anew each epoch) and its compilation are not in it.
+What ours makes once a fit (the lookup of positives, which LightFM makes each epoch) and its compilation do not count.
 """
 
 from __future__ import annotations
