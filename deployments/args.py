@@ -1,16 +1,18 @@
 """Configuration: the arguments that serve_config.yaml may set, with their defaults and checks."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from deployments.env_secrets import secret
 from recommender.models.feedback import Feedback
 from recommender.stores.embedded_valkey import START_TIMEOUT_S
 from recommender.stores.redis_store import MAX_BACKLOG
 from recommender.training.full import ModelSettings
+from recommender.training.history_tuning import HistorySettings
 from recommender.training.incremental import IncrementSettings
 from recommender.training.index_builder import APPROXIMATE_ABOVE
 from recommender.training.schedule import Schedule
@@ -20,7 +22,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
 
-_DEFAULTS, _INCREMENT, _SCHEDULE = ModelSettings(), IncrementSettings(), Schedule()
+_DEFAULTS, _INCREMENT, _SCHEDULE, _HISTORY = ModelSettings(), IncrementSettings(), Schedule(), HistorySettings()
+_REMOVED = frozenset({"history_components", "history_weight"})
 
 
 class _Strict(BaseModel):
@@ -66,16 +69,32 @@ class ModelArgs(_Strict):
     """How many categories that a single user or item has are learned; categories of two or more always are."""
     fit_with: Literal["compiled", "lightfm"] = _DEFAULTS.fit_with
     """Loop that trains: this package's, or LightFM's own, which is several times slower and learns the same."""
-    history_components: Annotated[int, Field(ge=0)] = _DEFAULTS.history_components
-    """Components computed from whole histories, appended to LightFM's; 0 for none."""
-    history_weight: Annotated[float, Field(ge=0)] = _DEFAULTS.history_weight
-    """How far these components spread the scores of a user, as a share of LightFM's spread."""
+    item_item: bool = _HISTORY.enabled
+    """Item-item matrix and low-pass filter: what interactions of a history add to a score, beside LightFM's part."""
+    low_pass: Annotated[int, Field(ge=0)] = _HISTORY.low_pass
+    """Components of the low-pass filter, at most; 0 for none."""
+    item_item_mib: Positive = _HISTORY.item_item_mib
+    """Memory for fitting the item-item matrix, beside the interactions and the matrix itself."""
     newcomer_quantile: Annotated[float, Field(ge=0, le=1)] = _DEFAULTS.newcomer_quantile
     """How strongly items without interactions are promoted: 0.5 is neutral."""
 
     def settings(self) -> ModelSettings:
         """These, as the library takes them."""
-        return ModelSettings(**self.model_dump())
+        given = self.model_dump()
+        enabled, low_pass, mib = (given.pop(name) for name in ("item_item", "low_pass", "item_item_mib"))
+        return ModelSettings(**given, history=HistorySettings(enabled, low_pass, item_item_mib=mib))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_removed(cls, given: Any) -> Any:
+        """Names what took the place of keys that were removed."""
+        removed = _REMOVED.intersection(given) if isinstance(given, Mapping) else ()
+        if removed:
+            raise ValueError(
+                f"{' and '.join(sorted(removed))}: removed; item_item and low_pass took their place, and how much each"
+                " counts is learned at training: remove the key, or set item_item: false for LightFM alone"
+            )
+        return given
 
 
 class TrainingArgs(_Strict):
@@ -97,6 +116,11 @@ class TrainingArgs(_Strict):
     """How much worse in ndcg@10 than the active version a new version may be."""
     holdout: Share = 0.1
     """Share of the newest interactions that is held out to evaluate a version."""
+    tune_s: Annotated[float, Field(ge=0)] = _HISTORY.tune_s
+    """Seconds in which the item-item matrix is tuned, at the first full training and when the data has doubled."""
+    holdout_kind: Literal["auto", "last", "random"] = _HISTORY.holdout_kind
+    """What teaches how much each part counts: each user's newest interactions, or any; ``auto``: by whether timestamps
+    tell an order."""
     keep_versions: Positive = 5
     """Versions that are kept for a rollback."""
     event_weights: dict[str, Weight] = {}
@@ -169,7 +193,9 @@ class AppArgs(_Strict):
     def settings(self) -> ModelSettings:
         """How the model is built, as the library takes it."""
         settings = self.model.settings()
-        return replace(settings, use_weights=settings.use_weights or bool(self.training.event_weights))
+        training = self.training
+        history = replace(settings.history, tune_s=training.tune_s, holdout_kind=training.holdout_kind)
+        return replace(settings, use_weights=settings.use_weights or bool(training.event_weights), history=history)
 
     def with_environment(self) -> "AppArgs":
         """These, with what the environment overrides."""

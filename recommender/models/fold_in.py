@@ -84,8 +84,7 @@ def fold_in(weights: NDArray[np.float32], representations: NDArray[np.float32]) 
 
     Returns
     -------
-    float32 of shape (d + n,). The n history components are those of the mean user, whatever the items: see
-    `recommender.training.ease_components`.
+    float32 of shape (d + n,). The n other components are those of the map's first row, whatever the items.
     """
     newest = representations[-LONGEST:]
     d = mapped_width(weights)

@@ -31,6 +31,8 @@ FEWEST = 50
 """Judged users without whom a bucket has no weights of its own."""
 ERRORS = 1.0
 """Standard errors that a gain must exceed."""
+BUCKET_ERRORS = 2.0
+"""The same for weights of their own of one bucket: few users judge so many tries that one gains by chance."""
 POOL = 30
 """Best items of each part that are judged, as a multiple of k: what a mixture puts in front is among them."""
 _CELLS = 4_000_000
@@ -117,7 +119,7 @@ def learn_mixture(
     weights = np.tile(chosen, (len(LENGTHS), 1))
     for bucket in range(len(LENGTHS)):
         if (inside := buckets == bucket).sum() >= FEWEST:
-            weights[bucket] = judge.improved(chosen, inside)
+            weights[bucket] = judge.improved(chosen, inside, BUCKET_ERRORS)
     mixed = judge.ndcg(weights[buckets]).mean() if len(users) else 0.0
     return Mixture(tuple(parts), weights, {**dict(zip(parts, reached.tolist(), strict=True)), "mixture": float(mixed)})
 
@@ -211,14 +213,16 @@ class _Judge:
         gained: NDArray[np.float64] = (found * _discounts(self.k)).sum(axis=1)
         return np.divide(gained, self.ideal, where=self.ideal > 0, out=np.zeros(len(gained)))
 
-    def improved(self, weights: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def improved(
+        self, weights: NDArray[np.float32], inside: NDArray[np.bool_], errors: float = ERRORS
+    ) -> NDArray[np.float32]:
         """Weights with one after the other changed, as long as that gains surely for the users inside."""
         kept = {name: getattr(self, name)[inside] for name in ("filled", "hits", "ideal")}
         own = replace(self, scores=self.scores[:, inside], **kept)
         for _ in range(2 * len(weights)):
             now = own.ndcg(weights)
             tried = [_changed(weights, part, share) for part in range(len(weights)) for share in SHARES]
-            gains = [sure_gain(own.ndcg(other) - now) for other in tried]
+            gains = [sure_gain(own.ndcg(other) - now, errors) for other in tried]
             if not gains or max(gains) <= 0:
                 break
             weights = tried[int(np.argmax(gains))]
@@ -246,10 +250,10 @@ def _changed(weights: NDArray[np.float32], part: int, share: float) -> NDArray[n
     return other
 
 
-def sure_gain(differences: NDArray[np.float64]) -> float:
-    """Mean of the differences less their standard error."""
+def sure_gain(differences: NDArray[np.float64], errors: float = ERRORS) -> float:
+    """Mean of the differences less so many of its standard errors."""
     n = len(differences)
-    return float(differences.mean() - ERRORS * differences.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+    return float(differences.mean() - errors * differences.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
 
 
 def _inverse(scales: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -8,13 +8,15 @@ it may turn out, as known items have turned out better than their features promi
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.serving.snapshot import Rows, Snapshot, Table, append_zero_row
+from recommender.training.history_parts import history_scores
 
 PENALTY = 10.0
 MOST_FEATURES = 2_000
@@ -49,10 +51,13 @@ def predict_cold_indicators(snapshot: Snapshot, users: NDArray[np.float32], quan
     judges = np.flatnonzero(np.diff(snapshot.seen.indptr))
     table = _newcomer_features(snapshot, features[:n_known], users[judges], quantile)
     new = represented(table, features[n_known:])
-    too_much = _too_much(snapshot, new, users, judges)
-    table.biases[-1] -= too_much
+    contest = _Contest(snapshot, new, users, judges)
+    advance = contest.advance()
+    table.biases[-1] += advance.for_all
+    table.vectors[-1] += advance.for_strangers
     items = Table(
-        np.concatenate([vectors[:n_known], new.vectors]), np.concatenate([biases[:n_known], new.biases - too_much])
+        np.concatenate([vectors[:n_known], new.vectors + advance.for_strangers]),
+        np.concatenate([biases[:n_known], new.biases + advance.for_all]),
     )
     return replace(snapshot, items=items, newcomer_features=table)
 
@@ -136,27 +141,63 @@ def _ratio(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.
     return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
 
 
-def _too_much(snapshot: Snapshot, new: Table, users: NDArray[np.float32], judges: NDArray[np.int64]) -> float:
-    """What has to be taken from newcomers so that they fill no more than `LARGEST_SHARE` of the lists.
+class _Advance(NamedTuple):
+    """What is added to newcomers."""
+
+    for_all: float
+    for_strangers: NDArray[np.float32]
+    """To the vector: takes from strangers what only makes up for the histories of others."""
+
+
+@dataclass(frozen=True)
+class _Contest:
+    """Lists of some users, for which known items and newcomers contend.
 
     With scores k_1 >= k_2 … of known items and c_1 >= c_2 … of newcomers, these have j of n positions as soon as
     they gain ``k_(n+1-j) - c_j``: the share as a function of the gain is a distribution, and its quantile is asked.
     """
-    n_known, (vectors, biases) = snapshot.n_known_items, snapshot.items
-    free = snapshot.available[n_known:]
-    if not free.any() or not len(judges):
-        return 0.0
-    gains = []
-    for user in judges[:: max(1, len(judges) // MOST_ASKED)].tolist():
-        known = vectors[:n_known] @ users[user] + biases[:n_known]
-        known[~snapshot.available[:n_known]] = -np.inf
-        known[snapshot.seen.row(user)] = -np.inf
-        contested = _best(known)[::-1]
-        contested = contested[np.isfinite(contested)]  # where known items run out, newcomers have the rest anyhow
-        newcomers = _best((new.vectors @ users[user] + new.biases)[free])
-        gains.append(contested - newcomers[LIST_LENGTH - len(contested) :])
-    gain = np.sort(np.concatenate(gains))
-    return max(0.0, -float(gain[int(LARGEST_SHARE * len(gain))])) if len(gain) else 0.0
+
+    snapshot: Snapshot
+    new: Table
+    users: NDArray[np.float32]
+    judges: NDArray[np.int64]
+
+    def advance(self) -> _Advance:
+        """What newcomers must gain or lose.
+
+        At most so much that they fill `LARGEST_SHARE`; and as known items get something by the item-item matrix and
+        newcomers do not, so much more that they fill the same share with it as without.
+        """
+        for_strangers = np.zeros(self.snapshot.no_components, np.float32)
+        asked = self.judges[:: max(1, len(self.judges) // MOST_ASKED)]
+        if not self.snapshot.available[self.snapshot.n_known_items :].any() or not len(asked):
+            return _Advance(0.0, for_strangers)
+        plain = self._gains(asked, np.zeros((len(asked), self.snapshot.n_known_items), np.float32))
+        if not len(plain):
+            return _Advance(0.0, for_strangers)
+        capped = min(0.0, float(plain[int(LARGEST_SHARE * len(plain))]))
+        if self.snapshot.history is None:
+            return _Advance(capped, for_strangers)
+        share = int(np.searchsorted(plain, capped, side="right"))
+        gains = self._gains(asked, history_scores(self.snapshot, asked))
+        whole = float(gains[min(share, len(gains) - 1)])
+        for_strangers[-1 - self.snapshot.history.n_low_pass] = capped - whole
+        return _Advance(whole, for_strangers)
+
+    def _gains(self, asked: NDArray[np.int64], added: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What newcomers must gain for each position of the lists, rising."""
+        snapshot, n_known = self.snapshot, self.snapshot.n_known_items
+        (vectors, biases), available = snapshot.items, snapshot.available
+        gains = []
+        for user, more in zip(asked.tolist(), added, strict=True):
+            known = vectors[:n_known] @ self.users[user] + biases[:n_known] + more
+            known[~available[:n_known]] = -np.inf
+            known[snapshot.seen.row(user)] = -np.inf
+            contested = _best(known)[::-1]
+            contested = contested[np.isfinite(contested)]  # where known items run out, newcomers have the rest anyhow
+            newcomers = _best((self.new.vectors @ self.users[user] + self.new.biases)[available[n_known:]])
+            gains.append(contested - newcomers[LIST_LENGTH - len(contested) :])
+        return np.sort(np.concatenate(gains))
 
 
 def _best(scores: NDArray[np.float32]) -> NDArray[np.float32]:

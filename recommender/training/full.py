@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -17,10 +17,20 @@ from recommender.feature_space import RARE, Features, FeatureSpace
 from recommender.models.feedback import disliked, loss_weights, select_likings, split_joining
 from recommender.models.lightfm_recommender import FitWith, Indicators, LFMRecommender
 from recommender.serving.exclusions import Exclusions
-from recommender.serving.snapshot import Snapshot
+from recommender.serving.snapshot import Snapshot, Table
 from recommender.serving.trends.interaction_counts import count_interactions
 from recommender.sparse_frame import SparseFrame
 from recommender.training.histories import histories
+from recommender.training.history_choices import HistoryChoices
+from recommender.training.history_parts import fit_history_parts, liked_pairs
+from recommender.training.history_tuning import (
+    HeldOut,
+    HistorySettings,
+    defaults,
+    learn_choices,
+    pairs_to_find,
+    split,
+)
 from recommender.training.index_builder import APPROXIMATE_ABOVE, indexed
 from recommender.training.promotion_gate import (
     JudgedOn,
@@ -33,7 +43,7 @@ from recommender.training.promotion_gate import (
     newest_users,
     rejected,
 )
-from recommender.training.serving_transform import ServingTransform, to_serving
+from recommender.training.serving_transform import ServingTransform, to_serving, with_folded_histories
 from recommender.training.snapshot_builder import CatalogueEntry, build_snapshot
 
 _LIGHTFM = (
@@ -46,6 +56,10 @@ _LIGHTFM = (
     "item_alpha",
     "fit_with",
 )
+
+LEAST_EPOCHS = 5
+SHOWN_TO_COMPARE = 2_000_000
+"""Interactions that LightFM is shown where it is only compared with other parts, or only serves strangers."""
 
 Progress = Callable[[str], None]
 """Told what begins: ``evaluating``, ``fitting``, ``laying out``."""
@@ -65,7 +79,7 @@ class ModelSettings:
     ``rare_features``: of the categories that only one user or item has, so many are learned, on either side; those that
     two have are learned however many they are. What one alone has says no more of it than its indicator.
     ``fit_with``: whose loop trains, ours (``compiled``) or ``lightfm``; see `LFMRecommender`.
-    ``history_components``, ``history_weight`` and ``newcomer_quantile`` are those of `ServingTransform`.
+    ``newcomer_quantile`` is that of `ServingTransform`; ``history`` says how what is summed over histories is built.
     """
 
     no_components: int = 64
@@ -84,18 +98,22 @@ class ModelSettings:
     use_weights: bool = False
     rare_features: int = RARE
     fit_with: FitWith = "compiled"
-    history_components: int = ServingTransform.history_components
-    history_weight: float = ServingTransform.history_weight
     newcomer_quantile: float = ServingTransform.newcomer_quantile
+    history: HistorySettings = field(default_factory=HistorySettings)
 
     @property
     def settling(self) -> ServingTransform:
         """How the trained model becomes what serves."""
-        return ServingTransform(self.history_components, self.history_weight, self.newcomer_quantile)
+        return ServingTransform(self.newcomer_quantile)
 
     def epochs_for(self, n_interactions: int) -> int:
         """Passes over so many interactions."""
         return max(self.epochs, math.ceil(self.min_steps / max(n_interactions, 1)))
+
+    def quick(self, n_interactions: int) -> Self:
+        """The same with fewer passes over large data: enough to compare with other parts."""
+        epochs = max(LEAST_EPOCHS, SHOWN_TO_COMPARE // max(n_interactions, 1))
+        return replace(self, epochs=min(self.epochs, epochs))
 
     def recommender(self) -> LFMRecommender:
         """Untrained recommender with these settings."""
@@ -144,6 +162,8 @@ class Trained:
     metrics: Mapping[str, float] = field(default_factory=dict)
     judged: JudgedOn | None = None
     """What the metrics rest on; None where nothing was held out."""
+    choices: HistoryChoices | None = None
+    """Of the history parts; None where there are none."""
 
 
 def train_full(
@@ -155,6 +175,7 @@ def train_full(
     serving: Snapshot | None = None,
     margin: float = 0.01,
     approximate_above: int | None = APPROXIMATE_ABOVE,
+    choices: HistoryChoices | None = None,
     progress: Progress = lambda _: None,
 ) -> Trained:
     """Judge the settings on the newest interactions, then learn from all of them.
@@ -176,6 +197,8 @@ def train_full(
         As for `compare`.
     approximate_above
         Items from which on the snapshot gets an index; None for never.
+    choices
+        Of the history parts, by an earlier training; learned anew where there are none, or the data has doubled.
     progress
         Told what begins.
 
@@ -192,25 +215,73 @@ def train_full(
     if select_likings(data.interactions).empty:
         raise TrainingError("there are no interactions to learn from; post some to /v1/interactions")
     metrics, judged, verdict = dict[str, float](), None, Verdict(accepted=True, reason=None, users=0)
+    if choices is None or not settings.history.accepts(choices) or choices.is_outgrown(len(data.interactions)):
+        progress("tuning on held-out interactions")
+        choices = choose(_older(data, settings, holdout), settings)
     if holdout > 0:
         progress("evaluating on held-out interactions")
-        metrics, judged, verdict = _judged(data, settings, holdout, serving, margin)
+        metrics, judged, verdict = _judged(data, settings, holdout, serving, margin, choices)
     progress("fitting")
     about = {**meta, "trained_on": data.trained_on(), "metrics": metrics}
-    model, snapshot = fit(data, settings, about)
+    model, snapshot = fit(data, settings, about, choices)
     if snapshot:
         activity = count_interactions(model.items.ids, data.interactions, time.time())
         snapshot = replace(indexed(model, snapshot, approximate_above), activity=activity)
-    return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics, judged)
+    return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics, judged, choices)
 
 
 def judge(data: TrainingData, settings: ModelSettings, holdout: float) -> dict[str, float]:
     """Held-out metrics: fit on the oldest interactions, rank for the users of the newest, as served."""
-    return _judged(data, settings, holdout, None, 0.0)[0]
+    return _judged(data, settings, holdout, None, 0.0, choose(_older(data, settings, holdout), settings))[0]
 
 
-def fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) -> tuple[LFMRecommender, Snapshot | None]:
-    """Model and snapshot of all of `data`; no snapshot where the model has a `fault`."""
+def choose(data: TrainingData, settings: ModelSettings) -> HistoryChoices | None:
+    """Choices of the history parts by a hold-out of `data`; None where there are to be no such parts."""
+    history = settings.history
+    if not history.enabled or settings.indicators != "both":
+        return None
+    kind = history.kind_for(data.interactions)
+    older, newer = split(data.interactions, kind, settings.seed)
+    fallback = defaults(kind, len(data.interactions), history)
+    if select_likings(older).empty or newer.empty:
+        return fallback
+    past = replace(data, interactions=older)
+    model, snapshot = _fit_lightfm(past, settings.quick(len(older)), {"log_offset": 0, "items_sequence": 0})
+    if snapshot is None:
+        return fallback
+    snapshot, users = with_folded_histories(model, snapshot)
+    n_items = len(model.items.ids)
+    items = Table(snapshot.items.vectors[:n_items], snapshot.items.biases[:n_items])
+    held_out = HeldOut(users, items, snapshot.liked(), pairs_to_find(model, newer))
+    if not held_out.is_enough:
+        return fallback
+    return learn_choices(held_out, kind, history, num_threads=settings.num_threads, seed=settings.seed)
+
+
+def fit(
+    data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any], choices: HistoryChoices | None = None
+) -> tuple[LFMRecommender, Snapshot | None]:
+    """Model and snapshot of all of `data`; no snapshot where the model has a `fault`.
+
+    Without choices there are no history parts.
+    """
+    if choices is not None and not choices.lightfm_pays:
+        settings = settings.quick(len(data.interactions))
+    model, snapshot = _fit_lightfm(data, settings, meta)
+    if snapshot is None:
+        return model, None
+    parts = None
+    if choices is not None and snapshot.n_known_items:
+        pairs = liked_pairs(snapshot.liked(), snapshot.n_known_items)
+        resources = {"budget_bytes": settings.history.budget_bytes, "num_threads": settings.num_threads}
+        parts = fit_history_parts(pairs, choices, **resources, seed=settings.seed)
+    return model, to_serving(model, snapshot, settings.settling, parts)
+
+
+def _fit_lightfm(
+    data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]
+) -> tuple[LFMRecommender, Snapshot | None]:
+    """Model of all of `data`, and its snapshot as `build_snapshot` gives it."""
     joined, apart = split_joining(data.interactions)
     interactions = frame_of(joined)
     items = {entry.item_id: entry.features for entry in data.catalogue}
@@ -223,7 +294,7 @@ def fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) ->
         model.fit(interactions, user_features, item_features, weights, epochs=epochs, num_threads=num_threads)
     if fault(model):
         return model, None
-    snapshot = build_snapshot(
+    return model, build_snapshot(
         model,
         user_space,
         item_space,
@@ -234,7 +305,12 @@ def fit(data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]) ->
         exclusions=Exclusions.of_pairs(apart),
         meta=meta,
     )
-    return model, to_serving(model, snapshot, settings.settling)
+
+
+def _older(data: TrainingData, settings: ModelSettings, holdout: float) -> TrainingData:
+    """What `holdout` leaves to learn from: what is judged by chooses nothing. All, where nothing is left."""
+    older, _ = global_time_split(data.interactions, holdout, seed=settings.seed)
+    return data if select_likings(older).empty else replace(data, interactions=older)
 
 
 def frame_of(interactions: pd.DataFrame) -> SparseFrame:
@@ -243,7 +319,12 @@ def frame_of(interactions: pd.DataFrame) -> SparseFrame:
 
 
 def _judged(
-    data: TrainingData, settings: ModelSettings, holdout: float, serving: Snapshot | None, margin: float
+    data: TrainingData,
+    settings: ModelSettings,
+    holdout: float,
+    serving: Snapshot | None,
+    margin: float,
+    choices: HistoryChoices | None,
 ) -> tuple[dict[str, float], JudgedOn, Verdict]:
     older, newer = global_time_split(data.interactions, holdout, seed=settings.seed)
     nothing = JudgedOn("newest interactions", holdout, 0, 0)
@@ -251,7 +332,7 @@ def _judged(
         reason = "there are too few interactions to judge by"
         return {}, nothing, Verdict(accepted=True, reason=reason, users=0)
     past = TrainingData(older, data.users, data.catalogue, data.deleted)
-    model, snapshot = fit(past, settings, {"log_offset": 0, "items_sequence": 0, "version": "candidate"})
+    model, snapshot = fit(past, settings, {"log_offset": 0, "items_sequence": 0, "version": "candidate"}, choices)
     if snapshot is None:
         return {}, nothing, rejected(fault(model))
     newer = select_likings(newer)

@@ -22,12 +22,14 @@ from recommender.errors import TrainingError
 from recommender.feature_space import Features, FeatureSpace
 from recommender.ids import UNKNOWN
 from recommender.models.feedback import disliked, loss_weights, select_likings, split_joining
-from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.serving.snapshot import Snapshot, without
 from recommender.serving.trends.interaction_counts import count_interactions, together
 from recommender.sparse_frame import SparseFrame
 from recommender.training.full import Progress, Trained, frame_of
 from recommender.training.histories import extended, histories, pairs_of, sampled
+from recommender.training.history_increment import refitted
+from recommender.training.history_parts import HistoryParts, parts_of
+from recommender.training.history_tuning import HistorySettings, defaults
 from recommender.training.index_builder import APPROXIMATE_ABOVE, indexed
 from recommender.training.promotion_gate import (
     JudgedOn,
@@ -58,6 +60,8 @@ class IncrementSettings:
         Interactions of the past that are trained again, as a share of the new ones.
     num_threads, use_weights, settling
         As for a full training.
+    refit_s
+        Seconds for refitting columns of the item-item matrix, each time that something is learned.
     """
 
     epochs: int = 10
@@ -65,6 +69,7 @@ class IncrementSettings:
     num_threads: int = 1
     use_weights: bool = False
     settling: ServingTransform = field(default_factory=ServingTransform)
+    refit_s: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def train_increment(
     if serving is None:
         raise ValueError("a model without a snapshot cannot go on")
     model.forget_users(news.forgotten)
-    step = _Step(model, serving, news, settings)
+    step = _Step(parent, serving, news, settings)
     n_judging = _n_judging(len(news.interactions), holdout)
     metrics, verdict = dict[str, float](), Verdict(accepted=True, reason="there is too little to judge it by", users=0)
     judged: JudgedOn | None = None
@@ -149,21 +154,24 @@ def train_increment(
         metrics, judged = figures(evaluation, n_judging / len(news.interactions))
         verdict = compare(JudgedSnapshot(snapshot), JudgedSnapshot(serving, recent), judging, news.users, margin=margin)
         if not verdict.accepted:
-            return Trained(model, snapshot, verdict, metrics, judged)
+            return Trained(model, snapshot, verdict, metrics, judged, parent.choices)
     progress("fitting")
     snapshot = step.learn(newer if n_judging else news.interactions, {**meta, "metrics": metrics})
     if snapshot:
         news_of_items = count_interactions(model.items.ids, news.interactions, time.time())
         activity = together(serving.activity, news_of_items)
         snapshot = replace(indexed(model, snapshot, approximate_above, serving.index), activity=activity)
-    return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics, judged)
+    verdict = verdict if snapshot else rejected(fault(model))
+    return Trained(model, snapshot, verdict, metrics, judged, parent.choices)
 
 
 class _Step:
     """Growing spaces and histories while an increment is learned in one or two parts."""
 
-    def __init__(self, model: LFMRecommender, serving: Snapshot, news: News, settings: IncrementSettings) -> None:
-        self._model = model
+    def __init__(self, parent: Trained, serving: Snapshot, news: News, settings: IncrementSettings) -> None:
+        self._model = model = parent.model
+        self._choices = parent.choices
+        self._parts = parts_of(serving)
         self._news = news
         self._settings = settings
         self._user_space, self._item_space = serving.user_space, serving.item_space
@@ -196,7 +204,23 @@ class _Step:
             exclusions=self._exclusions,
             meta=meta,
         )
-        return to_serving(self._model, snapshot, self._settings.settling)
+        if self._parts is not None:
+            self._parts = self._refitted(self._parts, snapshot, interactions)
+        return to_serving(self._model, snapshot, self._settings.settling, self._parts)
+
+    def _refitted(self, parts: HistoryParts, snapshot: Snapshot, interactions: pd.DataFrame) -> HistoryParts:
+        likings = select_likings(interactions)
+        gained = self._model.items.ids.indices_of(likings["item_id"].tolist())
+        choices = self._choices or defaults("last", len(snapshot.seen.indices), HistorySettings())
+        return refitted(
+            parts,
+            snapshot.liked(),
+            gained[gained != UNKNOWN],
+            snapshot.n_known_items,
+            choices,
+            refit_s=self._settings.refit_s,
+            num_threads=self._settings.num_threads,
+        )
 
     def _fit(self, interactions: pd.DataFrame) -> None:
         new = frame_of(interactions)

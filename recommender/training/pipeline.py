@@ -47,7 +47,7 @@ from recommender.training.incremental import IncrementSettings, News, train_incr
 from recommender.training.index_builder import APPROXIMATE_ABOVE
 from recommender.training.log_consumer import NOTHING, ConsumedLog, consume
 from recommender.training.promotion_gate import Verdict
-from recommender.training.publishing import artifact_of, newest_timestamp
+from recommender.training.publishing import artifact_of, choices_of, newest_timestamp
 from recommender.training.reconciliation import Reconciliation
 from recommender.training.retention import Retention
 from recommender.training.schedule import Schedule
@@ -446,6 +446,7 @@ class TrainingPipeline:
             serving=begun.snapshot,
             margin=self._margin,
             approximate_above=self._approximate_above,
+            choices=choices_of(begun.base.meta) if begun.base else None,
             progress=progress,
         )
         about = VersionMeta(
@@ -566,7 +567,8 @@ class TrainingPipeline:
             artifact = await asyncio.to_thread(self._registry.load, base.version, ("snapshot", "train_state"))
             snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], artifact.meta.snapshot)
             model = model_from_arrays(artifact.parts["train_state"], artifact.meta.model)
-            self._parent = base.version, Trained(model, snapshot, Verdict(accepted=True, reason=None, users=0))
+            verdict = Verdict(accepted=True, reason=None, users=0)
+            self._parent = base.version, Trained(model, snapshot, verdict, choices=choices_of(artifact.meta))
         return self._parent[1]
 
     async def _features_of(self, user_ids: Sequence[str]) -> dict[str, FeatureMap]:

@@ -11,6 +11,7 @@ import pandas as pd
 from recommender.models.checkpoint import model_to_arrays, model_to_meta
 from recommender.storage.registry import Artifact, VersionMeta
 from recommender.training.full import Trained
+from recommender.training.history_choices import HistoryChoices
 
 
 def artifact_of(trained: Trained, meta: VersionMeta) -> Artifact:
@@ -22,11 +23,17 @@ def artifact_of(trained: Trained, meta: VersionMeta) -> Artifact:
         judged_on=None if trained.judged is None else msgspec.to_builtins(trained.judged),
         gate=msgspec.to_builtins(trained.verdict),
         model=model_to_meta(trained.model),
+        history_choices=None if trained.choices is None else msgspec.to_builtins(trained.choices),
     )
     if trained.snapshot is not None:
         parts["snapshot"] = trained.snapshot.to_arrays()
         meta = msgspec.structs.replace(meta, snapshot=trained.snapshot.to_meta())
     return Artifact(parts, meta)
+
+
+def choices_of(meta: VersionMeta) -> HistoryChoices | None:
+    """Choices of the history parts that a version was trained with."""
+    return None if meta.history_choices is None else msgspec.convert(meta.history_choices, HistoryChoices)
 
 
 def newest_timestamp(interactions: pd.DataFrame, before: float | None = None) -> float | None:

@@ -21,7 +21,7 @@ def test_events_and_unavailable_items_of_a_folder_are_bootstrapped(tmp_path):
     (tmp_path / "interactions.csv").write_text(f"user_id,item_id,event\n{rows}\n")
     (tmp_path / "items.csv").write_text("item_id,available,kind\ni0,false,a\ni1,,b\ni2,True,c\n")
     store = open_store("memory:")
-    settings = ModelSettings(epochs=1, no_components=4, history_components=0)
+    settings = ModelSettings(epochs=1, no_components=4)
     learner = TrainingPipeline(Registry(tmp_path / "models"), Archive(tmp_path / "archive"), store, settings)
     asyncio.run(learner.bootstrap(folder.load(tmp_path)))
 

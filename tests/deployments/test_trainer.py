@@ -51,7 +51,7 @@ def trainer_of(folder: Path, store: MemoryStore, dataset: str = "none") -> objec
     """A trainer over a folder, without the deployment around it."""
     made = Trainer.func_or_class.__new__(Trainer.func_or_class)
     registry = Registry(folder / "models")
-    settings = ModelSettings(no_components=4, epochs=1, history_components=0)
+    settings = ModelSettings(no_components=4, epochs=1)
     schedule = {"incremental_every_s": 1e-6, "min_interactions": 1}
     vars(made).update(
         _args=AppArgs.model_validate({"dataset": dataset, "state_dir": str(folder), "training": schedule}),

@@ -33,13 +33,13 @@ def test_the_defaults_of_the_model_are_those_of_the_library():
 
 def test_events_that_are_weighed_weigh_in_every_training():
     args = AppArgs(
-        training={"event_weights": {"view": 0.3, "hide": -1}, "negative_below": 3}, model={"history_components": 8}
+        training={"event_weights": {"view": 0.3, "hide": -1}, "negative_below": 3}, model={"newcomer_quantile": 0.5}
     )
 
     assert args.training.feedback() == Feedback({"view": 0.3, "hide": -1}, 3)
     assert args.settings().use_weights
     assert args.increment().use_weights
-    assert args.increment().settling == args.settings().settling == ServingTransform(history_components=8)
+    assert args.increment().settling == args.settings().settling == ServingTransform(newcomer_quantile=0.5)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,7 @@ def test_events_that_are_weighed_weigh_in_every_training():
     [
         ({"redis_ulr": "embedded"}, "redis_ulr"),
         ({"model": {"components": 8}}, "components"),
+        ({"model": {"history_components": 8, "history_weight": 0.3}}, "item_item and low_pass took their place"),
         ({"model": {"no_components": 0}}, "no_components"),
         ({"model": {"loss": "wrap"}}, "loss"),
         ({"training": {"holdout": 1.5}}, "holdout"),

@@ -17,7 +17,7 @@ from recommender.training.serving_transform import ServingTransform, to_serving
 from recommender.training.snapshot_builder import CatalogueEntry
 from tests.support.known_worlds import COLD, ITEMS, entry, item_features, learned_world, parity, user_features
 
-SETTLING = ServingTransform(history_components=3, newcomer_quantile=0.5)
+SETTLING = ServingTransform(newcomer_quantile=0.5)
 META = {"version": "1", "log_offset": 0, "items_sequence": 0}
 
 

@@ -31,7 +31,7 @@ class House:
         self.learner = self.restarted()
 
     def restarted(self) -> TrainingPipeline:
-        settings = ModelSettings(no_components=4, epochs=1, history_components=0)
+        settings = ModelSettings(no_components=4, epochs=1)
         self.learner = TrainingPipeline(self.registry, self.archive, self.store, settings, holdout=0, keep_versions=2)
         return self.learner
 

@@ -54,7 +54,7 @@ class House:
 
     def another(self) -> tuple[Registry, TrainingPipeline]:
         registry = Registry(self.folder / "models")
-        settings = ModelSettings(no_components=4, epochs=1, history_components=0)
+        settings = ModelSettings(no_components=4, epochs=1)
         increment = IncrementSettings(epochs=1)
         archive = Archive(self.folder / "archive")
         return registry, TrainingPipeline(registry, archive, self.store, settings, increment=increment, **self.options)

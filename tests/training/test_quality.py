@@ -14,6 +14,7 @@ from recommender.experiments.candidates import Ours
 from recommender.experiments.folds import fold_of
 from recommender.experiments.scoring import ALL, COLD, candidate_sets
 from recommender.training.full import ModelSettings
+from recommender.training.history_tuning import HistorySettings
 
 pytestmark = pytest.mark.slow
 
@@ -66,8 +67,8 @@ def catalogued() -> Dataset:
     return Dataset(pairs, nothing, nothing)
 
 
-def test_history_components_add_to_what_was_learned():
+def test_what_is_summed_over_histories_adds_to_what_lightfm_learned():
     dataset = catalogued()
-    without = Ours(replace(ModelSettings(), history_components=0))
+    without = Ours(replace(ModelSettings(), history=HistorySettings(enabled=False)))
 
     assert ndcg(dataset, "random", Ours()) > 1.02 * ndcg(dataset, "random", without)

@@ -66,7 +66,7 @@ def said(start: int, n: int) -> list[Interaction]:
 
 
 async def learning(store: Store, folder) -> TrainingPipeline:
-    settings = ModelSettings(no_components=4, epochs=1, history_components=0)
+    settings = ModelSettings(no_components=4, epochs=1)
     learner = TrainingPipeline(Registry(folder / "models"), Archive(folder / "archive"), store, settings, holdout=0)
     await store.append(said(0, 40))
     await learner.learn("full")

@@ -45,7 +45,7 @@ def store() -> MemoryStore:
 
 @pytest.fixture
 def learner(store, tmp_path) -> TrainingPipeline:
-    settings = ModelSettings(no_components=4, epochs=1, history_components=0)
+    settings = ModelSettings(no_components=4, epochs=1)
     return TrainingPipeline(Registry(tmp_path / "models"), Archive(tmp_path / "archive"), store, settings, holdout=0)
 
 

@@ -35,6 +35,8 @@ class VersionMeta(msgspec.Struct, frozen=True):
     """What the metrics rest on: `JudgedOn`; None where nothing was held out, or an older release wrote it."""
     gate: dict[str, Any] = {}
     """Verdict of the gate."""
+    history_choices: dict[str, Any] | None = None
+    """What a hold-out taught of the history parts: `HistoryChoices`; None where there are no such parts."""
     newest_timestamp: float | None = None
     """Of the newest interaction learned, in seconds since the epoch; None: not known."""
     poison: int = 0

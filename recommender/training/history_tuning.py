@@ -1,0 +1,209 @@
+"""Tuning of the history parts: what a hold-out teaches of penalty, recency and mixture.
+
+The hold-out has to be of the kind that will be asked. What comes next is told by each user's newest interactions; where
+nothing tells an order, any of them stand for the rest. One moment for all, as the promotion gate has it, leaves too few
+users who were known before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recommender.evaluation import split_pairs
+from recommender.models.feedback import select_likings
+from recommender.models.item_item import ItemItemSettings, item_item_matrix
+from recommender.models.lightfm_recommender import LFMRecommender
+from recommender.models.mixture import FEWEST, LENGTHS, Score, learn_mixture
+from recommender.serving.snapshot import Rows, Table
+from recommender.training.history_choices import HistoryChoices, HoldoutKind
+from recommender.training.history_parts import liked_pairs, low_pass_of
+from recommender.training.item_item_tuning import tune_item_item
+from recommender.training.recency import learn_half_life, weighted_histories
+
+HELD_OUT = 0.1
+"""Share of the interactions that teach."""
+PAIRS_A_SECOND = 10_000
+"""So many interactions are worth a second of tuning: small data is done sooner."""
+KEPT = 0.75
+"""Share of the weights of a column that are kept; the smallest quarter changes nothing measurable."""
+ORDERED = 0.1
+"""Share of a user's interactions that must have another time than the one before, for time to tell an order."""
+NUMBERED_BELOW = 1e8
+"""Whole rising numbers below this, in seconds, are numbers of rows: the year 1973."""
+PRIOR_LOW_PASS = 0.25
+"""Weight of the low-pass filter, in scales, that is kept where nothing tells an order.
+
+A random hold-out has the frequencies of what it was drawn from, and values what is true of pairs that were seen; what
+comes later favours what is true of their neighbourhood.
+"""
+
+Kind = Literal["auto", "last", "random"]
+
+
+@dataclass(frozen=True)
+class HistorySettings:
+    """How the parts of a score that are sums over the history are built.
+
+    Parameters
+    ----------
+    enabled
+        Whether there are any. They need the indicators of both sides.
+    low_pass
+        Components of the low-pass filter, at most; 0 for none.
+    holdout_kind
+        What teaches how much each counts: each user's newest interactions (``last``), any (``random``), or by whether
+        timestamps tell an order (``auto``).
+    tune_s
+        Seconds for the tuning of the item-item matrix; small data takes less.
+    item_item_mib
+        Memory of its fit beside the interactions and the matrix itself.
+    """
+
+    enabled: bool = True
+    low_pass: int = 64
+    holdout_kind: Kind = "auto"
+    tune_s: float = 60.0
+    item_item_mib: int = 1024
+
+    @property
+    def budget_bytes(self) -> int:
+        """Memory of a fit."""
+        return self.item_item_mib << 20
+
+    def accepts(self, choices: HistoryChoices) -> bool:
+        """Whether choices that were learned earlier are of the kind that is wanted."""
+        return self.enabled and self.holdout_kind in ("auto", choices.holdout) and choices.low_pass <= self.low_pass
+
+    def kind_for(self, interactions: pd.DataFrame) -> HoldoutKind:
+        """Kind of the hold-out for these interactions."""
+        if self.holdout_kind != "auto":
+            return self.holdout_kind
+        return "last" if tells_order(interactions) else "random"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """LightFM's part fitted without the held-out interactions, and these.
+
+    Parameters
+    ----------
+    users
+        Vectors of users as they serve, shape (n_users, d).
+    items
+        Vectors and biases of items.
+    liked
+        Histories in order of time.
+    pairs
+        Users by items: what is to be found.
+    """
+
+    users: NDArray[np.float32]
+    items: Table
+    liked: Rows
+    pairs: sparse.csr_matrix
+
+    def score(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Scores of LightFM's part, shape (n_users, n_items)."""
+        scores: NDArray[np.float32] = self.users[users] @ self.items.vectors.T + self.items.biases
+        return scores
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether anything can be learned."""
+        return int(np.count_nonzero(np.diff(self.pairs.indptr))) >= FEWEST
+
+
+def tells_order(interactions: pd.DataFrame) -> bool:
+    """Whether timestamps tell in which order users did things, and are not just numbers of rows."""
+    times = interactions["timestamp"].to_numpy(np.float64)
+    if len(times) < 2 or not np.isfinite(times).all():
+        return False
+    steps = np.diff(times)
+    if times.max() < NUMBERED_BELOW and (steps > 0).all() and (times == np.floor(times)).all():
+        return False
+    users = pd.factorize(interactions["user_id"])[0]
+    order = np.lexsort((times, users))
+    of_same_user = users[order][1:] == users[order][:-1]
+    apart = np.diff(times[order]) > 0
+    return bool(apart[of_same_user].mean() >= ORDERED) if of_same_user.any() else False
+
+
+def split(interactions: pd.DataFrame, kind: HoldoutKind, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What is fitted, and the likings that are to be found."""
+    older, newer = split_pairs(kind, interactions, HELD_OUT, seed)
+    return older, select_likings(newer)
+
+
+def pairs_to_find(model: LFMRecommender, held_out: pd.DataFrame) -> sparse.csr_matrix:
+    """Users by items of a model: held-out interactions of those that it knows."""
+    users = model.users.ids.indices_of(held_out["user_id"].tolist())
+    items = model.items.ids.indices_of(held_out["item_id"].tolist())
+    known = (users >= 0) & (items >= 0)
+    ones = np.ones(int(known.sum()), np.float32)
+    return sparse.csr_matrix((ones, (users[known], items[known])), (len(model.users.ids), len(model.items.ids)))
+
+
+def learn_choices(
+    held_out: HeldOut, kind: HoldoutKind, settings: HistorySettings, *, num_threads: int = 1, seed: int = 0
+) -> HistoryChoices:
+    """Learn the hyperparameters of the parts and their weights.
+
+    Parameters
+    ----------
+    held_out
+        What teaches.
+    kind
+        Its kind.
+    settings
+        Bounds of what is tried.
+    num_threads
+        Of each fit.
+    seed
+        Of the low-pass filter.
+    """
+    liked, wanted = held_out.liked, held_out.pairs
+    pairs = liked_pairs(liked, wanted.shape[1])
+    start = ItemItemSettings(budget_bytes=settings.budget_bytes)
+    tune_s = min(settings.tune_s, pairs.nnz / PAIRS_A_SECOND)
+    tuned = tune_item_item(pairs, wanted, tune_s, start=start, num_threads=num_threads).settings
+    choices = defaults(kind, pairs.nnz + wanted.nnz, settings, tuned)
+    matrix = item_item_matrix(pairs, choices.item_item(settings.budget_bytes), num_threads)
+    low_pass = low_pass_of(pairs, settings.low_pass, seed)
+    half_life = None
+    if kind == "last":
+        half_life = learn_half_life(lambda histories: (histories @ matrix).toarray(), liked, wanted)
+    weighted = weighted_histories(liked, wanted.shape[1], half_life)
+    parts: dict[str, Score] = {
+        "lightfm": held_out.score,
+        "item_item": lambda users: (weighted[users] @ matrix).toarray(),
+    }
+    if settings.low_pass:
+        parts["low_pass"] = lambda users: low_pass.users(weighted[users]) @ low_pass.items.T
+    least = PRIOR_LOW_PASS if settings.low_pass and kind == "random" and settings.holdout_kind == "auto" else 0.0
+    return choices.taught(learn_mixture(parts, pairs, wanted), half_life, least)
+
+
+def defaults(
+    kind: HoldoutKind, n_interactions: int, settings: HistorySettings, item_item: ItemItemSettings | None = None
+) -> HistoryChoices:
+    """Choices where nothing teaches better ones."""
+    item_item = item_item or ItemItemSettings()
+    return HistoryChoices(
+        holdout=kind,
+        n_interactions=n_interactions,
+        neighbours=item_item.neighbours,
+        kept=max(1, round(KEPT * item_item.neighbours)),
+        penalty=item_item.penalty,
+        length_exponent=item_item.length_exponent,
+        low_pass=settings.low_pass,
+        half_life=None,
+        lightfm_pays=True,
+        item_item_weights=[1.0] * len(LENGTHS),
+        low_pass_weights=[PRIOR_LOW_PASS] * len(LENGTHS),
+    )
