@@ -25,7 +25,8 @@ MOST_STEPS, TOLERANCE = 50, 1e-3
 """Of the conjugate gradients: steps at most, and the share of the residual at which they stop."""
 LIST_LENGTH = 10
 LARGEST_SHARE = 0.25
-"""Share of the first `LIST_LENGTH` positions that newcomers may take by their advance, on average."""
+"""Share of the first `LIST_LENGTH` positions that newcomers may take by their advance, on average; or their share of the
+catalogue, where that is less."""
 MOST_ASKED = 100
 """Users whose lists are looked at for that."""
 
@@ -42,7 +43,8 @@ def predict_cold_indicators(snapshot: Snapshot, users: NDArray[np.float32], quan
     quantile
         Advance of a newcomer: this quantile of how much better known items are than their features
         predict, in the eyes of the mean user. 0.5 is none to speak of, 1 that of the best. It is less where
-        there are so many newcomers that they would fill more than `LARGEST_SHARE` of the lists.
+        there are so many newcomers that they would fill more than `LARGEST_SHARE` of the lists, or more
+        than is their share of the catalogue.
     """
     n_known, (vectors, biases) = snapshot.n_known_items, snapshot.items
     if not n_known:
@@ -165,7 +167,7 @@ class _Contest:
     def advance(self) -> _Advance:
         """What newcomers must gain or lose.
 
-        At most so much that they fill `LARGEST_SHARE`; and as known items get something by the item-item matrix and
+        At most so much that they fill their share of the catalogue or `LARGEST_SHARE`; and as known items get something by the item-item matrix and
         newcomers do not, so much more that they fill the same share with it as without.
         """
         for_strangers = np.zeros(self.snapshot.no_components, np.float32)
@@ -175,7 +177,9 @@ class _Contest:
         plain = self._gains(asked, np.zeros((len(asked), self.snapshot.n_known_items), np.float32))
         if not len(plain):
             return _Advance(0.0, for_strangers)
-        capped = min(0.0, float(plain[int(LARGEST_SHARE * len(plain))]))
+        free = self.snapshot.available
+        largest = min(LARGEST_SHARE, float(free[self.snapshot.n_known_items :].sum() / free.sum()))
+        capped = min(0.0, float(plain[int(largest * len(plain))]))
         if self.snapshot.history is None:
             return _Advance(capped, for_strangers)
         share = int(np.searchsorted(plain, capped, side="right"))
