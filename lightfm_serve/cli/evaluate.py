@@ -74,19 +74,19 @@ def evaluate(
 ) -> None:
     """Judge the default model on held-out interactions of DATASET, next to others.
 
-    The others are tuned on a validation split, ours keeps its defaults. Means are over the splits, with
+    The others are tuned on a validation split, ours keeps its defaults and learns its mixture on one of the same
+    kind, random or last. Means are over the splits, with
     Student's interval; differences have a paired bootstrap over users. Several data sets are one table.
     With --train and --test a public split is judged as others judge it: scipy's .npz, users by items.
     """
     from recommender.experiments.baselines import PEERS
-    from recommender.experiments.candidates import Ours
+    from recommender.experiments.candidates import Ours, defaults_for
     from recommender.experiments.comparison import ComparisonPlan
     from recommender.experiments.folds import FIXED, Fold
-    from recommender.training.full import ModelSettings
 
     _check_sources(datasets, trains, tests, report)
     _check_installed(against or [], report)
-    ours = Ours(ModelSettings(num_threads=threads))
+    ours = Ours(defaults_for(FIXED if trains else split, threads))
     contenders: list[Candidate] = [ours, *(PEERS[name] for name in against or ["popularity"])]
     plan = ComparisonPlan(split, holdout, range(seed, seed + (seeds or (SEEDS if against else 1))), trials, k or 10)
     given = ComparisonPlan(FIXED, holdout, range(seed, seed + (seeds or 1)), trials, k or 20)

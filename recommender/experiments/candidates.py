@@ -16,6 +16,8 @@ from recommender.schema import Query, UserState
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
 from recommender.training.full import ModelSettings, TrainingData, train_full
+from recommender.training.history_choices import HoldoutKind
+from recommender.training.history_tuning import HistorySettings
 
 Settings = Mapping[str, Any]
 
@@ -43,6 +45,15 @@ class Candidate(Protocol):
     def fit(self, fold: Fold, settings: Settings) -> Score:
         """Learn from a fold; the same fold and settings give the same scores."""
         ...
+
+
+def defaults_for(split: str, num_threads: int = 1) -> ModelSettings:
+    """Default settings whose mixture is taught by a hold-out of the kind that judges, as peers are tuned by one.
+
+    A split that is neither ``random`` nor ``last`` leaves it to the data.
+    """
+    kinds: Mapping[str, HoldoutKind] = {"random": "random", "last": "last"}
+    return ModelSettings(num_threads=num_threads, history=HistorySettings(holdout_kind=kinds.get(split, "auto")))
 
 
 class Ours:

@@ -25,8 +25,9 @@ MOST_STEPS, TOLERANCE = 50, 1e-3
 """Of the conjugate gradients: steps at most, and the share of the residual at which they stop."""
 LIST_LENGTH = 10
 LARGEST_SHARE = 0.25
-"""Share of the first `LIST_LENGTH` positions that newcomers may take by their advance, on average; or their share of the
-catalogue, where that is less."""
+"""Share of the first `LIST_LENGTH` positions that newcomers may take by their advance, on average."""
+MOST_OF_THEIR_SHARE = 1.5
+"""Share of these positions that newcomers may take at most, by their share of the catalogue."""
 MOST_ASKED = 100
 """Users whose lists are looked at for that."""
 
@@ -44,7 +45,7 @@ def predict_cold_indicators(snapshot: Snapshot, users: NDArray[np.float32], quan
         Advance of a newcomer: this quantile of how much better known items are than their features
         predict, in the eyes of the mean user. 0.5 is none to speak of, 1 that of the best. It is less where
         there are so many newcomers that they would fill more than `LARGEST_SHARE` of the lists, or more
-        than is their share of the catalogue.
+        than `MOST_OF_THEIR_SHARE` of their share of the catalogue.
     """
     n_known, (vectors, biases) = snapshot.n_known_items, snapshot.items
     if not n_known:
@@ -167,8 +168,9 @@ class _Contest:
     def advance(self) -> _Advance:
         """What newcomers must gain or lose.
 
-        At most so much that they fill their share of the catalogue or `LARGEST_SHARE`; and as known items get something by the item-item matrix and
-        newcomers do not, so much more that they fill the same share with it as without.
+        At most so much that they fill `LARGEST_SHARE` of the lists, or `MOST_OF_THEIR_SHARE` of their share of the
+        catalogue; and as known items get something by the item-item matrix and newcomers do not, so much more that
+        they fill the same share with it as without.
         """
         for_strangers = np.zeros(self.snapshot.no_components, np.float32)
         asked = self.judges[:: max(1, len(self.judges) // MOST_ASKED)]
@@ -178,13 +180,15 @@ class _Contest:
         if not len(plain):
             return _Advance(0.0, for_strangers)
         free = self.snapshot.available
-        largest = min(LARGEST_SHARE, float(free[self.snapshot.n_known_items :].sum() / free.sum()))
+        share_of_catalogue = float(free[self.snapshot.n_known_items :].sum() / free.sum())
+        largest = min(LARGEST_SHARE, MOST_OF_THEIR_SHARE * share_of_catalogue)
         capped = min(0.0, float(plain[int(largest * len(plain))]))
         if self.snapshot.history is None:
             return _Advance(capped, for_strangers)
         share = int(np.searchsorted(plain, capped, side="right"))
         gains = self._gains(asked, history_scores(self.snapshot, asked))
-        whole = float(gains[min(share, len(gains) - 1)])
+        finite = gains[np.isfinite(gains)]  # infinite where there are fewer newcomers than positions
+        whole = float(finite[min(share, len(finite) - 1)]) if len(finite) else capped
         for_strangers[-1 - self.snapshot.history.n_low_pass] = capped - whole
         return _Advance(whole, for_strangers)
 

@@ -37,7 +37,7 @@ NEW = LOG_OFFSET + 1
 def serving() -> Snapshot:
     """Snapshot as it serves, of a world where every user likes what has their parity."""
     world = learned_world()
-    return to_serving(world.model, world.snapshot(), ServingTransform())
+    return to_serving(world.model, world.snapshot(), ServingTransform(newcomer_quantile=0.5))
 
 
 def asked(user_id: str | None, state: UserState | None = None, snapshot: Snapshot | None = None, **query) -> list:
@@ -127,7 +127,7 @@ def test_what_was_disliked_is_never_a_reason():
     own = world.log[world.log["user_id"] == "u3"]
     disliked = histories(world.model, own.iloc[:-1])
     only = own["item_id"].iloc[-1]
-    snapshot = to_serving(world.model, world.snapshot(disliked=disliked), ServingTransform())
+    snapshot = to_serving(world.model, world.snapshot(disliked=disliked), ServingTransform(newcomer_quantile=0.5))
 
     assert {chosen(item.because) for item in asked("u3", snapshot=snapshot)} <= {None, only}
 
@@ -186,7 +186,7 @@ def test_a_sentence_says_the_strongest_reasons_and_never_nothing():
 def test_titles_are_taken_where_there_are_any():
     world = learned_world()
     untitled = [entry(item_id)._replace(title=None) for item_id in ITEMS]
-    snapshot = to_serving(world.model, world.snapshot(untitled), ServingTransform())
+    snapshot = to_serving(world.model, world.snapshot(untitled), ServingTransform(newcomer_quantile=0.5))
 
     assert re.match(r"because you chose Title of i\d", asked("u3")[0].because)
     assert re.match(r"because you chose i\d", asked("u3", snapshot=snapshot)[0].because)
