@@ -58,7 +58,7 @@ class Need:
     features: float = 5
     """Of an item or a user."""
     width: float = 96
-    """`model.no_components` + `model.history_components`."""
+    """`model.no_components` + `model.low_pass` + 1."""
     cores_a_node: float = 8
 
 
