@@ -7,7 +7,7 @@ import pytest
 
 from recommender.errors import InvalidRequestError
 from recommender.storage.archive.archive import Archive
-from recommender.storage.archive.interaction_pages import Learned, Place, page_of
+from recommender.storage.archive.interaction_pages import InteractionCursor, LearnedPart, page_of
 from recommender.stores import open_store
 from recommender.stores.protocols import Interaction
 
@@ -37,7 +37,7 @@ def read(archive, store, steps, limit=4):
     found, cursor, learned = [], None, None
     for number in range(1000):
         learned = steps[number]() if number < len(steps) else learned
-        page = asyncio.run(page_of(learned, archive, store, Place.parse(cursor), limit))
+        page = asyncio.run(page_of(learned, archive, store, InteractionCursor.parse(cursor), limit))
         assert len(page.interactions) <= limit
         found += page.interactions
         cursor = page.next_cursor
@@ -56,7 +56,7 @@ def test_every_interaction_comes_once_learned_or_waiting(archive, store):
     news = [(1, "u1", "a", 1, 9, "click"), (2, "u9", "b", 1, 9, "click")]
     second = archive.append(frame(news), first_offset=1, last_offset=2)
 
-    found = read(archive, store, [lambda: Learned([first, second], 2)])
+    found = read(archive, store, [lambda: LearnedPart([first, second], 2)])
 
     assert sorted(row.item_id for row in found) == sorted([f"i{n}" for n in range(35)] + list("abcd"))
     assert [row.item_id for row in found if row.user_id == "u1"] == ["i1", "i8", "i15", "i22", "i29", "a", "c"]
@@ -72,9 +72,9 @@ def test_a_training_that_lays_segments_together_in_between_changes_nothing(archi
 
     def later():
         third = archive.append(frame(news[1:]), first_offset=2, last_offset=3)
-        return Learned(archive.compact([first, second, third]), 3)
+        return LearnedPart(archive.compact([first, second, third]), 3)
 
-    found = read(archive, store, [lambda: Learned([first, second], 1)] * at + [later])
+    found = read(archive, store, [lambda: LearnedPart([first, second], 1)] * at + [later])
 
     assert sorted(row.item_id for row in found) == sorted([f"i{n}" for n in range(35)] + list("abc"))
 
@@ -84,9 +84,9 @@ def test_who_is_erased_in_between_is_not_in_the_pages_behind_and_nobody_else_is_
     first = archive.append(frame(imported()), first_offset=0, last_offset=0)
 
     def later():
-        return Learned(archive.compact(archive.erase([first], {"u2": 1})), 1)
+        return LearnedPart(archive.compact(archive.erase([first], {"u2": 1})), 1)
 
-    found = read(archive, store, [lambda: Learned([first], 0)] * at + [later])
+    found = read(archive, store, [lambda: LearnedPart([first], 0)] * at + [later])
 
     assert sorted(r.item_id for r in found if r.user_id != "u2") == sorted(f"i{n}" for n in range(35) if n % 7 != 2)
     assert len([row for row in found if row.user_id == "u2"]) == min(5, max(0, 4 * at - 10))
@@ -98,7 +98,7 @@ def test_who_was_deleted_and_came_back_has_only_what_came_later(archive, store):
     asyncio.run(store.delete_user("u2"))
     append(store, ("u2", "after"))
 
-    found = read(archive, store, [lambda: Learned([first], 0)])
+    found = read(archive, store, [lambda: LearnedPart([first], 0)])
 
     assert [row.item_id for row in found if row.user_id == "u2"] == ["after"]
     assert len(found) == 31
@@ -106,4 +106,4 @@ def test_who_was_deleted_and_came_back_has_only_what_came_later(archive, store):
 
 def test_a_cursor_that_was_not_given_out_is_refused():
     with pytest.raises(InvalidRequestError):
-        Place.parse("1.2.x")
+        InteractionCursor.parse("1.2.x")
