@@ -4,8 +4,11 @@ The update rules are those of LightFM's ``_lightfm_fast`` [1]_, on the same floa
 generator of random numbers, so that either can go on where the other stopped, and one thread that is given LightFM's
 order and seed draws the same negatives. What differs: steps are computed in float32 (LightFM: float64, stored as
 float32), a row is updated as a vector, and the representations by which negatives are looked for may be some steps
-old (`Negatives`). All is in one file because numba looks at no other when it asks whether what it has compiled is of
-today.
+old (`Negatives`).
+
+This file is longer than others and stays whole, with every helper of a compiled function in it: to tell whether its
+cache on disk is current, numba looks only at the file of the function that it compiled. Were helpers in another file,
+a change of theirs would leave a stale cache, and the old code would go on running.
 
 Several threads may pass over their own examples at once, without locks (Hogwild [2]_).
 

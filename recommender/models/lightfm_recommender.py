@@ -23,6 +23,8 @@ from recommender.ids import UNKNOWN, id_text, id_texts
 from recommender.models.compiled_trainer import TABLES, CompiledTrainer
 from recommender.models.entities import Entities
 from recommender.models.popularity import fit_popularity, predict_popularity
+from recommender.models.prediction_notes import ignored_features, item_blocks, notes_of, user_row
+from recommender.models.training_examples import aligned_weights, examples_of, stacked, with_values
 from recommender.sparse_frame import SparseFrame
 
 Indicators = Literal["users", "items", "both", False]
@@ -147,17 +149,17 @@ class LFMRecommender(LightFM):
         TrainingError
             Weights are not finite any more.
         """
-        weights = _aligned_weights(interactions, sample_weight)
+        weights = aligned_weights(interactions, sample_weight)
         active = interactions.matrix.tocoo()
         self._grow(interactions, active, user_features, item_features)
         new, joined = self._placed(interactions)
         self.popularity += np.bincount(new.col, np.maximum(new.data, 0), new.shape[1]).astype(np.float32)
-        weighted = None if weights is None else _like(new, weights[joined])
+        weighted = None if weights is None else with_values(new, weights[joined])
         if replay is not None:
             old, _ = self._placed(replay)
-            weighted = None if weighted is None else _stacked(weighted, _like(old, np.ones(old.nnz, np.float32)))
-            new = _stacked(new, old)
-        new, weighted = _examples(self.loss, new, weighted)
+            weighted = None if weighted is None else stacked(weighted, with_values(old, np.ones(old.nnz, np.float32)))
+            new = stacked(new, old)
+        new, weighted = examples_of(self.loss, new, weighted)
         self._check_rows(new)
         try:
             # weights that explode are an error of ours, below, not a warning of numpy's
@@ -228,8 +230,8 @@ class LFMRecommender(LightFM):
         user_id = id_text(user_id)
         user = self.users.encode([user_id], user_features)
         items = self.items.encode(ids, item_features)
-        row = _user_row(self.users, user_id, user)
-        blocks = _item_blocks(self.items, ids, items)
+        row = user_row(self.users, user_id, user)
+        blocks = item_blocks(self.items, ids, items)
         scorable = np.flatnonzero(blocks != cases.NOTHING_KNOWN)
         asked = [ids[index] for index in scorable.tolist()]
         if row == cases.NOTHING_KNOWN and not use_baseline:
@@ -242,8 +244,8 @@ class LFMRecommender(LightFM):
         else:
             scores = self._scores(user, items[scorable], num_threads)
         series = pd.Series(scores, index=[ids[index] for index in scorable], name="score")
-        series.attrs = _notes(
-            ids, row, blocks, _ignored(self.users, user_features) + _ignored(self.items, item_features)
+        series.attrs = notes_of(
+            ids, row, blocks, ignored_features(self.users, user_features) + ignored_features(self.items, item_features)
         )
         return series
 
@@ -257,7 +259,7 @@ class LFMRecommender(LightFM):
         self._check_fitted()
         ids = id_texts(item_ids)
         items = self.items.encode(ids, item_features)
-        scorable = np.flatnonzero(_item_blocks(self.items, ids, items) != cases.NOTHING_KNOWN)
+        scorable = np.flatnonzero(item_blocks(self.items, ids, items) != cases.NOTHING_KNOWN)
         asked = [ids[index] for index in scorable.tolist()]
         return pd.Series(self._baseline(asked, items[scorable]), index=asked, name="score")
 
@@ -373,70 +375,7 @@ class LFMRecommender(LightFM):
         return np.where(indices != UNKNOWN, np.append(self.popularity, np.float32(0))[indices], promised)
 
 
-def _aligned_weights(interactions: SparseFrame, sample_weight: SparseFrame | None) -> NDArray[np.float32] | None:
-    if sample_weight is None:
-        return None
-    same = list(sample_weight.rows) == list(interactions.rows) and list(sample_weight.columns) == list(
-        interactions.columns
-    )
-    if not same:
-        raise InvalidDataError("sample_weight must have the rows and columns of interactions, in the same order")
-    stored = interactions.matrix.tocoo()
-    if not stored.nnz:
-        return np.zeros(0, np.float32)
-    return np.asarray(sample_weight.matrix[stored.row, stored.col], np.float32).ravel()
-
-
-def _examples(
-    loss: str, matrix: sparse.coo_matrix, weights: sparse.coo_matrix | None
-) -> tuple[sparse.coo_matrix, sparse.coo_matrix | None]:
-    """What LightFM is to see: some losses would take what is no interaction for one, or for its contrary."""
-    if loss not in ("logistic", "warp-kos"):
-        return matrix, weights
-    kept = matrix.data != 0 if loss == "logistic" else matrix.data > 0
-    places = (matrix.row[kept], matrix.col[kept])
-    seen = sparse.coo_matrix((matrix.data[kept], places), matrix.shape)
-    return seen, None if weights is None else sparse.coo_matrix((weights.data[kept], places), matrix.shape)
-
-
 def _named(what: str, side: Entities, indices: NDArray[np.integer]) -> str:
     """``45 users ('u5', 'u6', 'u7', …)``."""
     some = ", ".join(map(repr, side.ids.ids_of(indices[:3].tolist()))) + (", …" if len(indices) > 3 else "")
     return f"{len(indices)} {what}{'s' if len(indices) > 1 else ''} ({some})"
-
-
-def _like(matrix: sparse.coo_matrix, values: NDArray[np.float32]) -> sparse.coo_matrix:
-    return sparse.coo_matrix((values, (matrix.row, matrix.col)), matrix.shape)
-
-
-def _stacked(first: sparse.coo_matrix, second: sparse.coo_matrix) -> sparse.coo_matrix:
-    """Entries of both; a pair may be there twice."""
-    names = ("data", "row", "col")
-    values, rows, columns = (np.concatenate([getattr(first, name), getattr(second, name)]) for name in names)
-    return sparse.coo_matrix((values, (rows, columns)), first.shape)
-
-
-def _user_row(side: Entities, user_id: str, encoded: sparse.csr_matrix) -> int:
-    known = bool(side.known([user_id])[0] != UNKNOWN)
-    return cases.user_row(known=known, has_features=encoded.nnz > known)
-
-
-def _item_blocks(side: Entities, item_ids: Sequence[str], encoded: sparse.csr_matrix) -> NDArray[np.int8]:
-    known = side.known(item_ids) != UNKNOWN
-    return cases.item_blocks(known, np.diff(encoded.indptr) > known)
-
-
-def _ignored(side: Entities, frame: SparseFrame | None) -> list[str]:
-    return [] if frame is None else [name for name in frame.columns if name not in side.names]
-
-
-def _notes(item_ids: Sequence[str], row: int, blocks: NDArray[np.int8], ignored: list[str]) -> dict[Hashable, Any]:
-    numerals = {item_id: cases.numeral(row, block) for item_id, block in zip(item_ids, blocks.tolist(), strict=True)}
-    unscored = [
-        item_id for item_id, block in zip(item_ids, blocks.tolist(), strict=True) if block == cases.NOTHING_KNOWN
-    ]
-    return {
-        "cases": numerals,
-        "unscored": dict.fromkeys(unscored, cases.UNSCORED),
-        "ignored_features": ignored,
-    }

@@ -5,8 +5,11 @@ not find this shape, so `_score_eight` is written in LLVM's own terms. One sum i
 whether a row is scored for one user or for many, in a pass or from a list: the same bits every time.
 
 `scan` reads the vectors, `scan_codes` a quarter of their bytes: it bounds each score by codes of eight bits and
-scores exactly only what may be among the best. All is in one file because numba looks at no other when it asks whether
-what it has compiled is of today.
+scores exactly only what may be among the best.
+
+This file is longer than others and stays whole, with every helper of a compiled function in it: to tell whether its
+cache on disk is current, numba looks only at the file of the function that it compiled. Were helpers in another file,
+a change of theirs would leave a stale cache, and the old code would go on running.
 """
 
 from __future__ import annotations
