@@ -26,7 +26,9 @@ from recommender.storage.registry import Registry
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import open_store
 from recommender.training import unreadable_entries
-from recommender.training.pipeline import HistoryRow, Learned, TrainingPipeline
+from recommender.training.interaction_queries import HistoryRow
+from recommender.training.pipeline import TrainingPipeline
+from recommender.training.publishing import Learned
 from recommender.training.schedule import Backoff
 
 logger = logging.getLogger("recommender.trainer")

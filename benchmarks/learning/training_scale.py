@@ -34,7 +34,7 @@ from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores.memory_store import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training import full, incremental, pipeline
+from recommender.training import base_version, full, incremental, learning_steps, log_archiver
 from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings
 from recommender.training.pipeline import TrainingPipeline
@@ -56,10 +56,10 @@ WATCHED: list[tuple[Any, str, str]] = [
     (Archive, "append", "append to the archive"),
     (Archive, "read", "read the archive"),
     (Archive, "compact", "compact the archive"),
-    (pipeline, "consume", "read the log"),
-    (pipeline, "model_from_arrays", "model from arrays"),
-    (pipeline, "train_full", "train: rest"),
-    (pipeline, "train_increment", "train: rest"),
+    (log_archiver, "consume", "read the log"),
+    (base_version, "model_from_arrays", "model from arrays"),
+    (learning_steps, "train_full", "train: rest"),
+    (learning_steps, "train_increment", "train: rest"),
     (full, "global_time_split", "hold out"),
     (full, "frame_of", "matrix of interactions"),
     (incremental, "frame_of", "matrix of interactions"),

@@ -28,7 +28,7 @@ from recommender.serving.attribution import ImpressionCache
 from recommender.stores.protocols import Appended, Interaction, StoreHealth
 
 if TYPE_CHECKING:
-    from recommender.training.pipeline import HistoryRow  # with it comes all of training
+    from recommender.training.interaction_queries import HistoryRow  # with it comes all of training
 
 logger = logging.getLogger("recommender.ingress")
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from recommender.models.item_item import ItemItemSettings
 from recommender.models.mixture import LENGTHS, Mixture
+from recommender.storage.registry import VersionMeta
 
 HoldoutKind = Literal["last", "random"]
 """``last``: each user's newest interactions; ``random``: any of them."""
@@ -91,3 +92,8 @@ def relative_weights(mixture: Mixture) -> tuple[NDArray[np.float64], NDArray[np.
     lightfm = np.maximum(by_name.get("lightfm", nothing), LEAST_LIGHTFM * (item_item + low_pass))
     lightfm = np.where(lightfm > 0, lightfm, 1)
     return item_item / lightfm, low_pass / lightfm
+
+
+def choices_of(meta: VersionMeta) -> HistoryChoices | None:
+    """Choices of the history parts that a version was trained with."""
+    return None if meta.history_choices is None else msgspec.convert(meta.history_choices, HistoryChoices)

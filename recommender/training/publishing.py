@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 import pandas as pd
 
 from recommender.models.checkpoint import model_to_arrays, model_to_meta
-from recommender.storage.registry import Artifact, VersionMeta
+from recommender.storage.archive.segment import Segment
+from recommender.storage.registry import Artifact, Registry, VersionMeta
+from recommender.storage.registry.version_meta import Mode
+from recommender.training.base_version import Begun
 from recommender.training.full import Trained
-from recommender.training.history_choices import HistoryChoices
+from recommender.training.log_consumer import ConsumedLog
+
+
+class Learned(NamedTuple):
+    """How a training ended."""
+
+    version: str
+    mode: Mode
+    accepted: bool
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training made, before it is published.
+
+    Parameters
+    ----------
+    trained
+        Model, snapshot and verdict.
+    segments
+        Of the archive, with all that was learned.
+    about
+        What the training itself says in the manifest.
+    purged
+        Deleted items that have left archive and model.
+    """
+
+    trained: Trained
+    segments: Sequence[Segment]
+    about: VersionMeta
+    purged: Sequence[str] = ()
 
 
 def artifact_of(trained: Trained, meta: VersionMeta) -> Artifact:
@@ -31,11 +69,6 @@ def artifact_of(trained: Trained, meta: VersionMeta) -> Artifact:
     return Artifact(parts, meta)
 
 
-def choices_of(meta: VersionMeta) -> HistoryChoices | None:
-    """Choices of the history parts that a version was trained with."""
-    return None if meta.history_choices is None else msgspec.convert(meta.history_choices, HistoryChoices)
-
-
 def newest_timestamp(interactions: pd.DataFrame, before: float | None = None) -> float | None:
     """Newest timestamp of interactions and of what was learned before, none of them later than now.
 
@@ -51,3 +84,31 @@ def newest_timestamp(interactions: pd.DataFrame, before: float | None = None) ->
     newest = float(interactions["timestamp"].max())
     known = [each for each in (newest, before) if each is not None and not math.isnan(each)]
     return min(max(known), time.time()) if known else None
+
+
+async def publish(registry: Registry, result: TrainingResult, consumed: ConsumedLog, begun: Begun) -> Learned:
+    """Publish a result as a new version: ready where the gate accepted it, else rejected.
+
+    Raises
+    ------
+    StaleTrainingError
+        Another trainer has published since this training began.
+    """
+    verdict = result.trained.verdict
+    meta = msgspec.structs.replace(
+        result.about,
+        segments=tuple(result.segments),
+        poison=consumed.poison,
+        pinned=begun.pinned,
+        gaps=tuple(consumed.gaps),
+        training_s=round(time.monotonic() - begun.at, 3),
+    )
+    version = await asyncio.to_thread(
+        registry.publish,
+        artifact_of(result.trained, meta),
+        parent=begun.base.version if begun.base else None,
+        status="ready" if verdict.accepted else "rejected",
+        reason=None if verdict.accepted else verdict.reason,
+        after=begun.after,
+    )
+    return Learned(version, meta.mode, verdict.accepted, verdict.reason)

@@ -10,11 +10,11 @@ from recommender.models.low_pass import fit_low_pass
 from recommender.serving.snapshot import Rows
 from recommender.storage.registry import VersionMeta
 from recommender.training.full import ModelSettings, TrainingData, train_full
-from recommender.training.history_choices import HistoryChoices
+from recommender.training.history_choices import HistoryChoices, choices_of
 from recommender.training.history_increment import refitted
 from recommender.training.history_parts import HistoryParts, liked_pairs
 from recommender.training.history_tuning import HistorySettings, defaults, tells_order
-from recommender.training.publishing import artifact_of, choices_of
+from recommender.training.publishing import artifact_of
 
 META = {"log_offset": 0, "items_sequence": 0, "version": "1"}
 QUICK = ModelSettings(no_components=4, epochs=2, history=HistorySettings(low_pass=4))

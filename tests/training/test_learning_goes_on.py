@@ -22,7 +22,7 @@ from recommender.storage.registry import Registry, folder_backend
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training import pipeline as learner_module
+from recommender.training import learning_steps, log_archiver
 from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings
 from recommender.training.pipeline import TrainingPipeline
@@ -235,7 +235,7 @@ async def test_a_trainer_that_was_overtaken_publishes_nothing_and_leaves_nothing
     await house.post_and_learn("full")
     await house.post()
     _, overtaken = house.another()
-    train, trained_already, go_on = learner_module.train_full, threading.Event(), threading.Event()
+    train, trained_already, go_on = learning_steps.train_full, threading.Event(), threading.Event()
 
     def slow(*arguments, **named):
         trained = train(*arguments, **named)
@@ -243,7 +243,7 @@ async def test_a_trainer_that_was_overtaken_publishes_nothing_and_leaves_nothing
         go_on.wait(60)
         return trained
 
-    monkeypatch.setattr(learner_module, "train_full", slow)
+    monkeypatch.setattr(learning_steps, "train_full", slow)
     task = asyncio.create_task(overtaken.learn("full"))
     await asyncio.to_thread(trained_already.wait, 60)
     for _ in range(4):
@@ -267,14 +267,14 @@ async def test_while_a_version_is_pinned_each_increment_learns_what_is_new_and_t
     tmp_path, monkeypatch
 ):
     house = House(tmp_path, max_backlog=200)
-    read, consume = [], learner_module.consume
+    read, consume = [], log_archiver.consume
 
     async def counting(*arguments):
         consumed = await consume(*arguments)
         read.append(len(consumed.rows))
         return consumed
 
-    monkeypatch.setattr(learner_module, "consume", counting)
+    monkeypatch.setattr(log_archiver, "consume", counting)
     await house.post_and_learn("full")
     house.registry.activate("00000001", pinned=True)
     for _ in range(15):

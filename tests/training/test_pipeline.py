@@ -22,9 +22,11 @@ from recommender.storage.registry.manifest import NAME, _sealed
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction, Item, User
+from recommender.training import learning_steps
 from recommender.training import pipeline as learner_module
+from recommender.training.base_version import last_full_at
 from recommender.training.full import ModelSettings
-from recommender.training.pipeline import TrainingPipeline, last_full_at
+from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Schedule
 from tests.support.shelves import registry_with
 
@@ -250,8 +252,8 @@ async def test_after_a_restart_the_next_increment_is_the_one_that_would_have_com
     await increment(house)
     await house.store.append(clicks("newer", "i3", "i5"))
     twin.learner = house.learner_of(house.store)
-    assert house.learner._parent is not None
-    assert twin.learner._parent is None
+    assert house.learner._bases.at_hand is not None
+    assert twin.learner._bases.at_hand is None
     twin.registry, twin.store = house.registry, house.store
     restarted = await increment(twin)
     house.registry.quarantine(house.registry.versions()[0].version, "a test")
@@ -448,7 +450,9 @@ async def test_learning_goes_on_after_the_clock_was_set_back_and_does_not_run_wi
     schedule = Schedule(incremental_every_s=30, full_every_s=1000, min_interactions=2)
     await house.learner.bootstrap(open_dataset(WORLD))
     earlier = datetime.now(UTC) - timedelta(days=400)
-    monkeypatch.setattr(learner_module, "time", SimpleNamespace(time=earlier.timestamp, monotonic=time.monotonic))
+    clock = SimpleNamespace(time=earlier.timestamp, monotonic=time.monotonic)
+    monkeypatch.setattr(learner_module, "time", clock)
+    monkeypatch.setattr(learning_steps, "time", clock)
     monkeypatch.setattr(registry_module, "datetime", SimpleNamespace(now=lambda _: earlier))
     await house.store.append(clicks("new", "i1", "i2"))
 

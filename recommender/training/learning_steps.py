@@ -1,0 +1,179 @@
+"""Learning steps: one full or incremental training over what was consumed, up to a result to publish."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from recommender.ids import UNKNOWN
+from recommender.models.feedback import Feedback
+from recommender.models.lightfm_recommender import LFMRecommender
+from recommender.serving.snapshot import Snapshot
+from recommender.storage.archive.archive import Archive
+from recommender.storage.archive.segment import Segment
+from recommender.storage.registry import Registry, VersionInfo, VersionMeta
+from recommender.stores.protocols import Store
+from recommender.training.base_version import BaseVersions, Begun, last_full_at
+from recommender.training.catalogue_mirror import CatalogueMirror
+from recommender.training.full import ModelSettings, Progress, TrainingData, train_full
+from recommender.training.history_choices import choices_of
+from recommender.training.incremental import IncrementSettings, News, train_increment
+from recommender.training.log_consumer import ConsumedLog
+from recommender.training.publishing import TrainingResult, newest_timestamp
+from recommender.training.snapshot_builder import still_withdrawn
+from recommender.training.store_pages import features_of, pages_of, users_of
+
+
+@dataclass(frozen=True)
+class LearningSettings:
+    """How versions are trained; see `recommender.training.pipeline.TrainingPipeline`."""
+
+    model: ModelSettings
+    increment: IncrementSettings
+    feedback: Feedback
+    holdout: float
+    margin: float
+    approximate_above: int | None
+
+
+class LearningSteps:
+    """Trains over what was consumed; knows the catalogue, and publishes nothing.
+
+    Parameters
+    ----------
+    registry, archive, store
+        What is read.
+    bases
+        Where the model that an increment changes is at hand.
+    catalogue
+        Of the store's items; it is followed before each training.
+    settings
+        How versions are trained.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        archive: Archive,
+        store: Store,
+        bases: BaseVersions,
+        catalogue: CatalogueMirror,
+        settings: LearningSettings,
+    ) -> None:
+        self._registry = registry
+        self._archive = archive
+        self._store = store
+        self._bases = bases
+        self._catalogue = catalogue
+        self._settings = settings
+
+    async def full(
+        self, segments: Sequence[Segment], consumed: ConsumedLog, begun: Begun, progress: Progress
+    ) -> TrainingResult:
+        """Train anew over all that was learned; what was deleted by the last full training leaves the archive."""
+        await self._catalogue.follow(self._store)
+        # one full training later: until then their rows say that they are deleted, whatever becomes of the store, and
+        # nobody is left who clicks on what was on a page when that was done
+        purged = self._catalogue.deleted_through(begun.base.meta.items_purged if begun.base else 0)
+        segments = await asyncio.to_thread(self._archive.compact, segments, purged)
+        interactions = await asyncio.to_thread(self._archive.read, segments)
+        users = {user.user_id: user.features or {} async for user in users_of(self._store)}
+        said = self._settings.feedback.weighed(interactions)
+        entries = self._catalogue.entries
+        data = TrainingData(said, users, list(entries.values()), self._deleted(begun.snapshot))
+        trained = await asyncio.to_thread(
+            train_full,
+            data,
+            self._settings.model,
+            holdout=self._settings.holdout,
+            meta=self._meta(consumed),
+            serving=begun.snapshot,
+            margin=self._settings.margin,
+            approximate_above=self._settings.approximate_above,
+            choices=choices_of(begun.base.meta) if begun.base else None,
+            progress=progress,
+        )
+        about = VersionMeta(
+            consumed.last_offset,
+            self._catalogue.sequence,
+            items_purged=self._catalogue.sequence,
+            mode="full",
+            full_at=time.time(),
+            trained_on=data.trained_on(),
+            newest_timestamp=newest_timestamp(interactions),
+        )
+        return TrainingResult(trained, segments, about, purged)
+
+    async def increment(
+        self, segments: Sequence[Segment], consumed: ConsumedLog, begun: Begun, progress: Progress
+    ) -> TrainingResult:
+        """Go on from the base with what it has not learned."""
+        await self._catalogue.follow(self._store)
+        base, parent = begun.parent()
+        rows = consumed.remaining()
+        users = await features_of(self._store, rows["user_id"].drop_duplicates().tolist())
+        forgotten = list(consumed.deleted)
+        deleted = self._deleted(parent.snapshot)
+        news = News(self._settings.feedback.weighed(rows), users, self._catalogue.entries, deleted, forgotten)
+        about = VersionMeta(
+            consumed.last_offset,
+            self._catalogue.sequence,
+            items_purged=base.meta.items_purged,
+            mode="incremental",
+            full_at=last_full_at(await asyncio.to_thread(self._registry.versions)),
+            interactions_since_full=base.meta.interactions_since_full + len(rows),
+            trained_on=_grown_counts(base, rows, parent.model),
+            newest_timestamp=newest_timestamp(rows, base.meta.newest_timestamp),
+        )
+        self._bases.drop()  # its model is changed now, whatever comes of it
+        trained = await asyncio.to_thread(
+            train_increment,
+            parent,
+            news,
+            self._settings.increment,
+            holdout=self._settings.holdout,
+            margin=self._settings.margin,
+            approximate_above=self._settings.approximate_above,
+            meta={**self._meta(consumed), "trained_on": about.trained_on},
+            progress=progress,
+        )
+        return TrainingResult(trained, segments, about)
+
+    async def forget_items(self, item_ids: Sequence[str]) -> None:
+        """Drop the notes of deleted items that are in neither archive nor model, once every kept version has them."""
+        versions = await asyncio.to_thread(self._registry.versions)
+        known = min(version.meta.items_sequence for version in versions if version.status != "rejected")
+        told = set(self._catalogue.deleted_through(known)).intersection(item_ids)
+        for page in pages_of(told):
+            await self._store.forget_items(page)
+        self._catalogue.forget(told)
+
+    def _deleted(self, before: Snapshot | None) -> list[str]:
+        """Items that are not to be returned, as far as the catalogue has no word of them."""
+        return [*self._catalogue.deleted, *still_withdrawn(before, self._catalogue.entries)]
+
+    def _meta(self, consumed: ConsumedLog) -> dict[str, Any]:
+        """What a snapshot says of itself."""
+        return {
+            "log_offset": consumed.last_offset,
+            "items_sequence": self._catalogue.sequence,
+            "feedback": self._settings.feedback.to_meta(),
+        }
+
+
+def _grown_counts(base: VersionInfo, rows: pd.DataFrame, model: LFMRecommender) -> dict[str, int]:
+    """Counts for the manifest; an upper bound where users were deleted since the last full training."""
+    users, items = rows["user_id"].drop_duplicates(), rows["item_id"].drop_duplicates()
+    new_users = int((model.users.ids.indices_of(users.tolist()) == UNKNOWN).sum())
+    new_items = int((model.items.ids.indices_of(items.tolist()) == UNKNOWN).sum())
+    before = base.meta.trained_on
+    return {
+        "interactions": before.get("interactions", 0) + len(rows),
+        "users": before.get("users", 0) + new_users,
+        "items": before.get("items", 0) + new_items,
+    }
