@@ -65,7 +65,7 @@ class Catalogue:
     withdrawn : set of str
         Items that a change made unavailable or deleted.
     sequence : int
-        The newest change that has been applied.
+        The newest change that has been applied, of those that the store counts now.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -111,6 +111,10 @@ class Catalogue:
         for change in changes:
             self._take(change)
         self.sequence = max(self.sequence, sequence)
+
+    def go_back(self, sequence: int) -> None:
+        """Take what follows a sequence for changes that are still to come; what was taken over stays."""
+        self.sequence = sequence
 
     def may_return(self, item_id: str) -> bool:
         """Whether nothing is known against returning the item: it is neither deleted nor unavailable."""

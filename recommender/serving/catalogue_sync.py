@@ -12,6 +12,9 @@ from recommender.stores.protocols import FeatureStore, Item, ItemChanges
 PAGE = 1000
 AT_ONCE = 100
 """Changes taken over without a pause: some 2 ms."""
+READ_AGAIN = 5_000
+"""The newest changes that are read once more from a store that was lost, 0.2 s: more than it accepts before the trainer
+looks at it, which has the others among the changes again."""
 
 LOOK_EVERY_S = 0.01
 """While there is much to apply: what a request waits for may be there long before the end of it."""
@@ -21,6 +24,9 @@ Changing = AbstractAsyncContextManager[object]
 
 async def catch_up(catalogue: Catalogue, store: FeatureStore, changing: Changing | None = None) -> None:
     """Apply every change since the catalogue's sequence, with pauses for whatever else the event loop has to do.
+
+    A store whose own sequence is lower was emptied, or is an older copy of itself: its newest changes are applied, from
+    the first one where there are at most `READ_AGAIN`.
 
     Parameters
     ----------
@@ -35,6 +41,9 @@ async def catch_up(catalogue: Catalogue, store: FeatureStore, changing: Changing
     more = True
     while more:
         page = await store.item_changes(catalogue.sequence, PAGE)
+        if page.newest < catalogue.sequence:
+            catalogue.go_back(max(0, page.newest - READ_AGAIN))
+            continue
         prepared = await _prepared(catalogue, [_change(item_id, item) for _, item_id, item in page.changes])
         await _take(catalogue, prepared, page, changing or nullcontext())
         more = page.more
@@ -93,14 +102,25 @@ class CatalogueFollower:
     async def reach(self, sequence: int, within_s: float) -> bool:
         """Whether the catalogue has all changes up to one, as soon as it has them or when the time is over.
 
+        It has them also where the store has been lost since, which counts from a lower sequence again, when all that
+        the store has now were applied.
+
+        Parameters
+        ----------
+        sequence
+            Of the store, as the request found it; 0 where it found none.
+        within_s
+            Seconds to wait for.
+
         Raises
         ------
         StoreError
             The store does not answer.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + within_s
-        while self._catalogue.sequence < sequence:
+        deadline, earlier = loop.time() + within_s, self._running
+        lost = await self._is_ahead_of_store(sequence)
+        while lost or self._catalogue.sequence < sequence:
             left_s = deadline - loop.time()
             if left_s <= 0:
                 return False
@@ -108,7 +128,14 @@ class CatalogueFollower:
             await asyncio.wait({running}, timeout=min(left_s, LOOK_EVERY_S))
             if running.done():
                 running.result()
+                if running is not earlier:  # which may have read before the change, or before the loss
+                    return True
         return True
+
+    async def _is_ahead_of_store(self, found: int) -> bool:
+        """Whether the store was lost; mostly who found a lower sequence has only been overtaken by others."""
+        taken = self._catalogue.sequence
+        return 0 < found < taken and (await self._store.fetch([])).items_sequence < taken
 
     def _started(self) -> asyncio.Task[None]:
         if self._running is None or self._running.done():

@@ -106,6 +106,8 @@ class ItemChanges(NamedTuple):
     last_sequence: int
     """Up to which whoever reads them has all changes; no lower than what was asked for."""
     more: bool
+    newest: int
+    """Sequence of the store; below what was asked for, it has come back with less than it had."""
 
     @classmethod
     def of(cls, found: Sequence[tuple[int, str, Item | None]], newest: int, after: int, limit: int) -> ItemChanges:
@@ -121,7 +123,7 @@ class ItemChanges(NamedTuple):
             What was asked for.
         """
         changes, more = list(found[:limit]), len(found) > limit
-        return cls(changes, changes[-1][0] if more else max(newest, after), more)
+        return cls(changes, changes[-1][0] if more else max(newest, after), more, newest)
 
 
 class StoreHealth(msgspec.Struct, frozen=True):

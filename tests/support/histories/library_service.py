@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import itertools
 import json
+import math
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -30,7 +31,7 @@ from recommender.errors import ArtifactError, CorruptArtifactError, RecommenderE
 from recommender.models.feedback import Feedback
 from recommender.schema import Query
 from recommender.serving.catalogue import Catalogue
-from recommender.serving.catalogue_sync import catch_up
+from recommender.serving.catalogue_sync import CatalogueFollower, catch_up
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
@@ -163,9 +164,8 @@ class LibraryService:
         """As a Predictor does it, which waits until its catalogue has come so far."""
         recommender = self._recommender
         assert recommender is not None
-        if fetched.items_sequence > recommender.catalogue.sequence:
-            await catch_up(recommender.catalogue, self._store)
-        assert recommender.catalogue.sequence >= fetched.items_sequence
+        follower = CatalogueFollower(recommender.catalogue, self._store, contextlib.nullcontext())
+        assert await follower.reach(fetched.items_sequence, math.inf)
         return recommender
 
     async def interactions(self, user_id: str, cursor: str | None, limit: int) -> Page:
