@@ -272,7 +272,7 @@ class Checker:
         if any(each.available and withdrawn.began < each.ended and each.began < answer.ended for each in changes):
             return
         excused = self._losses.excuse_change(withdrawn, answer.ended, answer.version)
-        # replicas hear of it when the trainer has looked at what the store came back with
+        # a replica notices a loss by a lower sequence of items; where changes have made up for it since, by the trainer
         excused = excused or self._losses.is_being_put_right(withdrawn, answer.began, self._promises.settles_within)
         self._add(excused, "withdrawn items stay away", f"{item_id} in {answer}, {withdrawn}")
 
