@@ -76,10 +76,8 @@ class Reconciliation:
                 "what it takes from now on is learned",
                 *(found.last_offset, offset, found.items_sequence, sequence),
             )
-            await self._store.advance(offset, 0)
+            await self._store.advance(offset, sequence + UNSEEN)
             await self._renumber(learned, versions)
-            # no sooner: whoever follows the items notices a loss by their sequence, and has its changes by then
-            await self._store.advance(0, sequence + UNSEEN)
             await self._renew_items(sequence)
             sequence += UNSEEN
             found = await self._store.fetch([])
