@@ -79,8 +79,8 @@ def world(tmp_path_factory):
 
 def test_what_is_imported_comes_out_again_before_and_after_it_is_learned(service, client, world, tmp_path):
     words = ["import", world, "--url", service.url, "--json"]
-    first = json.loads(run(main, *words).output)
-    again = json.loads(run(main, *words, "--resume").output)
+    first = json.loads(run(main, *words).stdout)
+    again = json.loads(run(main, *words, "--resume").stdout)
 
     assert (first["items"], first["users"], first["interactions"]) == (40, 61, 1223)
     assert (again["interactions"], again["duplicates"]) == (0, 1223)
@@ -96,7 +96,7 @@ def test_what_is_imported_comes_out_again_before_and_after_it_is_learned(service
     assert "only-here" not in set(later.interactions["user_id"])
     assert len(later.interactions) == 1223 - 20 + 1
     assert later.users.loc["odd", "age"] == "unknown"
-    back = json.loads(run(main, "import", tmp_path / "later", "--url", service.url, "--json").output)
+    back = json.loads(run(main, "import", tmp_path / "later", "--url", service.url, "--json").stdout)
     # what was posted had an event_id of its own
     assert (back["duplicates"], back["interactions"]) == (1203, 1)
     client.delete_user("odd")
@@ -184,7 +184,7 @@ def test_a_batch_has_the_answers_of_the_service_and_goes_on_where_it_stopped(ser
     before = {path.name: path.stat().st_mtime_ns for path in parts}
     parts[1].unlink()
     (tmp_path / ".tmp-half").write_bytes(b"PAR1")
-    again = json.loads(run(batch, *words, "--json").output)
+    again = json.loads(run(batch, *words, "--json").stdout)
 
     table = pq.read_table(tmp_path).to_pandas()
     assert set(table["user_id"]) >= {f"u{n}" for n in range(60)} | {"f1", "f2", "late"}

@@ -8,13 +8,20 @@ from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from tests.support.running_service import RunningService
 
+QUIET_S = 3
+
 
 def learned_by(service: RunningService) -> collections.Counter[tuple[str, str]]:
     """Counts of user and item in the archive of the newest version, once nothing waits."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     with service.client() as client:
-        while client.get("/v1/status").json()["interactions_waiting"]:
-            assert time.monotonic() < deadline
+        # a trainer that was just killed says nothing, and a store that was may still say too little for a moment
+        quiet_since = time.monotonic()
+        while time.monotonic() < quiet_since + QUIET_S:
+            status = client.get("/v1/status").json()
+            if status["interactions_waiting"] != 0 or status["training"] != "idle":
+                quiet_since = time.monotonic()
+            assert time.monotonic() < deadline, status
             time.sleep(0.2)
     state: Path = service.folder / "state"
     version = next(each for each in Registry(state / "models").versions() if each.status != "rejected")

@@ -18,6 +18,8 @@ from deployments.ray_runtime import environment, isolation
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 FAST_MODEL = {"epochs": 8, "no_components": 16, "learning_rate": 0.05}
+TUNE_S = 3
+"""Seconds of tuning in a full training: these services are there to be asked, not to be good."""
 
 
 def free_port() -> int:
@@ -37,6 +39,7 @@ class RunningService:
         config["http_options"]["port"] = self.port
         application = config["applications"][0]
         application["args"] |= {"state_dir": str(folder / "state"), "model": FAST_MODEL, **args}
+        application["args"]["training"] = {"tune_s": TUNE_S, **(application["args"].get("training") or {})}
         self.config = folder / "config.yaml"
         self.config.write_text(yaml.safe_dump(config))
 
