@@ -36,7 +36,8 @@ class RunningService:
         self.port = free_port()
         self.log = folder / "serve.log"
         config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
-        config["http_options"]["port"] = self.port
+        # the heaviest call of the contract is 8 s of processor time: a slow machine must not be taken for a fault
+        config["http_options"] |= {"port": self.port, "request_timeout_s": 20}
         application = config["applications"][0]
         application["args"] |= {"state_dir": str(folder / "state"), "model": FAST_MODEL, **args}
         application["args"]["training"] = {"tune_s": TUNE_S, **(application["args"].get("training") or {})}
