@@ -336,7 +336,7 @@ def test_changes_of_items_name_each_once_as_it_is_now(url: str) -> None:
             await store.delete_item("b")
             return await store.item_changes(0, 10)
 
-    changes, last, more = run(work())
+    changes, last, more, _ = run(work())
 
     assert changes == [(3, "c", item("c")), (4, "a", item("a", x=1)), (5, "b", None)]
     assert (last, more) == (5, False)
@@ -348,7 +348,7 @@ def test_changes_of_items_are_read_page_by_page(url: str) -> None:
             await store.put_items([item("a"), item("b"), item("c"), item("d")])
             pages, after, more = [], 0, True
             while more:
-                changes, after, more = await store.item_changes(after, 2)
+                changes, after, more, _ = await store.item_changes(after, 2)
                 pages.append(([item_id for _, item_id, _ in changes], after, more))
             pages.append(((await store.item_changes(after, 2)).changes, after, more))
             return pages  # type: ignore[return-value]
@@ -627,7 +627,7 @@ def test_changes_of_items_there_and_gone_are_read_page_by_page(url: str) -> None
                 await store.delete_item(item_id)
             pages, after, more = [], 0, True
             while more:
-                changes, after, more = await store.item_changes(after, 2)
+                changes, after, more, _ = await store.item_changes(after, 2)
                 pages.append([item_id for _, item_id, _ in changes])
             return pages
 
@@ -640,7 +640,7 @@ def test_who_has_read_all_changes_of_items_is_where_the_store_is(url: str) -> No
             await store.put_items([item("a"), item("b")])
             await store.advance(0, 50)  # as after a loss of the store
             pages = [await store.item_changes(after, 1) for after in (0, 1, 2, 70)]
-            return [([item_id for _, item_id, _ in changes], last, more) for changes, last, more in pages]
+            return [([item_id for _, item_id, _ in changes], last, more) for changes, last, more, *_ in pages]
 
     assert run(work()) == [(["a"], 1, True), (["b"], 50, False), ([], 50, False), ([], 70, False)]
 
