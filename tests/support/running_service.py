@@ -50,6 +50,7 @@ class RunningService:
             **self._ray_environment(),
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "RAY_ADDRESS": "local",
+            "RAY_DEDUP_LOGS": "0",  # Ray holds back lines that are alike but for a request's id
             **environment,
         }
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in the background, which would hand it on
