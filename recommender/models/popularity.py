@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -45,12 +44,6 @@ def predict_popularity(weights: NDArray[np.float32], features: sparse.csr_matrix
     """Popularity that features promise, float32 of shape (n_items,), at least 0."""
     logarithm: NDArray[np.float32] = features @ weights[:-1] + weights[-1]
     return np.expm1(np.maximum(logarithm, 0)).astype(np.float32)
-
-
-def predict_popularity_of_one(weights: NDArray[np.float32], features: Encoded) -> float:
-    """`predict_popularity` of one item."""
-    logarithm = float(features.weights @ weights[features.columns]) + float(weights[-1])
-    return math.expm1(max(logarithm, 0.0))
 
 
 def promised_popularities(weights: NDArray[np.float32], features: Sequence[Encoded]) -> NDArray[np.float32]:
