@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.running_service import alive, children_of, free_port, words
+from tests.support.running_service import alive, children_of, free_port
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,7 @@ def test_a_supervisor_that_is_killed_takes_its_child_with_it():
     process = supervised(port, sys.executable, "-c", CHILD, str(port))
     assert process.stdout is not None
     process.stdout.readline()
-    (child,) = (pid for pid in children_of(process.pid) if not words(pid).startswith(b"/bin/sleep"))
+    (child,) = (pid for pid in children_of(process.pid) if children_of(pid))
     helper = children_of(child)
     process.kill()
     process.wait()
