@@ -1,9 +1,8 @@
-"""Service: the graph as the routes call it, with micro-batching, hedged calls and limits on heavy work."""
+"""Service: the graph as the routes call it, one method a kind of request."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import Counter
@@ -15,15 +14,14 @@ from ray import serve
 from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from deployments.handle_calls import Call, call_idempotent, call_long
+from deployments.handle_calls import call_long
 from deployments.http.problems import Problem, unavailable
-from deployments.messages import pack
-from deployments.micro_batching import MicroBatcher
+from deployments.stages.chain import Chain
+from deployments.stages.routing import QueryRouter
 from deployments.telemetry import logs, metrics
 from deployments.telemetry.metric_snapshot import MetricsSnapshot, together
 from recommender.errors import StoreError
-from recommender.schema import Query, ReadRequest, users_of
-from recommender.serving import request_cost
+from recommender.schema import Query, ReadRequest
 from recommender.serving.attribution import ImpressionCache
 from recommender.stores.protocols import Appended, Interaction, StoreHealth
 
@@ -32,18 +30,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("recommender.ingress")
 
-MAX_BATCH_SIZE = 32
-"""Requests that travel together; the predictor scores them in one pass over the item block."""
-IDLE_WAIT_S = 0.001
-"""How long a lone request waits for company."""
-PATIENCE_S = 0.015
-"""How long it waits while a micro-batch is under way, with which the next one leaves."""
 ASK_TIMEOUT_S = 1.5
 """For each replica to answer; those that did are told of, whoever did not."""
-PART_MS = 250.0
-"""Largest cost of a call to a predictor by `recommender.serving.request_cost`; more is asked for in parts."""
-HEAVY_AT_ONCE = 2
-"""Of these parts under way; the others wait here, and hold nobody up."""
 STATUS_TIMEOUT_S = 2.0
 ACTIVATION_TIMEOUT_S = 6.0
 """With one more round of asking it stays below the time that a request has."""
@@ -74,10 +62,7 @@ class Service:
         self._models = models
         self.store = store
         self._shown = ImpressionCache()
-        self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
-        self._batches = MicroBatcher(
-            self._batched, most=MAX_BATCH_SIZE, idle_wait_s=IDLE_WAIT_S, busy_wait_s=PATIENCE_S
-        )
+        self._router = QueryRouter(Chain(fetcher, predictor))
 
     async def prepare_store(self) -> None:
         """Before anything is written: an empty store is to count on behind what was learned.
@@ -91,37 +76,16 @@ class Service:
             logger.warning("the trainer will reconcile the store: %s", error)
 
     async def recommend(self, query: Query) -> bytes:
-        """JSON of one answer; concurrent queries travel as one micro-batch, a heavy one alone."""
-        if not request_cost.is_light([query]):
-            return (await self.recommend_many([query]))[0]
-        return await self._batches.ask((query, logs.request_ids()))
-
-    async def _batched(self, asked: list[tuple[Query, tuple[str, ...]]]) -> list[bytes]:
-        # a task of its own, that works for all of them
-        logs.about([request_id for _, request_ids in asked for request_id in request_ids])
-        return await self.recommend_many([query for query, _ in asked])
+        """JSON of one answer."""
+        return (await self.recommend_many([query]))[0]
 
     async def recommend_many(self, queries: Sequence[Query]) -> list[bytes]:
-        """JSON of each answer, in order; what is heavy is asked for in parts, few at a time."""
-        if request_cost.is_light(queries):
-            return await self._recommended(queries, call_idempotent)
-        # its parts come for their turn one after another, so that calls alternate
-        own = asyncio.Semaphore(HEAVY_AT_ONCE)
-        parts = [asyncio.create_task(self._part(queries[each], own)) for each in request_cost.slices(queries, PART_MS)]
-        try:
-            return [answer for part in await asyncio.gather(*parts) for answer in part]
-        finally:
-            for part in parts:
-                part.cancel()
+        """JSON of each answer, in order.
 
-    async def _part(self, queries: Sequence[Query], own: asyncio.Semaphore) -> list[bytes]:
-        async with own, self._heavy:
-            # long is not silent: asking another replica as well would do the work twice
-            return await self._recommended(queries, call_long)
-
-    async def _recommended(self, queries: Sequence[Query], call: Call) -> list[bytes]:
-        fetched = await self._fetch([query.user_id for query in queries])
-        answers: list[bytes] = await call(self._predictor.recommend_many, pack(queries), fetched)
+        Every recommendation passes through here, one or many: what is to happen before queries are answered stands
+        before `answer_queries`, what is to be kept of the answers behind it.
+        """
+        answers = await self._router.answer_queries(queries)
         for query, answer in zip(queries, answers, strict=True):
             self._shown.remember(query.user_id, answer)
         return answers
@@ -149,17 +113,12 @@ class Service:
         """
         if await self.store.delete_item(item_id):
             return True
-        fetched = await self._fetch([])
-        known: bool = await call_idempotent(self._predictor.returns_item, item_id, fetched)
+        known = await self._router.returns_item(item_id)
         return known and await self.store.delete_item(item_id, without_record=True)
 
     async def ask(self, request: ReadRequest) -> bytes | None:
         """JSON of the answer to one read request; None where nothing is known of what it names."""
-        async with self._heavy if request_cost.is_heavy(request) else contextlib.nullcontext():
-            fetched = await self._fetch(users_of(request))
-            call = call_long if request_cost.may_take_long(request) else call_idempotent
-            answer: bytes | None = await call(self._predictor.answer, pack(request), fetched)
-            return answer
+        return await self._router.answer(request)
 
     async def train(self, mode: str) -> None:
         """Begin a training, or answer 409."""
@@ -237,10 +196,6 @@ class Service:
         for (version, hit), amount in Counter(each for each in taken if each is not None).items():
             metrics.count(metrics.ONLINE_INTERACTIONS, amount, model_version=version)
             metrics.count(metrics.ONLINE_HITS, amount if hit else 0, model_version=version)
-
-    async def _fetch(self, user_ids: list[str | None]) -> bytes:
-        fetched: bytes = await call_idempotent(self._fetcher.fetch_many, user_ids)
-        return fetched
 
 
 async def _ask_all(handle: DeploymentHandle, method: str) -> list[Any]:

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from deployments import handle_calls
-from deployments.http import service
 from deployments.http.service import Service
 from deployments.messages import unpack_queries
+from deployments.stages import routing
 from deployments.telemetry import metrics
 from recommender.schema import Query, RankQuery
 from recommender.serving import request_cost
@@ -88,8 +88,8 @@ def test_a_heavy_call_is_asked_for_in_parts_few_at_a_time_and_never_twice():
     assert answers == [ANSWER] * 256
     assert sum(predictor.asked) == 256
     assert len(predictor.asked) > 10
-    assert predictor.most_at_once <= service.HEAVY_AT_ONCE
-    assert max(predictor.asked) * request_cost.cost_ms(HEAVY[0]) <= service.PART_MS
+    assert predictor.most_at_once <= routing.HEAVY_AT_ONCE
+    assert max(predictor.asked) * request_cost.cost_ms(HEAVY[0]) <= routing.PART_MS
 
 
 def test_a_second_heavy_call_does_not_wait_for_all_of_the_first():

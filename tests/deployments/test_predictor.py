@@ -8,11 +8,10 @@ import pytest
 
 from deployments.messages import Fetched, pack
 from deployments.predictor import Predictor
-from deployments.serial_executor import SerialExecutor
+from deployments.stages.answering import QueryAnswerer
 from deployments.telemetry import metrics
 from recommender.schema import Query, RankQuery, UserState
 from recommender.serving.catalogue import Catalogue
-from recommender.serving.catalogue_sync import CatalogueFollower
 from recommender.serving.recommender import Recommender
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Item
@@ -48,12 +47,17 @@ def _uncounted(monkeypatch):
     monkeypatch.setattr(metrics, "count", lambda *_, **__: None)
 
 
-def predictor(wait_s: float = 30.0):
-    made = Predictor.func_or_class.__new__(Predictor.func_or_class)
-    made._recommender = Gate(Catalogue(shared_snapshot()))
-    made._store, made._heavy, made._catalogue_wait_s = MemoryStore(), SerialExecutor(), wait_s
-    made._follower = CatalogueFollower(made._recommender.catalogue, made._store, made._heavy.idle)
-    return made
+class Replica(Predictor.func_or_class):
+    """The deployment's methods over a stage that serves a model, without a ModelStore to follow."""
+
+    def __init__(self, wait_s: float) -> None:
+        self.store, self.recommender = MemoryStore(), Gate(Catalogue(shared_snapshot()))
+        self._answerer = QueryAnswerer(self.store, catalogue_wait_s=wait_s)
+        self._answerer.serve(self.recommender)
+
+
+def predictor(wait_s: float = 30.0) -> Replica:
+    return Replica(wait_s)
 
 
 def fetched(n: int, items_sequence: int = 0) -> bytes:
@@ -72,10 +76,10 @@ def test_light_requests_are_answered_while_a_heavy_one_runs(method):
         ranking = RankQuery(items=tuple((f"i{number}", None) for number in range(5_000)), user_id="u3")
         body = pack(HEAVY) if method == "recommend_many" else pack(ranking)
         heavy = asyncio.create_task(getattr(made, method)([], body, fetched(len(HEAVY))))
-        await asyncio.to_thread(made._recommender.begun.wait, 30)
+        await asyncio.to_thread(made.recommender.begun.wait, 30)
         meanwhile = [await light(made) for _ in range(5)]
         still = not heavy.done()
-        made._recommender.open.set()
+        made.recommender.open.set()
         return meanwhile, still, await heavy
 
     meanwhile, still, found = asyncio.run(run())
@@ -88,9 +92,9 @@ def test_light_requests_are_answered_while_a_heavy_one_runs(method):
 def test_a_heavy_call_is_the_same_answer_in_slices():
     async def run() -> tuple[list[bytes], int]:
         made = predictor()
-        made._recommender.open.set()
+        made.recommender.open.set()
         found = await made.recommend_many([], pack(HEAVY), fetched(len(HEAVY)))
-        return found, made._recommender.heavy
+        return found, made.recommender.heavy
 
     found, slices = asyncio.run(run())
     expected = Recommender(Catalogue(shared_snapshot())).recommend_many(HEAVY, [UserState()] * len(HEAVY))
@@ -105,11 +109,11 @@ def test_who_has_gone_is_not_worked_for_any_longer():
     async def run() -> int:
         made = predictor()
         heavy = asyncio.create_task(made.recommend_many([], pack(HEAVY), fetched(len(HEAVY))))
-        await asyncio.to_thread(made._recommender.begun.wait, 30)
+        await asyncio.to_thread(made.recommender.begun.wait, 30)
         heavy.cancel()
-        made._recommender.open.set()
+        made.recommender.open.set()
         await asyncio.gather(heavy, return_exceptions=True)
-        return made._recommender.heavy
+        return made.recommender.heavy
 
     assert asyncio.run(run()) == 1
 
@@ -117,10 +121,10 @@ def test_who_has_gone_is_not_worked_for_any_longer():
 def test_a_request_that_waits_for_too_many_changes_says_so_and_the_next_one_has_them():
     async def run() -> tuple[dict, dict, dict]:
         made = predictor(wait_s=0.05)
-        await made._store.put_items([Item("new", None, item_features("i4"), True, 0.0)])
-        async with made._heavy.idle:
+        await made.store.put_items([Item("new", None, item_features("i4"), True, 0.0)])
+        async with made._answerer._heavy.idle:
             late = await light(made, 1)
-        made._catalogue_wait_s = 30.0
+        made._answerer._catalogue_wait_s = 30.0
         return late, await light(made, 1), await light(made)
 
     late, reached, after = asyncio.run(run())
@@ -133,8 +137,8 @@ def test_a_request_that_waits_for_too_many_changes_says_so_and_the_next_one_has_
 def test_a_predictor_knows_which_items_may_be_returned():
     async def run() -> list[bool]:
         made = predictor()
-        await made._store.put_items([Item("new", None, item_features("i4"), True, 0.0)])
-        await made._store.put_items([Item("i2", None, item_features("i2"), False, 0.0)])
+        await made.store.put_items([Item("new", None, item_features("i4"), True, 0.0)])
+        await made.store.put_items([Item("i2", None, item_features("i2"), False, 0.0)])
         return [await made.returns_item([], item_id, fetched(0, 2)) for item_id in ("i1", "new", "i2", "nowhere")]
 
     assert asyncio.run(run()) == [True, True, False, False]

@@ -11,16 +11,13 @@ from deployments.http.service import Service
 from deployments.ingress import build_api
 from deployments.messages import Fetched, pack
 from deployments.predictor import Predictor
-from deployments.serial_executor import SerialExecutor
+from deployments.stages.answering import QueryAnswerer
 from deployments.telemetry import metrics
 from recommender.schema import RankQuery, UserState
 from recommender.serving.catalogue import Catalogue
-from recommender.serving.catalogue_sync import CatalogueFollower
 from recommender.serving.recommender import Recommender
-from recommender.serving.trends.leaderboards import Leaderboards
-from recommender.serving.trends.log_tail import LogTail
 from recommender.stores import MemoryStore
-from tests.support.known_worlds import LOG_OFFSET, shared_snapshot
+from tests.support.known_worlds import shared_snapshot
 
 
 class Handle:
@@ -49,13 +46,12 @@ def ask(monkeypatch, recommender):
     monkeypatch.setattr(metrics, "count", lambda *_, **__: None)
     monkeypatch.setenv("RECOMMENDER_API_KEYS", "admin:a")
     predictor = Predictor.func_or_class.__new__(Predictor.func_or_class)
-    predictor._recommender, predictor._store, predictor._catalogue_wait_s = recommender, MemoryStore(), 30.0
-    predictor._leaderboards = Leaderboards(recommender, LogTail(LOG_OFFSET))
+    store = MemoryStore()
 
     async def answered(method: str, target: str, body: object) -> httpx.Response:
-        predictor._heavy = SerialExecutor()
-        predictor._follower = CatalogueFollower(recommender.catalogue, predictor._store, predictor._heavy.idle)
-        service = Service(Handle(Fetcher()), Handle(predictor), None, None, predictor._store)
+        predictor._answerer = QueryAnswerer(store, catalogue_wait_s=30.0)
+        predictor._answerer.serve(recommender)
+        service = Service(Handle(Fetcher()), Handle(predictor), None, None, store)
         monkeypatch.setattr(recommendations, "current", lambda: service)
         headers = {"authorization": "Bearer a", "content-type": "application/json"}
         transport = httpx.ASGITransport(build_api())
