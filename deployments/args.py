@@ -11,6 +11,7 @@ from deployments.env_secrets import secret
 from recommender.models.feedback import Feedback
 from recommender.stores.embedded_valkey import START_TIMEOUT_S
 from recommender.stores.redis_store import MAX_BACKLOG
+from recommender.training.forgetting import ForgetSettings
 from recommender.training.full import ModelSettings
 from recommender.training.history_tuning import HistorySettings
 from recommender.training.incremental import IncrementSettings
@@ -20,6 +21,7 @@ from recommender.training.schedule import Schedule
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Days = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(allow_inf_nan=False)]
 
 _DEFAULTS, _INCREMENT, _SCHEDULE, _HISTORY = ModelSettings(), IncrementSettings(), Schedule(), HistorySettings()
@@ -97,6 +99,23 @@ class ModelArgs(_Strict):
         return given
 
 
+class ForgetArgs(_Strict):
+    """What a full training forgets; see `recommender.training.forgetting.ForgetSettings`."""
+
+    users_idle_days: Days | None = None
+    """Days without an interaction after which a user is forgotten: their interactions, and their features where these
+    have not changed for as long; null: never."""
+    items_gone_days: Days | None = None
+    """Days since an item was made unavailable (one that was never put: since the last interaction with it) after which
+    it is forgotten; null: never. Deleted items are forgotten by the next full training in any case."""
+    interactions_older_than_days: Days | None = None
+    """Age in days, by its timestamp, at which an interaction is forgotten; null: never."""
+
+    def settings(self) -> ForgetSettings:
+        """These, as the library takes them."""
+        return ForgetSettings(**self.model_dump())
+
+
 class TrainingArgs(_Strict):
     """When the model is trained, how it is judged and what is kept."""
 
@@ -131,6 +150,9 @@ class TrainingArgs(_Strict):
     recommended, and learned as such."""
     approximate_above: Positive | None = APPROXIMATE_ABOVE
     """Items above which search is approximate, with a measured recall@100 of at least 0.99; null: always exact."""
+
+    forget: ForgetArgs = ForgetArgs()
+    """What a full training forgets, so that what is kept has a bound; nothing by default."""
 
     def schedule(self) -> Schedule:
         """The clocks, as the library takes them."""

@@ -67,6 +67,7 @@ class Trainer:
             margin=args.training.margin,
             keep_versions=args.training.keep_versions,
             approximate_above=args.training.approximate_above,
+            forget=args.training.forget.settings(),
         )
         self._models = model_store(str(models))
         self._lease = lease_on(args.state_dir)

@@ -40,10 +40,13 @@ def part(name: str) -> str:
 
 
 def keys_of(section: str) -> str:
-    """Table of the keys of ``args``, or of a section of it."""
-    model = args.AppArgs.model_fields[section].annotation if section else args.AppArgs
-    assert isinstance(model, type)
-    assert issubclass(model, BaseModel)
+    """Table of the keys of ``args``, or of a section of it: ``training``, ``training forget``."""
+    model: type[BaseModel] = args.AppArgs
+    for name in section.split():
+        found = model.model_fields[name].annotation
+        assert isinstance(found, type)
+        assert issubclass(found, BaseModel)
+        model = found
     meanings = dict(_attribute_docstrings(model))
     rows = [
         [f"`{name}`", type_in_words(field), _default(field), _plain(meanings[name])]

@@ -43,6 +43,16 @@ def says(packed: bytes) -> bytes:
     return packed[:-9] if packed[-9:-8] == _FLOAT else packed
 
 
+def changed_at(packed: bytes) -> bytes:
+    """When a user or an item was put, as the end of its record says it."""
+    return packed[-9:]
+
+
+def pack_time(seconds: float) -> bytes:
+    """`updated_at` as `changed_at` gives it."""
+    return _encode(float(seconds))
+
+
 def unpack_user(packed: bytes | None) -> User | None:
     """A user; None for None. `StoreError` when the bytes are none."""
     return None if packed is None else _unpack(packed, _user)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from recommender.errors import StoreFullError
 from recommender.schema import RecentItem, UserState
-from recommender.stores.codec import pack, says, unpack_event, unpack_item, unpack_user
+from recommender.stores.codec import changed_at, pack, pack_time, says, unpack_event, unpack_item, unpack_user
 from recommender.stores.pagination import list_live, newest_first
 from recommender.stores.protocols import (
     RECENT,
@@ -154,6 +154,12 @@ class MemoryStore:
         had = (self._users.pop(user_id, None), self._recent.pop(user_id, None))
         return had != (None, None)
 
+    async def expire_users(self, changed_at: Mapping[str, float]) -> None:
+        """See `FeatureStore`."""
+        for user_id in _unchanged(self._users, changed_at):
+            if user_id not in self._histories:
+                del self._users[user_id], self._user_sequences[user_id]
+
     async def list_users(self, cursor: str | None, limit: int) -> tuple[list[User], str | None]:
         """See `FeatureStore`."""
         return await list_live(self._changed_users, cursor, limit)
@@ -179,6 +185,11 @@ class MemoryStore:
             return False
         self._touch(item_id)
         return True
+
+    async def expire_items(self, changed_at: Mapping[str, float]) -> None:
+        """See `FeatureStore`."""
+        for item_id in _unchanged(self._items, changed_at):
+            await self.delete_item(item_id)
 
     async def list_items(self, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:
         """See `FeatureStore`."""
@@ -274,6 +285,11 @@ class MemoryStore:
     async def _changed_items(self, after: int, limit: int) -> list[tuple[int, str, Item | None]]:
         found = _behind(self._item_sequences, after, limit)
         return [(sequence, item_id, unpack_item(self._items.get(item_id))) for sequence, item_id in found]
+
+
+def _unchanged(records: Mapping[str, bytes], times: Mapping[str, float]) -> list[str]:
+    """Those of `times` whose record says that it was put then."""
+    return [each for each, time in times.items() if changed_at(records.get(each, b"")) == pack_time(time)]
 
 
 def _behind(sequences: Mapping[str, int], after: int, limit: int) -> list[tuple[int, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -233,6 +233,13 @@ class FeatureStore(Protocol):
         """
         ...
 
+    async def expire_users(self, changed_at: Mapping[str, float]) -> None:
+        """Drop records of users, each where its ``updated_at`` is still as given; the log is not told.
+
+        Who has interactions in the log stays.
+        """
+        ...
+
     async def list_users(self, cursor: str | None, limit: int) -> tuple[list[User], str | None]:
         """Users by the order of their last change, and where to go on; None at the end.
 
@@ -257,6 +264,10 @@ class FeatureStore(Protocol):
         With `without_record` the deletion is noted where the store has no record, and the answer is True: a store
         that was lost knows nothing of an item that a version still has.
         """
+        ...
+
+    async def expire_items(self, changed_at: Mapping[str, float]) -> None:
+        """Delete items, each where its ``updated_at`` is still as given; their deletion is among the changes."""
         ...
 
     async def list_items(self, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:

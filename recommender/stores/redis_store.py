@@ -31,7 +31,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -39,7 +39,7 @@ from redis.exceptions import NoPermissionError
 
 from recommender.errors import StoreError
 from recommender.schema import RecentItem, UserState
-from recommender.stores.codec import pack, unpack_event, unpack_item, unpack_user
+from recommender.stores.codec import pack, pack_time, unpack_event, unpack_item, unpack_user
 from recommender.stores.connection import Connection
 from recommender.stores.health import read_health
 from recommender.stores.pagination import list_live, newest_first
@@ -198,6 +198,10 @@ class RedisStore:
         """See `FeatureStore`."""
         return bool(await self._run("delete_user", [user_id, pack(UserDeleted(user_id))]))
 
+    async def expire_users(self, changed_at: Mapping[str, float]) -> None:
+        """See `FeatureStore`."""
+        await self._expire("u", "users", changed_at)
+
     async def list_users(self, cursor: str | None, limit: int) -> tuple[list[User], str | None]:
         """See `FeatureStore`."""
         return await list_live(self._changed_users, cursor, limit)
@@ -213,6 +217,10 @@ class RedisStore:
     async def delete_item(self, item_id: str, *, without_record: bool = False) -> bool:
         """See `FeatureStore`."""
         return bool(await self._run("delete_item", [item_id, int(without_record)]))
+
+    async def expire_items(self, changed_at: Mapping[str, float]) -> None:
+        """See `FeatureStore`."""
+        await self._expire("i", "items", changed_at)
 
     async def list_items(self, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:
         """See `FeatureStore`."""
@@ -282,6 +290,10 @@ class RedisStore:
     async def _put(self, letter: str, name: str, records: Iterable[tuple[str, bytes]]) -> list[bool]:
         words = [word for record in records for word in record]
         return [bool(each) for each in await self._run("put", [letter, name, *words], len(words) // 2)]
+
+    async def _expire(self, letter: str, name: str, changed_at: Mapping[str, float]) -> None:
+        words = [word for an_id, seconds in changed_at.items() for word in (an_id, pack_time(seconds))]
+        await self._run("expire", [letter, name, *words], len(changed_at))
 
     async def _changed_users(self, after: int, limit: int) -> list[tuple[int, str, User | None]]:
         found = await self._changed("u", "users", after, limit)

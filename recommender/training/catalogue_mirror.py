@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Collection
 
 from recommender.stores.protocols import FeatureStore, Item
@@ -17,6 +18,8 @@ class CatalogueMirror:
     ----------
     entries
         By id, those that are there.
+    withdrawn
+        Those that are not available, each with when it last changed, in seconds since the epoch.
     deleted
         Those that were, each with the sequence of its deletion, until they are forgotten.
     sequence
@@ -25,6 +28,7 @@ class CatalogueMirror:
 
     def __init__(self) -> None:
         self.entries: dict[str, CatalogueEntry] = {}
+        self.withdrawn: dict[str, float] = {}
         self.deleted: dict[str, int] = {}
         self.sequence = 0
 
@@ -34,13 +38,23 @@ class CatalogueMirror:
         while more:
             page = await store.item_changes(self.sequence, PAGE)
             for sequence, item_id, item in page.changes:
-                if item is None:
-                    self.entries.pop(item_id, None)
-                    self.deleted[item_id] = sequence
-                else:
-                    self.entries[item_id] = _entry(item)
-                    self.deleted.pop(item_id, None)
+                self._take(sequence, item_id, item)
             self.sequence, more = page.last_sequence, page.more
+
+    def _take(self, sequence: int, item_id: str, item: Item | None) -> None:
+        self.withdrawn.pop(item_id, None)
+        self.deleted.pop(item_id, None)
+        if item is None:
+            self.entries.pop(item_id, None)
+            self.deleted[item_id] = sequence
+            return
+        self.entries[item_id] = _entry(item)
+        if not item.available:
+            self.withdrawn[item_id] = item.updated_at
+
+    def newest_deleted(self, most: int) -> list[str]:
+        """Items that were deleted last, at most so many."""
+        return heapq.nlargest(most, self.deleted, key=self.deleted.__getitem__)
 
     def deleted_through(self, sequence: int) -> list[str]:
         """Items whose deletion is not newer than a change."""

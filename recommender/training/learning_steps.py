@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from recommender.errors import TrainingError
 from recommender.ids import UNKNOWN
 from recommender.models.feedback import Feedback
 from recommender.models.lightfm_recommender import LFMRecommender
@@ -17,9 +18,10 @@ from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
 from recommender.storage.archive.segment import Segment
 from recommender.storage.registry import Registry, VersionInfo, VersionMeta
-from recommender.stores.protocols import Store
+from recommender.stores.protocols import Store, User
 from recommender.training.base_version import BaseVersions, Begun, last_full_at
 from recommender.training.catalogue_mirror import CatalogueMirror
+from recommender.training.forgetting import ForgetSettings, Remembered, StoredRecords, remember
 from recommender.training.full import ModelSettings, Progress, TrainingData, train_full
 from recommender.training.history_choices import choices_of
 from recommender.training.incremental import IncrementSettings, News, train_increment
@@ -27,6 +29,11 @@ from recommender.training.log_consumer import ConsumedLog
 from recommender.training.publishing import TrainingResult, newest_timestamp
 from recommender.training.snapshot_builder import still_withdrawn
 from recommender.training.store_pages import features_of, pages_of, users_of
+
+LEFT_ITEMS = "left_items"
+"""In a snapshot's meta: deleted items that have left the model. A store that was lost knows nothing of the deletion."""
+REMEMBERED_DELETIONS = 10_000
+"""Of the newest deleted items is kept that they were, in each version."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,9 @@ class LearningSettings:
     holdout: float
     margin: float
     approximate_above: int | None
+    forget: ForgetSettings = field(default_factory=ForgetSettings)
+    clock: Callable[[], float] = time.time
+    """Seconds since the epoch, by which something is old."""
 
 
 class LearningSteps:
@@ -75,23 +85,28 @@ class LearningSteps:
     async def full(
         self, segments: Sequence[Segment], consumed: ConsumedLog, begun: Begun, progress: Progress
     ) -> TrainingResult:
-        """Train anew over all that was learned; what was deleted by the last full training leaves the archive."""
+        """Train anew over all that was learned; what was deleted, and what is to be forgotten, leaves the archive."""
         await self._catalogue.follow(self._store)
-        # one full training later: until then their rows say that they are deleted, whatever becomes of the store, and
-        # nobody is left who clicks on what was on a page when that was done
+        # one full training later: until then nobody is left who clicks on what was on a page when it was deleted
         purged = self._catalogue.deleted_through(begun.base.meta.items_purged if begun.base else 0)
-        segments = await asyncio.to_thread(self._archive.compact, segments, purged)
-        interactions = await asyncio.to_thread(self._archive.read, segments)
-        users = {user.user_id: user.features or {} async for user in users_of(self._store)}
-        said = self._settings.feedback.weighed(interactions)
-        entries = self._catalogue.entries
-        data = TrainingData(said, users, list(entries.values()), self._deleted(begun.snapshot))
+        learned = await asyncio.to_thread(self._archive.read, segments)
+        users = [user async for user in users_of(self._store)]
+        kept = await self._remembered(learned, users, begun.snapshot)
+        if kept.interactions.empty and not learned.empty:
+            raise TrainingError(
+                "all interactions are of deleted items or older than training.forget says: nothing is left"
+            )
+        segments = await asyncio.to_thread(self._archive.replace, segments, kept.interactions)
+        said = self._settings.feedback.weighed(kept.interactions)
+        features = {user.user_id: user.features or {} for user in users}
+        entries = [entry for entry in self._catalogue.entries.values() if entry.item_id not in kept.items]
+        data = TrainingData(said, features, entries, self._deleted(begun.snapshot))
         trained = await asyncio.to_thread(
             train_full,
             data,
             self._settings.model,
             holdout=self._settings.holdout,
-            meta=self._meta(consumed),
+            meta=self._meta(consumed, [*self._catalogue.newest_deleted(REMEMBERED_DELETIONS), *kept.clicked_again]),
             serving=begun.snapshot,
             margin=self._settings.margin,
             approximate_above=self._settings.approximate_above,
@@ -105,9 +120,9 @@ class LearningSteps:
             mode="full",
             full_at=time.time(),
             trained_on=data.trained_on(),
-            newest_timestamp=newest_timestamp(interactions),
+            newest_timestamp=newest_timestamp(learned),
         )
-        return TrainingResult(trained, segments, about, purged)
+        return TrainingResult(trained, segments, about, purged, kept)
 
     async def increment(
         self, segments: Sequence[Segment], consumed: ConsumedLog, begun: Begun, progress: Progress
@@ -139,7 +154,7 @@ class LearningSteps:
             holdout=self._settings.holdout,
             margin=self._settings.margin,
             approximate_above=self._settings.approximate_above,
-            meta={**self._meta(consumed), "trained_on": about.trained_on},
+            meta={**self._meta(consumed, _left_items(parent.snapshot)), "trained_on": about.trained_on},
             progress=progress,
         )
         return TrainingResult(trained, segments, about)
@@ -153,17 +168,42 @@ class LearningSteps:
             await self._store.forget_items(page)
         self._catalogue.forget(told)
 
+    async def expire(self, forgotten: Remembered) -> None:
+        """Drop the records that a published version has forgotten, where they have not changed since."""
+        for users in pages_of(forgotten.users.items()):
+            await self._store.expire_users(dict(users))
+        for items in pages_of(forgotten.items.items()):
+            await self._store.expire_items(dict(items))
+
+    async def _remembered(self, learned: pd.DataFrame, users: Sequence[User], before: Snapshot | None) -> Remembered:
+        """What of the interactions is kept, by the settings and by what the store says."""
+        records = StoredRecords(
+            {user.user_id: user.updated_at for user in users},
+            self._catalogue.withdrawn,
+            self._catalogue.entries,
+            self._catalogue.deleted,
+            [each for each in _left_items(before) if each not in self._catalogue.entries],
+        )
+        return await asyncio.to_thread(remember, learned, records, self._settings.forget, self._settings.clock())
+
     def _deleted(self, before: Snapshot | None) -> list[str]:
         """Items that are not to be returned, as far as the catalogue has no word of them."""
-        return [*self._catalogue.deleted, *still_withdrawn(before, self._catalogue.entries)]
+        withdrawn = [*_left_items(before), *still_withdrawn(before, self._catalogue.entries)]
+        return [*self._catalogue.deleted, *(each for each in withdrawn if each not in self._catalogue.entries)]
 
-    def _meta(self, consumed: ConsumedLog) -> dict[str, Any]:
+    def _meta(self, consumed: ConsumedLog, left_items: Sequence[str]) -> dict[str, Any]:
         """What a snapshot says of itself."""
         return {
+            LEFT_ITEMS: list(left_items),
             "log_offset": consumed.last_offset,
             "items_sequence": self._catalogue.sequence,
             "feedback": self._settings.feedback.to_meta(),
         }
+
+
+def _left_items(snapshot: Snapshot | None) -> list[str]:
+    """Deleted items that have left the model of a version, as far as it remembers."""
+    return list(snapshot.meta.get(LEFT_ITEMS, ())) if snapshot else []
 
 
 def _grown_counts(base: VersionInfo, rows: pd.DataFrame, model: LFMRecommender) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from recommender.datasets.dataset import Dataset
@@ -18,6 +19,7 @@ from recommender.stores.protocols import Store
 from recommender.training.base_version import BaseVersions, Begun, last_full_at
 from recommender.training.catalogue_load import load_catalogue
 from recommender.training.catalogue_mirror import CatalogueMirror
+from recommender.training.forgetting import ForgetSettings
 from recommender.training.full import ModelSettings, Progress
 from recommender.training.incremental import IncrementSettings
 from recommender.training.index_builder import APPROXIMATE_ABOVE
@@ -57,6 +59,10 @@ class TrainingPipeline:
         How many to keep for a rollback.
     approximate_above
         Items from which on a version has an index; None for never.
+    forget
+        What full trainings forget; nothing when absent.
+    clock
+        Seconds since the epoch, by which something is old.
     """
 
     def __init__(
@@ -72,13 +78,22 @@ class TrainingPipeline:
         margin: float = 0.01,
         keep_versions: int = 5,
         approximate_above: int | None = APPROXIMATE_ABOVE,
+        forget: ForgetSettings | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._registry = registry
         self._archive = archive
         self._store = store
         catalogue = CatalogueMirror()
         how = LearningSettings(
-            settings, increment or IncrementSettings(), feedback or Feedback(), holdout, margin, approximate_above
+            settings,
+            increment or IncrementSettings(),
+            feedback or Feedback(),
+            holdout,
+            margin,
+            approximate_above,
+            forget or ForgetSettings(),
+            clock,
         )
         self.retention = Retention(registry, archive, store, keep_versions, self.reconcile)
         self._reconciliation = Reconciliation(store, archive, catalogue)
@@ -212,4 +227,6 @@ class TrainingPipeline:
         await self.retention.tidy()
         if learned.accepted and result.purged:
             await self._steps.forget_items(result.purged)
+        if learned.accepted and result.kept:
+            await self._steps.expire(result.kept)
         return learned

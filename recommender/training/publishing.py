@@ -17,6 +17,7 @@ from recommender.storage.archive.segment import Segment
 from recommender.storage.registry import Artifact, Registry, VersionMeta
 from recommender.storage.registry.version_meta import Mode
 from recommender.training.base_version import Begun
+from recommender.training.forgetting import Remembered
 from recommender.training.full import Trained
 from recommender.training.log_consumer import ConsumedLog
 
@@ -43,13 +44,16 @@ class TrainingResult:
     about
         What the training itself says in the manifest.
     purged
-        Deleted items that have left archive and model.
+        Deleted items of which nothing is to be noted any more.
+    kept
+        What a full training kept, and which records of the store it has forgotten.
     """
 
     trained: Trained
     segments: Sequence[Segment]
     about: VersionMeta
     purged: Sequence[str] = ()
+    kept: Remembered | None = None
 
 
 def artifact_of(trained: Trained, meta: VersionMeta) -> Artifact:

@@ -619,6 +619,28 @@ def test_a_deleted_item_is_a_change_until_it_is_forgotten_and_one_that_is_there_
     assert after == [(3, "c", item("c")), (6, "b", item("b"))]
 
 
+def test_a_record_expires_where_it_has_not_changed_since_and_an_item_among_the_changes(url: str) -> None:
+    async def work() -> tuple[list[User | None], list[Item | None], list[tuple[int, str, Item | None]]]:
+        async with opened(url) as store:
+            await store.put_users([User("idle", {}, 5.0), User("changed", {}, 5.0), User("back", {}, 5.0)])
+            await store.put_users([User("changed", {"age": 3}, 6.0)])
+            await store.append([click("back")])
+            await store.put_items([Item("gone", None, None, False, 5.0), Item("again", None, None, True, 6.0)])
+            await store.expire_users({"idle": 5.0, "changed": 5.0, "back": 5.0, "never there": 5.0})
+            await store.expire_items({"gone": 5.0, "again": 5.0, "never there": 5.0})
+            users = await store.get_users(["idle", "changed", "back"])
+            items = await store.get_items(["gone", "again"])
+            assert await store.list_users(None, 9) == ([users[2], users[1]], None)
+            assert (await store.state()).last_offset == 1
+            return users, items, (await store.item_changes(0, 9)).changes
+
+    users, items, changes = run(work())
+
+    assert users == [None, User("changed", {"age": 3}, 6.0), User("back", {}, 5.0)]
+    assert items == [None, Item("again", None, None, True, 6.0)]
+    assert changes == [(2, "again", items[1]), (3, "gone", None)]
+
+
 def test_changes_of_items_there_and_gone_are_read_page_by_page(url: str) -> None:
     async def work() -> list[list[str]]:
         async with opened(url) as store:

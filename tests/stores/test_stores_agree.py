@@ -30,8 +30,9 @@ INTERACTIONS = st.builds(
     st.none() | st.just("click"),
     st.none() | st.sampled_from(["e1", "e2", "e3", "e4"]),
 )
-USERS = st.builds(User, IDS, FEATURES, st.floats(0, 1e10))
-ITEMS = st.builds(Item, IDS, st.none() | st.text(max_size=3), FEATURES, st.booleans(), st.floats(0, 1e10))
+TIMES = st.sampled_from([0.0, 1.0, 1e9]) | st.floats(0, 1e10)
+USERS = st.builds(User, IDS, FEATURES, TIMES)
+ITEMS = st.builds(Item, IDS, st.none() | st.text(max_size=3), FEATURES, st.booleans(), TIMES)
 
 OPERATIONS = st.one_of(
     st.tuples(st.just("append"), st.lists(INTERACTIONS, max_size=6)),
@@ -43,6 +44,8 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("get_users"), st.lists(IDS, max_size=4)),
     st.tuples(st.just("put_users"), st.lists(USERS, max_size=4)),
     st.tuples(st.just("delete_user"), IDS),
+    st.tuples(st.just("expire_users"), st.dictionaries(IDS, TIMES, max_size=3)),
+    st.tuples(st.just("expire_items"), st.dictionaries(IDS, TIMES, max_size=3)),
     st.tuples(st.just("list_users"), st.none() | st.integers(0, 9).map(str), st.integers(1, 4)),
     st.tuples(st.just("get_items"), st.lists(IDS, max_size=4)),
     st.tuples(st.just("put_items"), st.lists(ITEMS, max_size=4)),

@@ -151,24 +151,32 @@ class Archive:
         remaining = (self._without(segment, users) for segment in segments)
         return [segment for segment in remaining if segment is not None]
 
-    def compact(self, segments: Sequence[Segment], without_items: Collection[str] = ()) -> list[Segment]:
-        """One segment with the rows of all, but for some items; the old files stay until `prune`.
+    def compact(self, segments: Sequence[Segment]) -> list[Segment]:
+        """One segment with the rows of all; the old files stay until `prune`.
 
         Raises
         ------
         CorruptArtifactError
             A segment is missing or not what was written.
         """
-        if len(segments) < 2 and not without_items:
+        if len(segments) < 2:
             return list(segments)
-        there = _in_order(self._verified(segment) for segment in segments)
-        items = pa.array(list(without_items), pa.large_string())
-        kept = there.filter(pc.invert(pc.is_in(there["item_id"], value_set=items)))
-        if not len(kept) or (len(segments) < 2 and len(kept) == len(there)):
-            return list(segments) if len(kept) else []
-        rows = _numbered(kept)
+        return self._in_place_of(segments, _in_order(self._verified(segment) for segment in segments))
+
+    def replace(self, segments: Sequence[Segment], rows: pd.DataFrame) -> list[Segment]:
+        """One segment with some rows of segments, as `read` gave them; the old files stay until `prune`.
+
+        Where all rows are to stay and there is one segment, that is it.
+        """
+        if len(segments) < 2 and len(rows) == sum(segment.rows for segment in segments):
+            return list(segments)
+        return self._in_place_of(segments, _table(rows))
+
+    def _in_place_of(self, segments: Sequence[Segment], rows: pa.Table) -> list[Segment]:
+        if not len(rows):
+            return []
         first = min(segment.first_offset for segment in segments)
-        return [self._write(rows, first, max(segment.last_offset for segment in segments))]
+        return [self._write(_numbered(rows), first, max(segment.last_offset for segment in segments))]
 
     def compact_newest(self, segments: Sequence[Segment]) -> list[Segment]:
         """Segments with the newest of them as one, where there are more than `MOST_SEGMENTS`.
