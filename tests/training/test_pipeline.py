@@ -151,10 +151,13 @@ async def test_every_interaction_is_in_the_counts_by_time_once(house, modes):
 async def test_a_deleted_item_is_in_no_snapshot_as_available(house):
     await house.learner.bootstrap(open_dataset(WORLD))
     await house.store.delete_item("i3")
-    snapshot = await house.learn()
+    await house.store.append(clicks("u1", "i4"))
+    grown, anew = await house.learn("incremental"), await house.learn("full")
 
-    assert not snapshot.available[snapshot.item_ids.index_of("i3")]
-    assert snapshot.available.sum() == len(snapshot.item_ids) - 1
+    assert not grown.available[grown.item_ids.index_of("i3")]
+    assert grown.available.sum() == len(grown.item_ids) - 1
+    assert "i3" not in anew.item_ids
+    assert anew.available.all()
 
 
 @asynchronous
