@@ -12,17 +12,19 @@ from ray.serve.handle import DeploymentHandle
 from deployments.http import openapi, problems
 from deployments.http.access_middleware import AccessMiddleware
 from deployments.http.admission_middleware import AdmissionMiddleware
+from deployments.http.audit_middleware import AuditMiddleware
 from deployments.http.query_parameters import check_query_parameters
 from deployments.http.request_metrics import RequestMetricsMiddleware
 from deployments.http.routes import console, data, docs, models, operations, recommendations
 from deployments.http.routes.fast_path import FastPathRoute
-from deployments.http.service import Service
+from deployments.http.service import Service, current
 from deployments.model_store import model_store
 from deployments.ray_runtime import replica_setup
 from deployments.telemetry import metrics
 from deployments.telemetry.measured_store import measured
 from deployments.telemetry.metric_snapshot import MetricsSnapshot
 from recommender.stores import open_store
+from recommender.stores.audit_log import AuditEntry, open_audit_log
 
 
 def build_api() -> FastAPI:
@@ -42,10 +44,15 @@ def build_api() -> FastAPI:
     api.router.routes.append(FastPathRoute())
     for chapter in (recommendations, data, models, operations, console, docs):
         api.include_router(chapter.router)
+    api.add_middleware(AuditMiddleware, record=_record)
     api.add_middleware(AccessMiddleware)
     api.add_middleware(RequestMetricsMiddleware)
     api.add_middleware(AdmissionMiddleware)  # the last one is the outermost
     return api
+
+
+async def _record(entry: AuditEntry) -> None:
+    await current().record(entry)
 
 
 @serve.deployment
@@ -76,7 +83,8 @@ class Ingress:
     ) -> None:
         replica_setup.begin()
         store: Any = measured(open_store(store_url, max_backlog=max_backlog))
-        self.service = Service(fetcher, predictor, trainer, model_store(models), store)
+        audit = open_audit_log(store_url)
+        self.service = Service(fetcher, predictor, trainer, model_store(models), store, audit)
         await self.service.prepare_store()
 
     async def counted(self) -> MetricsSnapshot:

@@ -18,13 +18,16 @@ from deployments.telemetry import logs, metrics
 from deployments.telemetry.measured_store import measured
 from deployments.telemetry.model_freshness import tell_freshness
 from recommender.datasets import open_dataset
-from recommender.errors import describe_error
+from recommender.errors import RecommenderError, describe_error
 from recommender.storage.archive.archive import Archive
+from recommender.storage.audit_trail import AuditTrail
+from recommender.storage.file_store import open_files
 from recommender.storage.lease import lease_on
 from recommender.storage.object_store import within
 from recommender.storage.registry import Registry
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import open_store
+from recommender.stores.audit_log import open_audit_log
 from recommender.training import unreadable_entries
 from recommender.training.interaction_queries import HistoryRow
 from recommender.training.pipeline import TrainingPipeline
@@ -35,6 +38,7 @@ logger = logging.getLogger("recommender.trainer")
 
 LOOK_EVERY_S = 1.0
 NICENESS = 10
+ARCHIVE_AUDIT_EVERY_S = 60.0
 
 
 @serve.deployment
@@ -69,10 +73,12 @@ class Trainer:
             approximate_above=args.training.approximate_above,
             forget=args.training.forget.settings(),
         )
+        self._audit = AuditTrail(open_audit_log(store_url), open_files(within(args.state_dir, "audit")))
         self._models = model_store(str(models))
         self._lease = lease_on(args.state_dir)
         self._lock = asyncio.Lock()
         self._backoff, self._tidying = Backoff(), Backoff()
+        self._audited_at = 0.0
         # a version may have been published just before the process before this one died
         self._is_served = False
         self._doing = "idle"
@@ -122,6 +128,11 @@ class Trainer:
         """JSON of a page of all interactions."""
         return answer(await self._learner.interactions(cursor, limit))
 
+    @with_request_ids
+    async def audit(self, cursor: str | None, limit: int) -> bytes:
+        """JSON of a page of what was done by hand."""
+        return answer(await self._audit.page(cursor, limit))
+
     def check_health(self) -> None:
         """Serve asks this; without its watch nothing would be learned."""
         if self._watch.done():
@@ -143,6 +154,7 @@ class Trainer:
         self._tell_resets()
         if self._learner.retention.failure and not self._tidying.remaining_s and not self._lock.locked():
             await self._tidy()
+        await self._archive_audit()
         if self._backoff.remaining_s:
             return
         mode = await self._due()
@@ -165,6 +177,15 @@ class Trainer:
                 await self._learner.retention.tidy()
             if self._learner.retention.failure is None:
                 self._tidying.succeed()
+
+    async def _archive_audit(self) -> None:
+        if time.monotonic() < self._audited_at + ARCHIVE_AUDIT_EVERY_S:
+            return
+        self._audited_at = time.monotonic()
+        try:
+            await self._audit.archive()
+        except RecommenderError as error:
+            logger.warning("entries of the audit stay in the store for now: %s", describe_error(error))
 
     def _tell_resets(self) -> None:
         # no counter: those begin with their first event, from which `increase` sees nothing

@@ -6,10 +6,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.http import origins, security
 from deployments.http.exposure import is_open_to_others
+from deployments.http.key_rotation import RotatingKeys
 from deployments.http.problems import problem_of
 from deployments.http.rate_limit import RateLimiter
 from deployments.http.request_metrics import routed
 
+CALLER = "recommender.caller"
+"""Key of a scope: who the request is from."""
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -27,7 +30,7 @@ class AccessMiddleware:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._keys = security.Keys.from_environment()
+        self._keys = RotatingKeys()
         self._rates = RateLimiter.from_environment()
         self._is_open: bool | None = None
 
@@ -50,31 +53,33 @@ class AccessMiddleware:
             await send(message)
 
         try:
-            self._check(scope)
+            scope[CALLER] = self._check(scope)
             await self._app(scope, receive, watched)
         except Exception as error:
             if started:
                 raise
             await problem_of(error).response()(scope, receive, watched)
 
-    def _check(self, scope: Scope) -> None:
-        """Let a request pass, or answer 401, 403 or 429."""
-        method, path, client = scope["method"], scope["path"], self._client(scope)
+    def _check(self, scope: Scope) -> security.Caller:
+        """Let a request pass and say who it is from, or answer 401, 403 or 429."""
+        keys = self._keys.current()
+        method, path, client = scope["method"], scope["path"], self._client(scope, keys)
         authorization = security.header(scope["headers"], b"authorization")
-        security.check(self._keys, method, path, authorization, client)
+        caller = security.check(keys, method, path, authorization, client)
         if security.needed_scope(method, path) is None:
-            return
-        if self._keys:
+            return caller
+        if keys:
             # a key that is not valid did not come this far
             self._rates.take(security.key_in(authorization) or b"")
         else:
             origins.check(method, security.first_of_each(scope["headers"]))
             self._rates.take((client or "").encode())
+        return caller
 
-    def _client(self, scope: Scope) -> str | None:
+    def _client(self, scope: Scope, keys: security.Keys) -> str | None:
         """Address of a client, as far as it can be trusted to be theirs."""
         if self._is_open is None:
-            self._is_open = not self._keys and is_open_to_others()
+            self._is_open = not keys and is_open_to_others()
         if self._is_open:
             return "behind a proxy that is open to others"
         return scope["client"][0] if scope.get("client") else None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from deployments.env_secrets import secret
 from deployments.http.problems import Problem
@@ -21,13 +23,31 @@ PUBLIC_FOLDERS = ("/console/", "/docs/")
 READING_POSTS = frozenset({"/v1/recommendations", "/v1/rank"})
 
 
+ADMIN_PATHS = ("/v1/audit",)
+"""Of which also what is only read is for administrators."""
+NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})=(?=.*[^=])(.+)")
+"""``NAME=KEY``; the padding of base64 at the end of a key makes no name of the key before it."""
+
+
+class Caller(NamedTuple):
+    """Who a request is from: the name of their key, and its scope."""
+
+    name: str
+    scope: str
+
+
+NOBODY = Caller("local", "admin")
+"""Where the service has no keys, and answers loopback clients."""
+
+
 class Keys:
-    """API keys and their scopes. Only their SHA-256 is kept: they are random, so that no slower hash is needed.
+    """API keys with scopes and names. Only their SHA-256 is kept: they are random, so no slower hash is needed.
 
     Parameters
     ----------
     listed
-        ``read:KEY,write:KEY,admin:KEY``, several of each allowed, separated by commas or lines; empty for none.
+        ``read:KEY,write:NAME=KEY,admin:KEY``, several of each allowed, separated by commas or lines; empty for none.
+        A key without a name is called by its scope and the first letters of its SHA-256.
 
     Raises
     ------
@@ -36,14 +56,16 @@ class Keys:
     """
 
     def __init__(self, listed: str) -> None:
-        self._keys: list[tuple[str, bytes]] = []
+        self._keys: list[tuple[Caller, bytes]] = []
         for number, entry in enumerate(
             filter(None, (each.strip() for each in listed.replace("\n", ",").split(","))), 1
         ):
             scope, colon, key = entry.partition(":")
             if scope not in SCOPES or not colon or not key:
-                raise ValueError(f"entry {number} of {VARIABLE} is not read:KEY, write:KEY or admin:KEY")
-            self._keys.append((scope, _digest(key)))
+                raise ValueError(
+                    f"entry {number} of {VARIABLE} is not read:KEY, write:KEY or admin:KEY, nor scope:NAME=KEY"
+                )
+            self._keys.append(_named(scope, key))
 
     @classmethod
     def from_environment(cls) -> Keys:
@@ -51,19 +73,30 @@ class Keys:
         return cls(secret(VARIABLE))
 
     def __repr__(self) -> str:
-        return f"<Keys: {', '.join(scope for scope, _ in self._keys) or 'none'}>"
+        return f"<Keys: {', '.join(caller.scope for caller, _ in self._keys) or 'none'}>"
 
     def __bool__(self) -> bool:
         return bool(self._keys)
 
-    def scope_of(self, authorization: str | None) -> str | None:
-        """Widest scope of the key in an ``Authorization`` header; None when it is not valid."""
+    def caller_of(self, authorization: str | None) -> Caller | None:
+        """Caller with the key in an ``Authorization`` header, by its widest scope; None when it is not valid."""
         offered = key_in(authorization)
         if offered is None:
             return None
         # every key is compared, in constant time: how long it takes says nothing of them
-        found = [scope for scope, key in self._keys if hmac.compare_digest(key, offered)]
-        return max(found, key=SCOPES.index, default=None)
+        found = [caller for caller, key in self._keys if hmac.compare_digest(key, offered)]
+        return max(found, key=lambda caller: SCOPES.index(caller.scope), default=None)
+
+    def scope_of(self, authorization: str | None) -> str | None:
+        """Widest scope of the key in an ``Authorization`` header; None when it is not valid."""
+        caller = self.caller_of(authorization)
+        return caller and caller.scope
+
+
+def _named(scope: str, given: str) -> tuple[Caller, bytes]:
+    named = NAMED.fullmatch(given)
+    digest = _digest(named[2] if named else given)
+    return Caller(named[1] if named else f"{scope}-{digest.hex()[:8]}", scope), digest
 
 
 def key_in(authorization: str | None) -> bytes | None:
@@ -80,28 +113,31 @@ def needed_scope(method: str, path: str) -> str | None:
     """Scope that a request needs; None for what everyone may ask."""
     if path in PUBLIC_PATHS or (path.startswith(PUBLIC_FOLDERS) and method in ("GET", "HEAD")):
         return None
+    if path in ADMIN_PATHS:
+        return "admin"
     if method in ("GET", "HEAD", "OPTIONS") or path in READING_POSTS:
         return "read"
     return "admin" if path.startswith("/v1/models") else "write"
 
 
-def check(keys: Keys, method: str, path: str, authorization: str | None, client: str | None) -> None:
-    """Let a request pass, or answer 401 or 403."""
+def check(keys: Keys, method: str, path: str, authorization: str | None, client: str | None) -> Caller:
+    """Let a request pass and say who it is from, or answer 401 or 403."""
     needed = needed_scope(method, path)
     if needed is None:
-        return
+        return NOBODY
     if not keys:
         if not is_loopback(client):
             raise Problem(
                 403,
                 f"without keys this service answers this machine only: set {VARIABLE}, or bind to 127.0.0.1",
             )
-        return
-    scope = keys.scope_of(authorization)
-    if scope is None:
+        return NOBODY
+    caller = keys.caller_of(authorization)
+    if caller is None:
         raise Problem(401, "send a valid key as Authorization: Bearer KEY", headers={"WWW-Authenticate": "Bearer"})
-    if SCOPES.index(scope) < SCOPES.index(needed):
-        raise Problem(403, f"this needs the scope {needed}; the key has {scope}")
+    if SCOPES.index(caller.scope) < SCOPES.index(needed):
+        raise Problem(403, f"this needs the scope {needed}; the key has {caller.scope}")
+    return caller
 
 
 @lru_cache(maxsize=1024)

@@ -23,6 +23,7 @@ from deployments.telemetry.metric_snapshot import MetricsSnapshot, together
 from recommender.errors import StoreError
 from recommender.schema import Query, ReadRequest
 from recommender.serving.attribution import ImpressionCache
+from recommender.stores.audit_log import AuditEntry, AuditLog, MemoryAuditLog
 from recommender.stores.protocols import Appended, Interaction, StoreHealth
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Service:
         The ModelStore.
     store
         For what is written, and read beside the hot path.
+    audit
+        For what is done by hand.
     """
 
     def __init__(
@@ -57,10 +60,12 @@ class Service:
         trainer: DeploymentHandle,
         models: Any,
         store: Any,
+        audit: AuditLog | None = None,
     ) -> None:
         self._fetcher, self._predictor, self._trainer = fetcher, predictor, trainer
         self._models = models
         self.store = store
+        self._audit = audit or MemoryAuditLog()
         self._shown = ImpressionCache()
         self._router = QueryRouter(Chain(fetcher, predictor))
 
@@ -138,6 +143,15 @@ class Service:
     async def interactions(self, cursor: str | None, limit: int) -> bytes:
         """JSON of a page of all interactions."""
         page: bytes = await call_long(self._trainer.interactions, cursor, limit)
+        return page
+
+    async def record(self, entry: AuditEntry) -> None:
+        """Write down what somebody did; it is in the store when this returns."""
+        await self._audit.append(entry)
+
+    async def audit_page(self, cursor: str | None, limit: int) -> bytes:
+        """JSON of a page of what was done, newest first."""
+        page: bytes = await call_long(self._trainer.audit, cursor, limit)
         return page
 
     async def versions(self) -> list[dict[str, Any]]:

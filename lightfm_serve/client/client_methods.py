@@ -84,5 +84,6 @@ class EndpointMethods:
     activate = Method(endpoints.activate)
     status = Method(endpoints.status)
     metrics = Method(endpoints.metrics)
+    audit = Method(endpoints.audit)
     healthy = Method(endpoints.healthy)
     ready = Method(endpoints.ready)

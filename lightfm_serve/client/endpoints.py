@@ -95,6 +95,7 @@ _history, _interactions = _reader(responses.HistoryPage), _reader(responses.Inte
 _model, _models = _reader(responses.Model), _reader(responses.Models)
 _training, _status = _reader(responses.Training), _reader(responses.Status)
 _counted = _reader(responses.MetricsSnapshot)
+_audit = _reader(responses.AuditPage)
 _health = _reader(dict[str, str])
 _encode = msgspec.json.encode
 
@@ -330,6 +331,11 @@ def status() -> Call[responses.Status]:
 def metrics() -> Call[responses.MetricsSnapshot]:
     """Counters and histograms, added up over the replicas."""
     return Call("GET", "/v1/metrics", _counted)
+
+
+def audit(*, cursor: str | None = None, limit: int = 100) -> Call[responses.AuditPage]:
+    """A page of who did what and when, newest first; for administrators."""
+    return Call("GET", "/v1/audit", _audit, params={"cursor": cursor, "limit": limit})
 
 
 def healthy() -> Call[dict[str, str]]:

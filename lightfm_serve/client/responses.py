@@ -309,3 +309,21 @@ class Status(msgspec.Struct, frozen=True):
     last_training: dict[str, Any] | None = None
     health: dict[str, str] = {}
     store: dict[str, Any] | None = None
+
+
+class AuditRecord(msgspec.Struct, frozen=True):
+    """What somebody did; `at` is RFC 3339, `who` the name of their key."""
+
+    at: str
+    who: str
+    action: str
+    target: str | None = None
+    details: dict[str, Any] = {}
+    request_id: str | None = None
+
+
+class AuditPage(msgspec.Struct, frozen=True):
+    """A page of the audit, newest first."""
+
+    audit: list[AuditRecord]
+    next_cursor: str | None

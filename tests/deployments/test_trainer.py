@@ -66,6 +66,7 @@ def trainer_of(folder: Path, store: MemoryStore, dataset: str = "none") -> objec
         _last=None,
         _is_served=False,
         _told_resets=0,
+        _audited_at=float("inf"),
     )
     return made
 

@@ -4,9 +4,10 @@ from fastapi import APIRouter, Response
 
 from deployments.http.openapi import documented
 from deployments.http.problems import unavailable
-from deployments.http.routes.parameters import answer
+from deployments.http.routes.parameters import Audited, Limit, answer, raw_answer
 from deployments.http.service import current
 from deployments.telemetry.metric_snapshot import MetricsSnapshot
+from recommender.storage.audit_trail import AuditPage
 
 router = APIRouter(tags=["operating"])
 
@@ -33,3 +34,13 @@ async def counted() -> Response:
     one restarts; `replicas` says whose numbers these are, and one that did not answer in time is not among them.
     """
     return answer(await current().counted())
+
+
+@router.get("/v1/audit", **documented(AuditPage, 503))
+async def audit(cursor: Audited = None, limit: Limit = 100) -> Response:
+    """Who did what and when, newest first: trainings by hand, activations, placements, experiments, deletions.
+
+    `who` is the name of the key: that of `admin:NAME=KEY`, else its scope and the first letters of its SHA-256, or
+    `local` where the service has no keys. Entries are kept for 400 days.
+    """
+    return raw_answer(await current().audit_page(cursor, limit))

@@ -85,6 +85,7 @@ WindowS = Annotated[int, Query(ge=1, le=LONGEST_WINDOW_S, description="seconds t
 LongLimit = Annotated[int, Query(ge=1, le=10_000)]
 Everyones = Annotated[str | None, Query(pattern=f"^{CURSOR}$", description="next_cursor of the page before")]
 Histories = Annotated[str | None, Query(pattern=f"^{HISTORY_CURSOR}$", description="next_cursor of the page before")]
+Audited = Annotated[str | None, Query(pattern=r"^[0-9]{1,17}$", description="next_cursor of the page before")]
 Fallback = Literal["popular", "none"]
 
 
@@ -104,6 +105,7 @@ def not_found(what: str) -> Problem:
 
 
 __all__ = [
+    "Audited",
     "BoostAmounts",
     "Cursor",
     "Diversity",
