@@ -61,6 +61,7 @@ def each_call():
     yield endpoints.activate("latest")
     yield endpoints.status()
     yield endpoints.metrics()
+    yield endpoints.audit(cursor="17", limit=2)
     yield endpoints.healthy()
     yield endpoints.ready()
 
