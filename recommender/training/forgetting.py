@@ -5,7 +5,7 @@ Who and what is forgotten is a stranger from then on, and may come back as anybo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,15 +49,12 @@ class StoredRecords:
         Ids of all items.
     deleted
         Ids of items that were deleted.
-    left
-        Ids of items that were deleted before the store was lost, which knows nothing of it.
     """
 
     users: Mapping[str, float] = field(default_factory=dict)
     withdrawn: Mapping[str, float] = field(default_factory=dict)
     items: Collection[str] = ()
     deleted: Collection[str] = ()
-    left: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -70,14 +67,11 @@ class Remembered:
         Those that are kept.
     users, items
         Records that are forgotten, by when they last changed.
-    clicked_again
-        Deleted items that the store knows nothing of, and that somebody has interacted with since.
     """
 
     interactions: pd.DataFrame
     users: Mapping[str, float] = field(default_factory=dict)
     items: Mapping[str, float] = field(default_factory=dict)
-    clicked_again: Sequence[str] = ()
 
 
 def remember(interactions: pd.DataFrame, records: StoredRecords, settings: ForgetSettings, now: float) -> Remembered:
@@ -96,8 +90,7 @@ def remember(interactions: pd.DataFrame, records: StoredRecords, settings: Forge
     """
     timestamps = interactions["timestamp"].to_numpy()
     ids = interactions["item_id"]
-    left = ids.isin(list(records.left)).to_numpy()
-    forgotten = left | ids.isin(list(records.deleted)).to_numpy()
+    forgotten = ids.isin(list(records.deleted)).to_numpy(np.bool_, copy=True)
     users: dict[str, float] = {}
     items: dict[str, float] = {}
     if settings.interactions_older_than_days is not None:
@@ -112,7 +105,7 @@ def remember(interactions: pd.DataFrame, records: StoredRecords, settings: Forge
         items = _unchanged_since(records.withdrawn, before)
         forgotten |= _is_gone(ids, timestamps, before, items, records.items)
     kept = interactions[~forgotten] if forgotten.any() else interactions
-    return Remembered(kept, users, items, ids[left].unique().tolist())
+    return Remembered(kept, users, items)
 
 
 def _is_gone(

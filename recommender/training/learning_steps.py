@@ -31,9 +31,10 @@ from recommender.training.snapshot_builder import still_withdrawn
 from recommender.training.store_pages import features_of, pages_of, users_of
 
 LEFT_ITEMS = "left_items"
-"""In a snapshot's meta: deleted items that have left the model. A store that was lost knows nothing of the deletion."""
+"""In a snapshot's meta: deleted items that have left the model. Who clicks on one that is on a page somewhere brings
+its row back, but it is not returned, whether or not the store still knows of the deletion."""
 REMEMBERED_DELETIONS = 10_000
-"""Of the newest deleted items is kept that they were, in each version."""
+"""So many of these, the newest."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class LearningSteps:
         purged = self._catalogue.deleted_through(begun.base.meta.items_purged if begun.base else 0)
         learned = await asyncio.to_thread(self._archive.read, segments)
         users = [user async for user in users_of(self._store)]
-        kept = await self._remembered(learned, users, begun.snapshot)
+        kept = await self._remembered(learned, users)
         if kept.interactions.empty and not learned.empty:
             raise TrainingError(
                 "all interactions are of deleted items or older than training.forget says: nothing is left"
@@ -106,7 +107,7 @@ class LearningSteps:
             data,
             self._settings.model,
             holdout=self._settings.holdout,
-            meta=self._meta(consumed, [*self._catalogue.newest_deleted(REMEMBERED_DELETIONS), *kept.clicked_again]),
+            meta=self._meta(consumed, self._left(begun.snapshot)),
             serving=begun.snapshot,
             margin=self._settings.margin,
             approximate_above=self._settings.approximate_above,
@@ -175,16 +176,21 @@ class LearningSteps:
         for items in pages_of(forgotten.items.items()):
             await self._store.expire_items(dict(items))
 
-    async def _remembered(self, learned: pd.DataFrame, users: Sequence[User], before: Snapshot | None) -> Remembered:
+    async def _remembered(self, learned: pd.DataFrame, users: Sequence[User]) -> Remembered:
         """What of the interactions is kept, by the settings and by what the store says."""
         records = StoredRecords(
             {user.user_id: user.updated_at for user in users},
             self._catalogue.withdrawn,
             self._catalogue.entries,
             self._catalogue.deleted,
-            [each for each in _left_items(before) if each not in self._catalogue.entries],
         )
         return await asyncio.to_thread(remember, learned, records, self._settings.forget, self._settings.clock())
+
+    def _left(self, before: Snapshot | None) -> list[str]:
+        """Deleted items that leave the model or have left it before, the newest."""
+        newest = self._catalogue.newest_deleted(REMEMBERED_DELETIONS)
+        before_them = [each for each in _left_items(before) if each not in self._catalogue.entries]
+        return list(dict.fromkeys([*newest, *before_them]))[:REMEMBERED_DELETIONS]
 
     def _deleted(self, before: Snapshot | None) -> list[str]:
         """Items that are not to be returned, as far as the catalogue has no word of them."""

@@ -102,6 +102,10 @@ class Checker:
         for deletion in history.of(UserDeleted):
             if deletion.outcome != "refused":
                 self._deleted[deletion.user_id].append(deletion)
+        self._changed: dict[str, list[ItemChanged]] = defaultdict(list)
+        for change in history.of(ItemChanged):
+            if change.outcome != "refused":
+                self._changed[change.item_id].append(change)
 
     def check_archive(self) -> None:
         """What was acknowledged is learned once; who was deleted is forgotten."""
@@ -138,13 +142,9 @@ class Checker:
 
     def check_withdrawn_items(self) -> None:
         """What was deleted or withdrawn is not recommended until it is put again."""
-        changes: dict[str, list[ItemChanged]] = defaultdict(list)
-        for change in self._history.of(ItemChanged):
-            if change.outcome != "refused":
-                changes[change.item_id].append(change)
         for answer in self._whole_answers():
             for item_id in answer.items:
-                self._check_withdrawn(answer, item_id, changes[item_id])
+                self._check_withdrawn(answer, item_id, self._changed[item_id])
 
     def check_versions(self) -> None:
         """Between two choices of somebody, nobody sees an older version after a newer one."""
@@ -260,7 +260,19 @@ class Checker:
 
     def _may_be_erased(self, expected: Expected, asked_at: float) -> bool:
         deletions = self._deleted[expected.row.user_id]
-        return any(expected.first.began < each.ended and each.began < asked_at for each in deletions)
+        return (
+            any(expected.first.began < each.ended and each.began < asked_at for each in deletions)
+        ) or self._may_be_of_a_deleted_item(expected, asked_at)
+
+    def _may_be_of_a_deleted_item(self, expected: Expected, asked_at: float) -> bool:
+        """Whether a full training may have found the item deleted, and left out what it had."""
+        changes = self._changed[expected.row.item_id]
+        puts = [each for each in changes if each.available and each.ended <= expected.first.began]
+        return any(
+            each.began < asked_at and not any(each.ended <= put.began and put.outcome == "done" for put in puts)
+            for each in changes
+            if not each.available
+        )
 
     def _check_withdrawn(self, answer: Recommended, item_id: str, changes: Sequence[ItemChanged]) -> None:
         before = [
