@@ -77,8 +77,8 @@ class ModelArgs(_Strict):
     """Components of the low-pass filter, at most; 0 for none."""
     item_item_mib: Positive = _HISTORY.item_item_mib
     """Memory for fitting the item-item matrix, beside the interactions and the matrix itself."""
-    newcomer_quantile: Annotated[float, Field(ge=0, le=1)] = _DEFAULTS.newcomer_quantile
-    """How strongly items without interactions are promoted: 0.5 is neutral."""
+    newcomer_quantile: Annotated[float, Field(ge=0, le=1)] | None = _DEFAULTS.newcomer_quantile
+    """How strongly items without interactions are promoted: 0.5 is neutral; null: by how many of them are news."""
 
     def settings(self) -> ModelSettings:
         """These, as the library takes them."""

@@ -224,6 +224,21 @@ def with_columns(matrix: sparse.csr_matrix, columns: NDArray[np.int32], fitted: 
     return sparse.hstack([grown.tocsc(), fitted], format="csc")[:, chosen].tocsr()
 
 
+def with_largest(matrix: sparse.csr_matrix, kept: int | None) -> sparse.csr_matrix:
+    """Item-item matrix with the `kept` largest weights of each column, of equals the first; None: as it is."""
+    if kept is None:
+        return matrix
+    by_column = matrix.tocsc()
+    by_column.sort_indices()
+    owners = np.repeat(np.arange(by_column.shape[1]), np.diff(by_column.indptr))
+    order = np.lexsort((-np.abs(by_column.data), owners))
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order)) - by_column.indptr[owners]
+    large = ranks < kept
+    indptr = np.append(0, np.cumsum(large))[by_column.indptr]
+    return sparse.csc_matrix((by_column.data[large], by_column.indices[large], indptr), matrix.shape).tocsr()
+
+
 def changed_items(before: sparse.csr_matrix, after: sparse.csr_matrix) -> NDArray[np.int32]:
     """Items whose Gram rows changed: all of the users whose interactions did, before and after, rising.
 

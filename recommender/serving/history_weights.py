@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_HISTORY_ROWS = 200
+MAX_HISTORY_ROWS = 500
 """How many of a user's newest interactions are used."""
 _HALVINGS = 6
 """After so many half-lives an interaction counts a 64th, all older ones together less than two hundredths of all that

@@ -98,7 +98,7 @@ class ModelSettings:
     use_weights: bool = False
     rare_features: int = RARE
     fit_with: FitWith = "compiled"
-    newcomer_quantile: float = ServingTransform.newcomer_quantile
+    newcomer_quantile: float | None = ServingTransform.newcomer_quantile
     history: HistorySettings = field(default_factory=HistorySettings)
 
     @property

@@ -131,17 +131,6 @@ def with_history_parts(
     return widened, np.hstack([users, absent, own])
 
 
-def history_scores(snapshot: Snapshot, users: NDArray[np.int64]) -> NDArray[np.float32]:
-    """What the item-item matrix adds to the score of each known item, float32 of shape (n_users, n_known_items)."""
-    parts, liked = parts_of(snapshot), snapshot.liked()
-    if parts is None or snapshot.history is None:
-        return np.zeros((len(users), snapshot.n_known_items), np.float32)
-    chosen = np.diff(liked.indptr)[users]
-    weighted = weighted_histories(liked, snapshot.n_known_items, snapshot.history.half_life)[users]
-    summed: NDArray[np.float32] = (weighted @ parts.item_item).toarray()
-    return summed * of_lengths(snapshot.history.item_item, chosen)[:, None]
-
-
 def _with_mean_history(
     snapshot: Snapshot, parts: HistoryParts, history: HistoryWeights
 ) -> tuple[Snapshot, NDArray[np.float32]]:

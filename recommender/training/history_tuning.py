@@ -7,9 +7,10 @@ users who were known before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -17,9 +18,10 @@ from scipy import sparse
 
 from recommender.evaluation import split_pairs
 from recommender.models.feedback import select_likings
-from recommender.models.item_item import ItemItemSettings, item_item_matrix
+from recommender.models.item_item import ItemItemSettings, item_item_matrix, with_largest
 from recommender.models.lightfm_recommender import LFMRecommender
-from recommender.models.mixture import FEWEST, LENGTHS, Score, learn_mixture
+from recommender.models.low_pass import LowPass
+from recommender.models.mixture import FEWEST, LENGTHS, Score, learn_mixture, ndcg_of, sure_gain
 from recommender.serving.snapshot import Rows, Table
 from recommender.training.history_choices import HistoryChoices, HoldoutKind
 from recommender.training.history_parts import liked_pairs, low_pass_of
@@ -30,13 +32,17 @@ HELD_OUT = 0.1
 """Share of the interactions that teach."""
 PAIRS_A_SECOND = 10_000
 """So many interactions are worth a second of tuning: small data is done sooner."""
-KEPT = 0.75
-"""Share of the weights of a column that are kept; the smallest quarter changes nothing measurable."""
+KEPT = (0.5, 0.75)
+"""Shares of the weights of a column, the largest, that may be enough."""
+MOST_LOST = 0.003
+"""Of ndcg, by keeping fewer weights: rows are read for each answer."""
+MANY_COMPONENTS = 64
+"""Components of the low-pass filter from which on twice as many have to gain surely."""
 ORDERED = 0.1
 """Share of a user's interactions that must have another time than the one before, for time to tell an order."""
 NUMBERED_BELOW = 1e8
 """Whole rising numbers below this, in seconds, are numbers of rows: the year 1973."""
-PRIOR_LOW_PASS = 0.25
+PRIOR_LOW_PASS = 0.5
 """Weight of the low-pass filter, in scales, that is kept where nothing tells an order.
 
 A random hold-out has the frequencies of what it was drawn from, and values what is true of pairs that were seen; what
@@ -55,7 +61,7 @@ class HistorySettings:
     enabled
         Whether there are any. They need the indicators of both sides.
     low_pass
-        Components of the low-pass filter, at most; 0 for none.
+        Components of the low-pass filter, at most; 0 for none. More than `MANY_COMPONENTS` only where they gain.
     holdout_kind
         What teaches how much each counts: each user's newest interactions (``last``), any (``random``), or by whether
         timestamps tell an order (``auto``).
@@ -66,7 +72,7 @@ class HistorySettings:
     """
 
     enabled: bool = True
-    low_pass: int = 64
+    low_pass: int = 128
     holdout_kind: Kind = "auto"
     tune_s: float = 60.0
     item_item_mib: int = 1024
@@ -172,9 +178,12 @@ def learn_choices(
     start = ItemItemSettings(budget_bytes=settings.budget_bytes)
     tune_s = min(settings.tune_s, pairs.nnz / PAIRS_A_SECOND)
     tuned = tune_item_item(pairs, wanted, tune_s, start=start, num_threads=num_threads).settings
-    choices = defaults(kind, pairs.nnz + wanted.nnz, settings, tuned)
-    matrix = item_item_matrix(pairs, choices.item_item(settings.budget_bytes), num_threads)
-    low_pass = low_pass_of(pairs, settings.low_pass, seed)
+    matrix = item_item_matrix(pairs, tuned, num_threads)
+    kept = enough_weights(matrix, tuned.neighbours, pairs, wanted)
+    matrix = with_largest(matrix, kept)
+    low_pass = enough_components(low_pass_of(pairs, settings.low_pass, seed), pairs, wanted)
+    choices = defaults(kind, pairs.nnz + wanted.nnz, settings, replace(tuned, kept=kept))
+    choices = msgspec.structs.replace(choices, low_pass=low_pass.items.shape[1])
     half_life = None
     if kind == "last":
         half_life = learn_half_life(lambda histories: (histories @ matrix).toarray(), liked, wanted)
@@ -189,6 +198,32 @@ def learn_choices(
     return choices.taught(learn_mixture(parts, pairs, wanted), half_life, least)
 
 
+def enough_weights(
+    matrix: sparse.csr_matrix, neighbours: int, train: sparse.csr_matrix, held_out: sparse.csr_matrix
+) -> int | None:
+    """Weights of a column, the largest, that lose at most `MOST_LOST` of ndcg; None where all are needed."""
+
+    def reached(kept: int | None) -> float:
+        fewer = with_largest(matrix, kept)
+        return float(ndcg_of(lambda users: (train[users] @ fewer).toarray(), train, held_out).mean())
+
+    whole = reached(None)
+    tried = (max(1, round(share * neighbours)) for share in KEPT)
+    return next((kept for kept in tried if reached(kept) >= (1 - MOST_LOST) * whole), None)
+
+
+def enough_components(low_pass: LowPass, train: sparse.csr_matrix, held_out: sparse.csr_matrix) -> LowPass:
+    """Low-pass filter with the slowest `MANY_COMPONENTS`, and with all where these are surely better alone."""
+    if low_pass.items.shape[1] <= MANY_COMPONENTS:
+        return low_pass
+    fewer = LowPass(np.ascontiguousarray(low_pass.items[:, :MANY_COMPONENTS]), low_pass.shares)
+    all_of_them, some = (
+        ndcg_of(lambda users, each=each: each.users(train[users]) @ each.items.T, train, held_out)  # type: ignore[misc]
+        for each in (low_pass, fewer)
+    )
+    return low_pass if sure_gain(all_of_them - some) > 0 else fewer
+
+
 def defaults(
     kind: HoldoutKind, n_interactions: int, settings: HistorySettings, item_item: ItemItemSettings | None = None
 ) -> HistoryChoices:
@@ -198,10 +233,10 @@ def defaults(
         holdout=kind,
         n_interactions=n_interactions,
         neighbours=item_item.neighbours,
-        kept=max(1, round(KEPT * item_item.neighbours)),
+        kept=item_item.kept,
         penalty=item_item.penalty,
         length_exponent=item_item.length_exponent,
-        low_pass=settings.low_pass,
+        low_pass=min(settings.low_pass, MANY_COMPONENTS),
         half_life=None,
         lightfm_pays=True,
         item_item_weights=[1.0] * len(LENGTHS),

@@ -29,11 +29,11 @@ class ServingTransform:
     Parameters
     ----------
     newcomer_quantile
-        Advance of items that nobody has interacted with, see `recommender.training.cold_start`: at 0.5 they wait
-        until somebody finds them, near 1 they come first.
+        Promise of items that nobody has interacted with, see `recommender.training.cold_start`: at 0.5 they wait
+        until somebody finds them, near 1 they come first. None: they have the share of the lists that fits the data.
     """
 
-    newcomer_quantile: float = 0.9
+    newcomer_quantile: float | None = None
 
 
 def to_serving(
