@@ -9,6 +9,34 @@ import msgspec
 FeatureValue = str | bool | int | float | list[str]
 FeatureMap = dict[str, FeatureValue]
 LeaderboardName = Literal["popular", "trending"]
+RuleName = Literal["pin", "promote", "limit", "bury"]
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"from_": "from"}):
+    """A rule of a placement: one of pin, promote, limit and bury, with what belongs to it.
+
+    Checked by `recommender.serving.placements.rules.check_rules`.
+    """
+
+    pin: str | None = None
+    position: int | None = None
+    promote: str | None = None
+    share: float | None = None
+    limit: str | None = None
+    at_most: int | None = None
+    within: int | None = None
+    bury: str | None = None
+    from_: str | None = None
+    """RFC 3339; the rule holds from then on."""
+    until: str | None = None
+    """RFC 3339; the rule holds no longer from then on."""
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """The experiment that an answer belongs to, and the variant that its user was assigned to."""
+
+    name: str
+    variant: str
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +60,21 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     shown: tuple[str, ...] = ()
     """Items of earlier pages, never to be shown again."""
     fallback: Literal["popular", "none"] = "popular"
+    placement: str | None = None
+    """Where the answer is shown; its settings hold for all that is not in `given`."""
+    given: frozenset[str] = frozenset()
+    """Names of the fields that the request has set itself."""
+    session_id: str | None = None
+    """Of an anonymous user, who is assigned to a variant by it."""
+    explore: float | None = None
+    """Share of the positions for newcomers; None for that of the service."""
+    rules: tuple[Rule, ...] = ()
+    """Of the placement, those that hold now."""
+    experiment: Assignment | None = None
+    model_version: str | None = None
+    """Version that is to answer; None for the active one."""
+    is_unknown: bool = False
+    """Whether there is no placement of that name, so that there is no answer either."""
 
 
 class RankQuery(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -143,6 +186,8 @@ class ScoredItem(msgspec.Struct, frozen=True, gc=False):
     """The explanation in words: the interaction and the feature that add most to the score."""
     interactions: list[InteractionShare] | msgspec.UnsetType = msgspec.UNSET
     """The user's interactions that add most to the score, with all that each adds, the largest first."""
+    rule: RuleName | msgspec.UnsetType = msgspec.UNSET
+    """Rule of the placement because of which the item stands where it does."""
 
 
 class Recommendations(msgspec.Struct, frozen=True):
@@ -160,6 +205,8 @@ class Recommendations(msgspec.Struct, frozen=True):
     """For the page behind this one; None at the end, and where a cursor cannot hold what was shown."""
     warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
     """What of the filter or the boost no item has, with the nearest name that items do have."""
+    placement: str | msgspec.UnsetType = msgspec.UNSET
+    experiment: Assignment | msgspec.UnsetType = msgspec.UNSET
 
 
 class UnscoredItem(msgspec.Struct, frozen=True):

@@ -155,6 +155,19 @@ class Catalogue:
             for position, old in zip(positions, found, strict=True)
         ]
 
+    def values(self, positions: Sequence[int], name: str) -> list[tuple[str, ...]]:
+        """Tokens of a feature that each item has, by position as for `item`; of one feature they compare."""
+        starts, columns = self.filters.values_of(name)
+        n_items, prefix = self.snapshot.n_items, f"{name}:"
+        found: list[tuple[str, ...]] = []
+        for position in positions:
+            if position >= n_items:
+                found.append(tuple(each for each in self.delta.tokens[position - n_items] if each.startswith(prefix)))
+            else:
+                own = columns[starts[position] : starts[position + 1]].tolist()
+                found.append(tuple(map(self.snapshot.filter_tokens.__getitem__, own)))
+        return found
+
     def headings(self, indices: Sequence[int]) -> list[tuple[str, str | None, int]]:
         """Item id, title and block of the table of cases, by position as for `item`."""
         n_items, kept = self.snapshot.n_items, self._headings
@@ -173,6 +186,11 @@ class Catalogue:
             delta = np.array([rows.get(item_id, UNKNOWN) for item_id in item_ids], np.int64)
             positions = np.where(delta == UNKNOWN, positions, delta + self.snapshot.n_items)
         return positions
+
+    def order_of(self, position: int) -> int:
+        """Place in catalogue order, which equal scores keep, by position as for `item`."""
+        row = position - self.snapshot.n_items
+        return int(self.delta.places[row]) if row >= 0 else position
 
     def snapshot_rows(self, positions: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         """Row of the snapshot of the item at each position as for `item`, int64; -1 for one that is only in the delta.

@@ -18,6 +18,8 @@ from recommender.serving.snapshot import Snapshot
 
 LISTED_BELOW = 1 / 8
 """Share of the rows below which a filter's rows are scored from a list: jumping costs more than passing by."""
+KEPT_FEATURES = 16
+"""Features whose values are remembered by row."""
 KEPT_BYTES = 32 * 2**20
 """What a catalogue remembers of the filters it was asked for."""
 
@@ -101,12 +103,28 @@ class FilterCache:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._lock = Lock()
+        self._values: LRUCache[str, tuple[NDArray[np.int64], NDArray[np.int32]]] = LRUCache(KEPT_FEATURES)
         self._kept: LRUCache[frozenset[str], Kept] = LRUCache(max(KEPT_BYTES, _size_of_one(snapshot)), _size)
 
     def having(self, token: str) -> NDArray[np.int32]:
         """Rows of the items that have a token, rising; in versions from before 2026 one may be there twice."""
         column = self._snapshot.filter_tokens.index_of(token)
         return np.zeros(0, np.int32) if column == UNKNOWN else self._snapshot.filter_rows.row(column)
+
+    def values_of(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Tokens of a feature by row of the snapshot: where those of each row begin, and their columns.
+
+        Returns
+        -------
+        int64 of shape (n_items + 1,) and int32 of shape (n,), columns of the snapshot's tokens. Made once a feature.
+        """
+        with self._lock:
+            found = self._values.get(name)
+        if found is None:
+            found = _values_by_row(self._snapshot, name)
+            with self._lock:
+                self._values[name] = found
+        return found
 
     def kept(self, clauses: Sequence[str]) -> Kept:
         """Rows that `Filter.parse` of these lets through."""
@@ -119,6 +137,16 @@ class FilterCache:
             with self._lock:
                 self._kept[key] = found
         return found
+
+
+def _values_by_row(snapshot: Snapshot, name: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    columns = [column for column, token in enumerate(snapshot.filter_tokens) if token.startswith(f"{name}:")]
+    each = [np.unique(snapshot.filter_rows.row(column)) for column in columns]
+    rows = np.concatenate([np.zeros(0, np.int32), *each])
+    order = np.argsort(rows, kind="stable")
+    of_rows = np.repeat(np.array(columns, np.int32), [len(own) for own in each])
+    starts = np.append(0, np.cumsum(np.bincount(rows, minlength=snapshot.n_items)))
+    return starts.astype(np.int64), of_rows[order]
 
 
 def _kept(wanted: Filter, rows: NDArray[np.bool_]) -> Kept:

@@ -37,10 +37,10 @@ from recommender.schema import (
 from recommender.serving.asked_items import scored
 from recommender.serving.boosts import check_boosts
 from recommender.serving.catalogue import Catalogue
-from recommender.serving.diversification import diversify, pool_size
 from recommender.serving.explanation import ExplainedUser, explained
-from recommender.serving.exploration import explore
+from recommender.serving.list_shaping import shape_list, wanted_items
 from recommender.serving.pagination import encode_cursor
+from recommender.serving.placements.ruled_list import without_buried
 from recommender.serving.retrieval import RetrievalRequest, Retrieved, choose, retrieve_by_scores
 from recommender.serving.snapshot import UserVector
 from recommender.serving.text_search import TextSearch
@@ -123,10 +123,8 @@ class Recommender:
         people = [self._person(query, state) for query, state in zip(queries, states, strict=True)]
         wishes = [_wish(*each) for each in zip(queries, people, strict=True)]
         best = choose(self.catalogue, wishes)
-        chosen = [self._diversify(query, own) for query, own in zip(queries, best, strict=True)]
-        if self.explore_share:
-            asked = zip(wishes, chosen, strict=True)
-            chosen = [explore(self.catalogue, *each, self.explore_share, self._chance) for each in asked]
+        asked = zip(queries, wishes, best, strict=True)
+        chosen = [shape_list(self.catalogue, *each, self.explore_share, self._chance) for each in asked]
         return [
             self._answer(query, person, own, degraded)
             for query, person, own in zip(queries, people, chosen, strict=True)
@@ -261,14 +259,6 @@ class Recommender:
     def _learned_users(self) -> UserSimilarity:
         return UserSimilarity(self.snapshot)
 
-    def _diversify(self, query: Query, chosen: Retrieved) -> Retrieved:
-        """Of the best, those that differ as much as was asked for."""
-        if not query.diversity:
-            return chosen
-        vectors = self.catalogue.vectors(chosen.positions)
-        places = diversify(chosen.scores, vectors, query.k, query.diversity)
-        return Retrieved([chosen.positions[place] for place in places.tolist()], chosen.scores[places])
-
     def _person(self, query: Query, state: UserState) -> QueriedUser:
         snapshot = self.snapshot
         erased = state.deleted_at > snapshot.log_offset
@@ -334,17 +324,16 @@ class Recommender:
             list(degraded),
             encode_cursor([*query.shown, *(item.item_id for item in items)]) if len(items) == query.k else None,
             self._warnings([*query.filter, *(token for token, _ in query.boost)]),
+            query.placement or msgspec.UNSET,
+            query.experiment or msgspec.UNSET,
         )
 
     def _listed(self, query: Query, person: QueriedUser, chosen: Retrieved) -> list[ScoredItem]:
         numerals = [cases.numeral(person.vector.case_row, block) for block in range(4)]
         headings = zip(self.catalogue.headings(chosen.positions), short_all(chosen.scores), strict=True)
         items = [ScoredItem(item_id, score, numerals[block], title) for (item_id, title, block), score in headings]
-        if chosen.explored:
-            items = [
-                msgspec.structs.replace(item, explored=True) if index in chosen.explored else item
-                for item, index in zip(items, chosen.positions, strict=True)
-            ]
+        if chosen.explored or chosen.rules:
+            items = [_marked(item, index, chosen) for item, index in zip(items, chosen.positions, strict=True)]
         if not query.explain:
             return items
         return self._explained(items, query, person, chosen)
@@ -357,18 +346,22 @@ class Recommender:
         parts = [part for each in why for part in each.parts]
         contributions = map(Contribution, [name for name, _ in parts], short_all([amount for _, amount in parts]))
         return [
-            ScoredItem(
-                item.item_id,
-                item.score,
-                item.case,
-                item.title,
-                list(islice(contributions, len(each.parts))),
-                item.explored,
-                each.because,
-                each.interactions,
+            msgspec.structs.replace(
+                item,
+                explanation=list(islice(contributions, len(each.parts))),
+                because=each.because,
+                interactions=each.interactions,
             )
             for item, each in zip(items, why, strict=True)
         ]
+
+
+def _marked(item: ScoredItem, index: int, chosen: Retrieved) -> ScoredItem:
+    """An item with why it stands where it does, where that is not its score."""
+    explored, rule = index in chosen.explored or msgspec.UNSET, chosen.rules.get(index, msgspec.UNSET)
+    if explored is msgspec.UNSET and rule is msgspec.UNSET:
+        return item
+    return msgspec.structs.replace(item, explored=explored, rule=rule)
 
 
 def _wish(query: Query, person: QueriedUser) -> RetrievalRequest:
@@ -376,12 +369,13 @@ def _wish(query: Query, person: QueriedUser) -> RetrievalRequest:
     nothing = user.strategy == "popular" and query.fallback == "none"
     return RetrievalRequest(
         user,
-        0 if nothing else pool_size(query.k) if query.diversity else query.k,
+        0 if nothing else wanted_items(query),
         [*query.exclude, *query.shown, *(person.known if query.exclude_seen else ())],
         person.seen if query.exclude_seen else NO_ROWS,
         tuple(query.filter),
         None if query.candidates is None else tuple(query.candidates),
         check_boosts(dict(query.boost)) if query.boost else (),
+        without_buried(query.rules) if query.rules else (),
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommender.ids import UNKNOWN
+from recommender.schema import RuleName
 from recommender.serving.boosts import Boosts, added
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.personal_biases import personal_biases, users_at_once
@@ -30,11 +31,14 @@ class RetrievalRequest(NamedTuple):
     filters: tuple[str, ...] = ()
     candidates: tuple[str, ...] | None = None
     boosts: Boosts = ()
+    narrowed: tuple[tuple[str, ...], ...] = ()
+    """Further filters, all of which must hold beside `filters`."""
 
     @property
-    def batch_key(self) -> tuple[bool, tuple[str, ...], tuple[str, ...] | None, Boosts]:
+    def batch_key(self) -> tuple[bool, tuple[tuple[str, ...], ...], tuple[str, ...] | None, Boosts]:
         """What wishes must have in common to be chosen for in one pass."""
-        return self.user.strategy == "popular", self.filters, self.candidates, self.boosts
+        filters = (self.filters, *self.narrowed) if self.filters else self.narrowed
+        return self.user.strategy == "popular", filters, self.candidates, self.boosts
 
 
 class Retrieved(NamedTuple):
@@ -44,6 +48,8 @@ class Retrieved(NamedTuple):
     scores: NDArray[np.float32]
     explored: frozenset[int] = frozenset()
     """Those of `positions` that are there so that somebody finds them."""
+    rules: Mapping[int, RuleName] = {}
+    """Rule of a placement because of which one of `positions` stands where it does."""
 
 
 class _Blocks(NamedTuple):
@@ -183,25 +189,28 @@ def _merged(catalogue: Catalogue, old: Best, new: Best, k: int) -> Retrieved:
     return Retrieved(positions[order].tolist(), scores)
 
 
-def _old_part(catalogue: Catalogue, filters: Sequence[str], candidates: Sequence[str] | None) -> _Part:
+def _old_part(catalogue: Catalogue, filters: Sequence[Sequence[str]], candidates: Sequence[str] | None) -> _Part:
     masked = catalogue.masked
     rows = None if candidates is None else _known(catalogue.snapshot.item_ids.indices_of(candidates))
-    if not filters:
-        return _Part(masked, rows)
-    kept = catalogue.filters.kept(filters)
-    if rows is not None:
-        return _Part(masked, rows[kept.rows[rows]])
-    return _Part(masked, kept.listed) if kept.listed is not None else _Part(masked | ~kept.rows, None)
+    found = [catalogue.filters.kept(each) for each in filters]
+    for kept in sorted(found, key=lambda each: each.listed is None):
+        if rows is not None:
+            rows = rows[kept.rows[rows]]
+        elif kept.listed is not None:
+            rows = kept.listed
+        else:
+            masked = masked | ~kept.rows
+    return _Part(masked, rows)
 
 
-def _delta_part(catalogue: Catalogue, filters: Sequence[str], candidates: Sequence[str] | None) -> _Part:
+def _delta_part(catalogue: Catalogue, filters: Sequence[Sequence[str]], candidates: Sequence[str] | None) -> _Part:
     delta = catalogue.delta
     rows = delta.order
     if candidates is not None:
         named = _positions(catalogue, candidates)
         rows = named[np.argsort(delta.places[named])].astype(np.int32)
-    if filters:
-        rows = rows[catalogue.filters.kept(filters).filter.among(delta.n, delta.having)[rows]]
+    for each in filters:
+        rows = rows[catalogue.filters.kept(each).filter.among(delta.n, delta.having)[rows]]
     return _Part(~delta.live, rows)
 
 

@@ -1,6 +1,6 @@
 -- What is known of users. KEYS: prefix. ARGV: how many of a user's recent items come with what was said of them, how
--- many more only as ids, how many of those in all; then ids. Returns the sequence of items, the last offset, then four
--- lists by user: record, offset of the deletion, recent items (item, offset and log entry in turn, newest first),
+-- many more only as ids, how many of those in all; then ids. Returns the sequence of items, the last offset, the number
+-- of the newest change of settings, then four lists by user: record, offset of the deletion, recent items (item, offset and log entry in turn, newest first),
 -- and older ones as packed ids.
 -- However much a user did, this reads a bounded part of it: nobody else waits for theirs.
 local prefix, log = KEYS[1], KEYS[1] .. 'log'
@@ -34,5 +34,5 @@ for from = 4, #ARGV, 1000 do
     records[#records + 1], deletions[#deletions + 1] = found[j], deleted[j]
   end
 end
-local counters = redis.call('MGET', prefix .. 'items:seq', prefix .. 'log:last')
-return {counters[1] or '0', counters[2] or '0', records, deletions, recent, older}
+local counters = redis.call('MGET', prefix .. 'items:seq', prefix .. 'log:last', prefix .. 'settings:seq')
+return {counters[1] or '0', counters[2] or '0', counters[3] or '0', records, deletions, recent, older}

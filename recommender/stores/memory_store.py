@@ -8,6 +8,7 @@ from typing import TypeVar
 from recommender.errors import StoreFullError
 from recommender.schema import RecentItem, UserState
 from recommender.stores.codec import changed_at, pack, pack_time, says, unpack_event, unpack_item, unpack_user
+from recommender.stores.memory_settings import MemorySettings
 from recommender.stores.pagination import list_live, newest_first
 from recommender.stores.protocols import (
     RECENT,
@@ -27,7 +28,7 @@ from recommender.stores.protocols import (
 T = TypeVar("T")
 
 
-class MemoryStore:
+class MemoryStore(MemorySettings):
     """A store in this process; gone with it.
 
     It keeps packed records as the others do, so that what comes back is equal to what was given, yet
@@ -40,6 +41,7 @@ class MemoryStore:
     """
 
     def __init__(self, *, max_backlog: int = 1_000_000) -> None:
+        super().__init__()
         self.max_backlog = max_backlog
         self._log: dict[int, bytes] = {}
         self._last_offset = 0
@@ -126,7 +128,7 @@ class MemoryStore:
     async def fetch(self, user_ids: Sequence[str]) -> Fetched:
         """See `FeatureStore`."""
         states = [self._state(user_id) for user_id in user_ids]
-        return Fetched(states, self._items_sequence, self._last_offset)
+        return Fetched(states, self._items_sequence, self._last_offset, settings_number=self._settings_number)
 
     async def get_users(self, user_ids: Sequence[str]) -> list[User | None]:
         """See `FeatureStore`."""

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from recommender.schema import FeatureValue, UserState
+from recommender.stores.settings_log import SettingsLog
 
 FeatureMap = dict[str, FeatureValue]
 
@@ -97,6 +98,8 @@ class Fetched(NamedTuple):
     last_offset: int
     unreadable: int = 0
     """Users whose record is broken; they are answered as having no features."""
+    settings_number: int = 0
+    """Of the newest change of a placement or an experiment."""
 
 
 class ItemChanges(NamedTuple):
@@ -316,5 +319,5 @@ class FeatureStore(Protocol):
         ...
 
 
-class Store(FeatureStore, InteractionLog, Protocol):
-    """Feature store and interaction log in one; every implementation is one."""
+class Store(FeatureStore, InteractionLog, SettingsLog, Protocol):
+    """Feature store, interaction log and settings in one; every implementation is one."""

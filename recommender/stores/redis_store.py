@@ -58,6 +58,7 @@ from recommender.stores.protocols import (
     User,
     UserDeleted,
 )
+from recommender.stores.redis_settings import RedisSettings
 
 PREFIX = "{rec}:"
 MAX_BACKLOG = 1_000_000
@@ -75,7 +76,7 @@ PAGE = 1000
 _decode_ids = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 
 
-class RedisStore:
+class RedisStore(RedisSettings):
     """A store in Redis or Valkey; it connects with the first call.
 
     Parameters
@@ -177,14 +178,15 @@ class RedisStore:
     async def fetch(self, user_ids: Sequence[str]) -> Fetched:
         """See `FeatureStore`."""
         arguments = [RECENT, RECENT_IDS - RECENT, MOST_OLDER_AT_ONCE, *user_ids]
-        sequence, last, records, deletions, recent, older = await self._hot.run("fetch", self._prefix, arguments)
+        found = await self._hot.run("fetch", self._prefix, arguments)
+        sequence, last, settings, records, deletions, recent, older = found
         users = [_readable(record) for record in records]
         states = [
             UserState(user.features if user else None, _recent(entries), int(deletion or 0), _ids(packed))
             for user, deletion, entries, packed in zip(users, deletions, recent, older, strict=True)
         ]
         unreadable = users.count(None) - records.count(None)
-        return Fetched(states, int(sequence), int(last), unreadable)
+        return Fetched(states, int(sequence), int(last), unreadable, int(settings))
 
     async def get_users(self, user_ids: Sequence[str]) -> list[User | None]:
         """See `FeatureStore`."""
