@@ -21,7 +21,12 @@ class Fetched(msgspec.Struct, frozen=True, array_like=True):
     degraded: list[str]
     last_offset: int
     """Newest entry of the log."""
+    settings_number: int | None = None
+    """Newest change of a placement or an experiment; None where the store did not say."""
 
+
+NO_PLACEMENT = b""
+"""Answer to a query for a placement that there is not."""
 
 _encoder = msgspec.msgpack.Encoder()
 _json = msgspec.json.Encoder()

@@ -16,6 +16,7 @@ ID = text(256)
 FEATURE_NAME = text(128)
 FILTER = "^(-[^:]+|[^:-][^:]*):"
 CURSOR = "^[0-9]{1,12}$"
+RULE_FILTER = "^[^:-][^:]*:[^:\\s]"
 FEATURE = "^[^:]+:"
 """A feature as a boost names it, ``genres:Comedy``."""
 BOOST = r"^[^:]+:[^:]*:-?[0-9]{1,6}(\.[0-9]{1,6})?$"

@@ -6,10 +6,10 @@ import math
 import re
 import time
 import unicodedata
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from deployments.http import schema_patterns
 from lightfm_serve.records.values import parse_timestamp
@@ -114,43 +114,53 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     user_id: Id | None = None
     features: FeatureMap | None = None
     recent: Annotated[list[Id], Meta(max_length=1000)] = []
-    k: K = 10
+    k: K | UnsetType = UNSET
     exclude: Annotated[
         list[Id], Meta(max_length=10_000, description="items never to return; by feature, filter with -name:value")
     ] = []
     candidates: Annotated[list[Id], Meta(max_length=10_000, description="rank only these")] | None = None
-    filter: Annotated[list[FilterClause], Meta(max_length=100)] = []
-    exclude_seen: bool = True
+    filter: Annotated[list[FilterClause], Meta(max_length=100)] | UnsetType = UNSET
+    exclude_seen: bool | UnsetType = UNSET
     explain: bool = False
-    diversity: Diversity = 0.0
-    boost: Boost = {}
+    diversity: Diversity | UnsetType = UNSET
+    boost: Boost | UnsetType = UNSET
     cursor: CursorText | None = None
-    fallback: Fallback = "popular"
+    fallback: Fallback | UnsetType = UNSET
+    placement: (
+        Annotated[Id, Meta(description="where the items are shown; its settings hold for what is left out")] | None
+    ) = None
 
     def __post_init__(self) -> None:
-        _check_ids([self.user_id, *self.recent, *self.exclude, *(self.candidates or ())])
+        _check_ids([self.user_id, self.placement, *self.recent, *self.exclude, *(self.candidates or ())])
         _check_features(self.features)
-        Filter.parse(self.filter)
-        check_boosts(self.boost)
+        Filter.parse(self.filter or ())
+        check_boosts(self.boost or {})
         decode_cursor(self.cursor)
 
     def query(self) -> Query:
         """What the library takes."""
+        given = self._given()
         return Query(
             user_id=self.user_id,
             features=self.features,
             recent=tuple(self.recent),
-            k=int(self.k),
             exclude=tuple(self.exclude),
             candidates=None if self.candidates is None else tuple(self.candidates),
-            filter=tuple(self.filter),
-            exclude_seen=self.exclude_seen,
             explain=self.explain,
-            diversity=self.diversity,
-            boost=check_boosts(self.boost),
             shown=decode_cursor(self.cursor),
-            fallback=self.fallback,
+            placement=self.placement,
+            given=frozenset(given),
+            **given,
         )
+
+    def _given(self) -> dict[str, Any]:
+        """What this request sets itself of what a placement may set."""
+        found = {name: getattr(self, name) for name in _SETTINGS if getattr(self, name) is not UNSET}
+        return {name: _LIBRARY[name](value) if name in _LIBRARY else value for name, value in found.items()}
+
+
+_SETTINGS = ("k", "filter", "exclude_seen", "diversity", "boost", "fallback")
+_LIBRARY: Mapping[str, Callable[[Any], Any]] = {"k": int, "filter": tuple, "boost": check_boosts}
 
 
 class RecommendationRequests(Struct, forbid_unknown_fields=True):

@@ -25,6 +25,8 @@ READING_POSTS = frozenset({"/v1/recommendations", "/v1/rank"})
 
 ADMIN_PATHS = ("/v1/audit",)
 """Of which also what is only read is for administrators."""
+ADMINISTERED_PATHS = ("/v1/models", "/v1/placements", "/v1/experiments")
+"""Beginnings of those of which what changes something is."""
 NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})=(?=.*[^=])(.+)")
 """``NAME=KEY``; the padding of base64 at the end of a key makes no name of the key before it."""
 
@@ -117,7 +119,7 @@ def needed_scope(method: str, path: str) -> str | None:
         return "admin"
     if method in ("GET", "HEAD", "OPTIONS") or path in READING_POSTS:
         return "read"
-    return "admin" if path.startswith("/v1/models") else "write"
+    return "admin" if path.startswith(ADMINISTERED_PATHS) else "write"
 
 
 def check(keys: Keys, method: str, path: str, authorization: str | None, client: str | None) -> Caller:

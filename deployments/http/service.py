@@ -16,6 +16,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.handle_calls import call_long
 from deployments.http.problems import Problem, unavailable
+from deployments.messages import NO_PLACEMENT
 from deployments.stages.chain import Chain
 from deployments.stages.routing import QueryRouter
 from deployments.telemetry import logs, metrics
@@ -91,6 +92,8 @@ class Service:
         before `answer_queries`, what is to be kept of the answers behind it.
         """
         answers = await self._router.answer_queries(queries)
+        if NO_PLACEMENT in answers:
+            raise Problem(404, f"there is no placement {queries[answers.index(NO_PLACEMENT)].placement!r}")
         for query, answer in zip(queries, answers, strict=True):
             self._shown.remember(query.user_id, answer)
         return answers

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from deployments.messages import Fetched, answer
+from deployments.messages import NO_PLACEMENT, Fetched, answer
 from deployments.serial_executor import SerialExecutor
 from deployments.telemetry import metrics
 from recommender.errors import NotFittedError, StoreError
@@ -19,6 +19,7 @@ from recommender.schema import Query, ReadRequest, UserState
 from recommender.serving import request_cost
 from recommender.serving.catalogue_sync import CatalogueFollower
 from recommender.serving.dispatch import ReadContext, answer_request
+from recommender.serving.placements.settings_follower import SettingsFollower
 from recommender.serving.recommender import Recommender
 from recommender.serving.trends.leaderboards import Leaderboards
 from recommender.serving.trends.log_tail import LogTail, follow
@@ -51,6 +52,7 @@ class QueryAnswerer:
         self._leaderboards: Leaderboards | None = None
         self._serving_since: float | None = None
         self._following = asyncio.Lock()
+        self._settings = SettingsFollower(store)
         self._heavy = SerialExecutor()
 
     @property
@@ -77,12 +79,18 @@ class QueryAnswerer:
     async def recommend_many(self, queries: Sequence[Query], known: Fetched) -> list[bytes]:
         """One JSON answer a query, in order; what is heavy is answered in slices beside the event loop.
 
+        A query for a placement that there is not has an empty one.
+
         Raises
         ------
         NotFittedError
             No model serves yet.
         """
         recommender, degraded = await self._up_to(known)
+        if any(query.placement is not None for query in queries):
+            settings, is_current = await self._settings.reach(known.settings_number)
+            queries = settings.applied(queries, current=is_current)
+            degraded = degraded if is_current else [*degraded, "placements"]
         n_items = len(recommender.catalogue)
         if request_cost.is_light(queries, n_items):
             return _counted(_recommended(recommender, queries, known.states, degraded), degraded)
@@ -188,8 +196,11 @@ class _Answered(NamedTuple):
 def _recommended(
     recommender: Recommender, queries: Sequence[Query], states: Sequence[UserState], degraded: Sequence[str]
 ) -> _Answered:
-    found = recommender.recommend_many(queries, states, degraded)
-    return _Answered([answer(each) for each in found], Counter((each.strategy, each.case) for each in found))
+    asked = [each for each in zip(queries, states, strict=True) if not each[0].is_unknown]
+    found = recommender.recommend_many([query for query, _ in asked], [state for _, state in asked], degraded)
+    answers = iter([answer(each) for each in found])
+    kinds = Counter((each.strategy, each.case) for each in found)
+    return _Answered([NO_PLACEMENT if query.is_unknown else next(answers) for query in queries], kinds)
 
 
 def _counted(answered: _Answered, degraded: Sequence[str]) -> list[bytes]:

@@ -38,4 +38,4 @@ class UserFetcher:
             return Fetched([UserState() for _ in user_ids], 0, ["features"], 0)
         states = iter(found.users)
         known = [UserState() if user_id is None else next(states) for user_id in user_ids]
-        return Fetched(known, found.items_sequence, [], found.last_offset)
+        return Fetched(known, found.items_sequence, [], found.last_offset, found.settings_number)

@@ -41,6 +41,34 @@ async def _item_id(item_id: Annotated[str, Path(description="percent-encoded", j
     return id_of(item_id, "item_id")
 
 
+async def _name(name: Annotated[str, Path(description="percent-encoded", json_schema_extra=ID)]) -> str:
+    return id_of(name, "name")
+
+
+async def _placement(
+    placement: Annotated[str | None, Query(description="where the items are shown", json_schema_extra=ID)] = None,
+) -> str | None:
+    return _checked(placement, "placement")
+
+
+async def _session_id(
+    session_id: Annotated[str | None, Query(description="of an anonymous user", json_schema_extra=ID)] = None,
+) -> str | None:
+    return _checked(session_id, "session_id")
+
+
+def _checked(value: str | None, name: str) -> str | None:
+    try:
+        if value is not None:
+            check_id(value)
+    except ValueError as error:
+        raise invalid(f"query.{name}: {error}", f"query.{name}") from None
+    return value
+
+
+Name = Annotated[str, Depends(_name)]
+PlacementName = Annotated[str | None, Depends(_placement)]
+SessionId = Annotated[str | None, Depends(_session_id)]
 UserId = Annotated[str, Depends(_user_id)]
 ItemId = Annotated[str, Depends(_item_id)]
 K = Annotated[int, Query(ge=1, le=1000)]
@@ -117,8 +145,11 @@ __all__ = [
     "K",
     "Limit",
     "LongLimit",
+    "Name",
+    "PlacementName",
     "Request",
     "Response",
+    "SessionId",
     "ShownItems",
     "Typed",
     "UserId",

@@ -12,6 +12,7 @@ from deployments.http.routes.parameters import (
     FilterClauses,
     ItemId,
     K,
+    PlacementName,
     ShownItems,
     Typed,
     UserId,
@@ -51,7 +52,7 @@ class RecommendationResults(msgspec.Struct):
 async def answered(query: schema.Query) -> Response:
     """Answer to a query for one user."""
     body = await current().recommend(query)
-    if query.fallback == "none" and NOBODY in body:
+    if (query.fallback == "none" or query.placement is not None) and NOBODY in body:
         raise not_found("user: nothing is known of them, and the request forbids a fallback")
     return raw_answer(body)
 
@@ -70,6 +71,8 @@ async def recommend(
     filter_: FilterClauses,
     boost: BoostAmounts,
     shown: ShownItems,
+    placement: PlacementName,
+    request: Request,
     k: K = 10,
     exclude_seen: bool = True,
     explain: bool = False,
@@ -81,7 +84,8 @@ async def recommend(
     With `diversity` above 0 the items are chosen by maximal marginal relevance from the best 100, or 4 k where that
     is more, and come in the order of choice: the first is the best, and each keeps its true `score`. A `boost` adds to
     the scores of all items that have a feature, and stands in the explanation. `next_cursor` asks for the next page:
-    the best of what no page before has shown.
+    the best of what no page before has shown. With a `placement` its settings hold for all that is not set here, and
+    its rules are kept.
     """
     query = schema.Query(
         user_id=user_id,
@@ -93,6 +97,8 @@ async def recommend(
         boost=boost,
         shown=shown,
         fallback=fallback,
+        placement=placement,
+        given=frozenset(request.query_params),
     )
     return await answered(query)
 

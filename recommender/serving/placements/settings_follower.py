@@ -45,9 +45,8 @@ class SettingsFollower:
         if number is None:
             return self._settings, False
         async with self._reading:
-            if number != self._settings.number:
-                return self._settings, await self._read()
-        return self._settings, True
+            is_current = number == self._settings.number or await self._read()
+        return self._settings, is_current
 
     async def _read(self) -> bool:
         try:
