@@ -14,7 +14,6 @@ from recommender.serving.placements.settings import MOST_RULES, Placement
 Token = Annotated[
     str, Meta(max_length=1024, description="genres:Comedy", extra_json_schema={"pattern": schema_patterns.RULE_FILTER})
 ]
-Moment = Annotated[str, Meta(description="RFC 3339", extra_json_schema={"pattern": schema_patterns.TIMESTAMP})]
 Count = Annotated[int, Meta(ge=1, le=1000)]
 
 
@@ -33,8 +32,42 @@ class Rule(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True,
     at_most: Annotated[Count, Meta(description="as often may one value of the feature be there")] | None = None
     within: Annotated[Count, Meta(description="in any window of so many positions")] | None = None
     bury: Token | None = None
-    from_: Moment | None = None
-    until: Moment | None = None
+    from_: str | None = None
+    until: str | None = None
+
+
+def _kind(**own: object) -> dict[str, object]:
+    """JSON schema of a kind of rule: what it needs, and when it holds."""
+    times = {"from": _text(schema_patterns.FROM), "until": _text(schema_patterns.UNTIL)}
+    return {
+        "type": "object",
+        "properties": {**own, **times},
+        "required": list(own),
+        "additionalProperties": False,
+    }
+
+
+def _text(pattern: str) -> dict[str, str]:
+    return {"type": "string", "pattern": pattern}
+
+
+_COUNT = {"type": "integer", "minimum": 1, "maximum": 1000}
+_SHARE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+_TOKEN = _text(schema_patterns.RULE_FILTER)
+_KINDS = [
+    _kind(pin=_text(schema_patterns.ID), position=_COUNT),
+    _kind(promote=_TOKEN, share=_SHARE),
+    _kind(limit=_text(schema_patterns.FEATURE_ALONE), at_most=_COUNT, within=_COUNT),
+    _kind(bury=_TOKEN),
+]
+Rules = Annotated[
+    list[Annotated[Rule, Meta(extra_json_schema={"oneOf": _KINDS})]],
+    Meta(
+        description=f"pin, promote, limit or bury; up to {MOST_RULES}, none of which contradicts another",
+        # that rules do not contradict one another no schema can say
+        extra_json_schema={"maxItems": 1},
+    ),
+]
 
 
 class PlacementFields(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -47,7 +80,7 @@ class PlacementFields(Struct, forbid_unknown_fields=True, kw_only=True, omit_def
     explore: Annotated[float, Meta(ge=0, le=1, description="share of the positions for newcomers")] | None = None
     exclude_seen: bool | None = None
     fallback: Fallback | None = None
-    rules: Annotated[list[Rule], Meta(max_length=MOST_RULES)] | None = None
+    rules: Rules | None = None
 
     def placement(self) -> Placement:
         """What the library takes; it is checked.

@@ -17,6 +17,7 @@ FEATURE_NAME = text(128)
 FILTER = "^(-[^:]+|[^:-][^:]*):"
 CURSOR = "^[0-9]{1,12}$"
 RULE_FILTER = "^[^:-][^:]*:[^:\\s]"
+FEATURE_ALONE = "^[^:]{1,32}$"
 FEATURE = "^[^:]+:"
 """A feature as a boost names it, ``genres:Comedy``."""
 BOOST = r"^[^:]+:[^:]*:-?[0-9]{1,6}(\.[0-9]{1,6})?$"
@@ -29,5 +30,14 @@ _MONTH_AND_DAY = (
     "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
 )
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])"
-TIMESTAMP = f"^(197[1-9]|19[89][0-9]|20[01][0-9]|202[0-5])-{_MONTH_AND_DAY}T{_TIME}$"
+
+
+def timestamp(years: str) -> str:
+    """RFC 3339 in these years."""
+    return f"^({years})-{_MONTH_AND_DAY}T{_TIME}$"
+
+
+TIMESTAMP = timestamp("197[1-9]|19[89][0-9]|20[01][0-9]|202[0-5]")
 """RFC 3339, of the years 1971 to 2025: a pattern cannot say that no time may lie in the future."""
+FROM, UNTIL = timestamp("20[01][0-9]"), timestamp("20[2-9][0-9]")
+"""RFC 3339: a schema cannot say that one time is before another."""

@@ -8,7 +8,13 @@ from fastapi import APIRouter, Request, Response
 
 from deployments.http.body_reader import read
 from deployments.http.openapi import documented
-from deployments.http.placement_schemas import PlacementBody, PlacementHistory, Placements, StoredPlacement
+from deployments.http.placement_schemas import (
+    PlacementBody,
+    PlacementFields,
+    PlacementHistory,
+    Placements,
+    StoredPlacement,
+)
 from deployments.http.problems import invalid
 from deployments.http.routes.parameters import Name, answer, not_found
 from deployments.http.service import current
@@ -26,7 +32,7 @@ async def list_placements() -> Response:
     return answer({"placements": [_shown(each) for each in await _placements()]})
 
 
-@router.put("/v1/placements/{name}", **documented(StoredPlacement, body=PlacementBody, creates=True))
+@router.put("/v1/placements/{name}", **documented(StoredPlacement, body=PlacementFields, creates=True))
 async def put_placement(name: Name, request: Request) -> Response:
     """Create or replace a placement; it acts on the next request of every replica.
 
