@@ -81,7 +81,13 @@ def scale_of(scores: NDArray[np.float32]) -> float:
 
 
 def learn_mixture(
-    parts: Mapping[str, Score], train: sparse.csr_matrix, held_out: sparse.csr_matrix, *, k: int = 10, most: int = 2000
+    parts: Mapping[str, Score],
+    train: sparse.csr_matrix,
+    held_out: sparse.csr_matrix,
+    *,
+    k: int = 10,
+    most: int = 2000,
+    errors: float = ERRORS,
 ) -> Mixture:
     """Learn how much each part counts.
 
@@ -97,6 +103,8 @@ def learn_mixture(
         Length of the judged list: ndcg@k.
     most
         Users who judge, chosen evenly.
+    errors
+        Standard errors that a gain must exceed.
 
     Returns
     -------
@@ -114,7 +122,7 @@ def learn_mixture(
     judge = _Judge.of(parts, train, held_out, users, k)
     alone = np.eye(len(parts), dtype=np.float32)
     reached = np.array([judge.ndcg(weights).mean() if len(users) else 0.0 for weights in alone])
-    chosen = judge.improved(alone[reached.argmax()], np.ones(len(users), np.bool_))
+    chosen = judge.improved(alone[reached.argmax()], np.ones(len(users), np.bool_), errors)
     buckets = bucket_of(np.diff(train.indptr)[users])
     weights = np.tile(chosen, (len(LENGTHS), 1))
     for bucket in range(len(LENGTHS)):

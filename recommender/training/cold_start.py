@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.serving.snapshot import Rows, Snapshot, Table, append_zero_row
+from recommender.training.history_choices import NewcomerWeights
 from recommender.training.newcomer_advance import (
     LARGEST_SHARE,
     TIMES_THEIR_SHARE,
@@ -22,7 +23,9 @@ from recommender.training.newcomer_advance import (
     Contest,
     share_of_newcomers,
 )
+from recommender.training.newcomer_columns import newcomer_columns
 
+PLAIN = NewcomerWeights()
 PENALTY = 10.0
 MOST_FEATURES = 2_000
 """Features up to which the regression solves a matrix of their square; with more it goes by conjugate gradients."""
@@ -32,7 +35,12 @@ PRETENDED_SHARE = 0.1
 """Share of the known items that are taken for new ones where the catalogue has none."""
 
 
-def predict_cold_indicators(snapshot: Snapshot, users: NDArray[np.float32], quantile: float | None) -> Snapshot:
+def predict_cold_indicators(
+    snapshot: Snapshot,
+    users: NDArray[np.float32],
+    quantile: float | None,
+    weights: NewcomerWeights = PLAIN,
+) -> Snapshot:
     """Snapshot whose items without an indicator have what their features predict.
 
     Parameters
@@ -45,13 +53,17 @@ def predict_cold_indicators(snapshot: Snapshot, users: NDArray[np.float32], quan
         Promise of a newcomer: this quantile of how much better known items are than their features predict, in the eyes
         of the mean user, as long as they do not fill more of the lists than `newcomer_advance` allows. None: they gain
         or lose what gives them the share of the lists that `share_of_newcomers` says.
+    weights
+        How much each part of their scores counts.
     """
     n_known, (vectors, biases) = snapshot.n_known_items, snapshot.items
     if not n_known:
         return snapshot
-    features = _matrix(snapshot.item_rows, len(snapshot.item_space))
+    features = features_of(snapshot)
     judges = np.flatnonzero(np.diff(snapshot.seen.indptr))
-    table = _newcomer_features(snapshot, features[:n_known], users[judges], 0.5 if quantile is None else quantile)
+    table = newcomer_features(snapshot, features[:n_known], users[judges], 0.5 if quantile is None else quantile)
+    table = _weighed(table, weights, snapshot.history.n_low_pass if snapshot.history else 0)
+    snapshot = _with_columns(snapshot, features, weights.columns)
     new = represented(table, features[n_known:])
     advance = _advance(snapshot, users, table, features, quantile)
     for_strangers = np.zeros(snapshot.no_components, np.float32)
@@ -73,7 +85,32 @@ def represented(table: Table, features: sparse.csr_matrix) -> Table:
     return Table(vectors.astype(np.float32, copy=False), biases.astype(np.float32, copy=False))
 
 
-def _newcomer_features(
+def features_of(snapshot: Snapshot) -> sparse.csr_matrix:
+    """Features of the items of a snapshot, items by columns of its space."""
+    return _matrix(snapshot.item_rows, len(snapshot.item_space))
+
+
+def _weighed(table: Table, weights: NewcomerWeights, n_low_pass: int) -> Table:
+    """Embeddings of newcomers' features, each part multiplied by its weight."""
+    d = table.vectors.shape[1] - n_low_pass
+    each = np.repeat(np.array([weights.features, weights.low_pass], np.float32), [d, n_low_pass])
+    return Table(table.vectors * each, table.biases * np.float32(weights.features))
+
+
+def _with_columns(snapshot: Snapshot, features: sparse.csr_matrix, weight: float) -> Snapshot:
+    """Snapshot whose item-item matrix has columns of newcomers."""
+    n_known, n_items = snapshot.n_known_items, snapshot.n_items
+    if snapshot.history is None or not weight or n_known == n_items:
+        return snapshot
+    rows = snapshot.item_item
+    known = sparse.csr_matrix((rows.weights, rows.indices, rows.indptr), (n_known, n_items))[:, :n_known]
+    columns = newcomer_columns(known, features[:n_known], features[n_known:])
+    both = sparse.hstack([known, columns * np.float32(weight)], format="csr")
+    item_item = Rows(both.indptr.astype(np.int64), both.indices.astype(np.int32), both.data.astype(np.float32))
+    return replace(snapshot, item_item=item_item)
+
+
+def newcomer_features(
     snapshot: Snapshot, known: sparse.csr_matrix, users: NDArray[np.float32], quantile: float
 ) -> Table:
     """Embeddings of the features with what they predict of indicators; last, what every newcomer has."""
@@ -82,7 +119,7 @@ def _newcomer_features(
     vectors = snapshot.items.vectors[:n_known] - known @ own.vectors[:-1]
     biases = snapshot.items.biases[:n_known] - known @ own.biases[:-1]
     indicators = np.concatenate([vectors, biases[:, None]], axis=1)
-    predicted = predicting(known, indicators)
+    predicted = predicting(known, indicators, np.bincount(snapshot.seen.indices, minlength=n_known))
     if len(users):
         mean_user = np.append(users.mean(axis=0), 1)
         residuals = (indicators - known @ predicted[:-1] - predicted[-1]) @ mean_user
@@ -92,8 +129,20 @@ def _newcomer_features(
     )
 
 
-def predicting(features: sparse.csr_matrix, targets: NDArray[np.float32]) -> NDArray[np.float64]:
+def predicting(
+    features: sparse.csr_matrix, targets: NDArray[np.float32], counts: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
     """Ridge regression of the targets on features, a rare feature shrunk more than a frequent one.
+
+    Parameters
+    ----------
+    features
+        Items by features.
+    targets
+        What is predicted, items by targets.
+    counts
+        Interactions of each item: it weighs their square root, for the more there are the surer is what it is. Each
+        item weighs the same when absent.
 
     Returns
     -------
@@ -103,11 +152,14 @@ def predicting(features: sparse.csr_matrix, targets: NDArray[np.float32]) -> NDA
     n_items, n_features = features.shape
     used = np.flatnonzero(np.bincount(features.indices, minlength=n_features))
     chosen = sparse.csr_matrix(features[:, used], dtype=np.float64)
-    means, mean = np.asarray(chosen.mean(axis=0)).ravel(), targets.mean(axis=0, dtype=np.float64)
-    moment = chosen.T @ targets - n_items * np.outer(means, mean)
+    shares = np.full(n_items, 1 / n_items) if counts is None or not counts.any() else np.sqrt(counts)
+    shares /= shares.sum()
+    means, mean = chosen.T @ shares, targets.T @ shares
+    rooted = sparse.csr_matrix(sparse.diags_array(np.sqrt(n_items * shares)) @ chosen)
+    moment = rooted.T @ (np.sqrt(n_items * shares)[:, None] * targets) - n_items * np.outer(means, mean)
     solve = _solved if len(used) <= MOST_FEATURES else _descended
     weights = np.zeros((n_features + 1, targets.shape[1]))
-    weights[used] = solve(chosen, means, moment)
+    weights[used] = solve(rooted, means, moment)
     weights[-1] = mean - means @ weights[used]
     return weights
 
@@ -115,7 +167,7 @@ def predicting(features: sparse.csr_matrix, targets: NDArray[np.float32]) -> NDA
 def _solved(
     features: sparse.csr_matrix, means: NDArray[np.float64], moment: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Solution of the normal equations of centred features."""
+    """Solution of the normal equations of centred features, whose rows are multiplied by the roots of their weights."""
     gram = (features.T @ features).toarray() - features.shape[0] * np.outer(means, means)
     gram[np.diag_indices(len(means))] += PENALTY
     return np.linalg.solve(gram, moment)
@@ -131,8 +183,8 @@ def _descended(
     for _ in range(MOST_STEPS):
         if (squares <= enough).all():
             break
-        centred = features @ direction - means @ direction
-        product = features.T @ centred - np.outer(means, centred.sum(axis=0)) + PENALTY * direction
+        gram = features.T @ (features @ direction) - features.shape[0] * np.outer(means, means @ direction)
+        product = gram + PENALTY * direction
         step = _ratio(squares, (direction * product).sum(axis=0))
         weights += step * direction
         residual -= step * product

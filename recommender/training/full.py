@@ -21,7 +21,7 @@ from recommender.serving.snapshot import Snapshot, Table
 from recommender.serving.trends.interaction_counts import count_interactions
 from recommender.sparse_frame import SparseFrame
 from recommender.training.histories import histories
-from recommender.training.history_choices import HistoryChoices
+from recommender.training.history_choices import HistoryChoices, NewcomerWeights
 from recommender.training.history_parts import fit_history_parts, liked_pairs
 from recommender.training.history_tuning import (
     HeldOut,
@@ -32,6 +32,7 @@ from recommender.training.history_tuning import (
     split,
 )
 from recommender.training.index_builder import APPROXIMATE_ABOVE, indexed
+from recommender.training.newcomer_tuning import learn_newcomers, pretended_new, without_items
 from recommender.training.promotion_gate import (
     JudgedOn,
     JudgedSnapshot,
@@ -245,7 +246,8 @@ def choose(data: TrainingData, settings: ModelSettings) -> HistoryChoices | None
     fallback = defaults(kind, len(data.interactions), history)
     if select_likings(older).empty or newer.empty:
         return fallback
-    past = replace(data, interactions=older)
+    pretended = pretended_new(older, data.catalogue, settings.seed)
+    past = replace(data, interactions=without_items(older, pretended))
     model, snapshot = _fit_lightfm(past, settings.quick(len(older)), {"log_offset": 0, "items_sequence": 0})
     if snapshot is None:
         return fallback
@@ -255,7 +257,9 @@ def choose(data: TrainingData, settings: ModelSettings) -> HistoryChoices | None
     held_out = HeldOut(users, items, snapshot.liked(), pairs_to_find(model, newer))
     if not held_out.is_enough:
         return fallback
-    return learn_choices(held_out, kind, history, num_threads=settings.num_threads, seed=settings.seed)
+    parts, choices = learn_choices(held_out, kind, history, num_threads=settings.num_threads, seed=settings.seed)
+    likings = select_likings(data.interactions)
+    return learn_newcomers(snapshot, users, parts, choices, likings[likings["item_id"].isin(list(pretended))])
 
 
 def fit(
@@ -275,7 +279,9 @@ def fit(
         pairs = liked_pairs(snapshot.liked(), snapshot.n_known_items)
         resources = {"budget_bytes": settings.history.budget_bytes, "num_threads": settings.num_threads}
         parts = fit_history_parts(pairs, choices, **resources, seed=settings.seed)
-    return model, to_serving(model, snapshot, settings.settling, parts)
+    return model, to_serving(
+        model, snapshot, settings.settling, parts, choices.newcomers if choices else NewcomerWeights()
+    )
 
 
 def _fit_lightfm(

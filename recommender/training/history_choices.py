@@ -20,6 +20,17 @@ LOOKED_AT_AGAIN = 2.0
 """Growth of the interactions after which choices are learned anew."""
 
 
+class NewcomerWeights(msgspec.Struct, frozen=True):
+    """How much each part of the score of an item without interactions counts."""
+
+    features: float = 1.0
+    """What its features predict of LightFM's vectors."""
+    low_pass: float = 1.0
+    """What they predict of the low-pass vectors."""
+    columns: float = 0.0
+    """Its column of the item-item matrix, by known items that are like it."""
+
+
 class HistoryChoices(msgspec.Struct, frozen=True):
     """Hyperparameters of the item-item matrix and the low-pass filter, and how much each counts.
 
@@ -44,6 +55,8 @@ class HistoryChoices(msgspec.Struct, frozen=True):
     low_pass_weights: list[float]
     ndcg: dict[str, float] = {}
     """What each part reached alone on the hold-out, and ``mixture`` all."""
+    newcomers: NewcomerWeights = NewcomerWeights()
+    """Of items without interactions."""
 
     def is_outgrown(self, n_interactions: int) -> bool:
         """Whether there are so many more interactions that they should be learned anew."""

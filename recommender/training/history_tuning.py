@@ -24,7 +24,7 @@ from recommender.models.low_pass import LowPass
 from recommender.models.mixture import FEWEST, LENGTHS, Score, learn_mixture, ndcg_of, sure_gain
 from recommender.serving.snapshot import Rows, Table
 from recommender.training.history_choices import HistoryChoices, HoldoutKind
-from recommender.training.history_parts import liked_pairs, low_pass_of
+from recommender.training.history_parts import HistoryParts, liked_pairs, low_pass_of
 from recommender.training.item_item_tuning import tune_item_item
 from recommender.training.recency import learn_half_life, weighted_histories
 
@@ -157,7 +157,7 @@ def pairs_to_find(model: LFMRecommender, held_out: pd.DataFrame) -> sparse.csr_m
 
 def learn_choices(
     held_out: HeldOut, kind: HoldoutKind, settings: HistorySettings, *, num_threads: int = 1, seed: int = 0
-) -> HistoryChoices:
+) -> tuple[HistoryParts, HistoryChoices]:
     """Learn the hyperparameters of the parts and their weights.
 
     Parameters
@@ -172,6 +172,10 @@ def learn_choices(
         Of each fit.
     seed
         Of the low-pass filter.
+
+    Returns
+    -------
+    Parts as they were fitted without the held-out interactions, and what was learned.
     """
     liked, wanted = held_out.liked, held_out.pairs
     pairs = liked_pairs(liked, wanted.shape[1])
@@ -195,7 +199,10 @@ def learn_choices(
     if settings.low_pass:
         parts["low_pass"] = lambda users: low_pass.users(weighted[users]) @ low_pass.items.T
     least = PRIOR_LOW_PASS if settings.low_pass and kind == "random" and settings.holdout_kind == "auto" else 0.0
-    return choices.taught(learn_mixture(parts, pairs, wanted), half_life, least)
+    learned = choices.taught(learn_mixture(parts, pairs, wanted), half_life, least)
+    if not learned.low_pass:
+        low_pass = low_pass_of(pairs, 0, seed)
+    return HistoryParts(matrix, low_pass, learned), learned
 
 
 def enough_weights(

@@ -27,6 +27,7 @@ from recommender.serving.trends.interaction_counts import count_interactions, to
 from recommender.sparse_frame import SparseFrame
 from recommender.training.full import Progress, Trained, frame_of
 from recommender.training.histories import extended, histories, pairs_of, sampled
+from recommender.training.history_choices import NewcomerWeights
 from recommender.training.history_increment import refitted
 from recommender.training.history_parts import HistoryParts, parts_of
 from recommender.training.history_tuning import HistorySettings, defaults
@@ -206,7 +207,8 @@ class _Step:
         )
         if self._parts is not None:
             self._parts = self._refitted(self._parts, snapshot, interactions)
-        return to_serving(self._model, snapshot, self._settings.settling, self._parts)
+        newcomers = self._choices.newcomers if self._choices else NewcomerWeights()
+        return to_serving(self._model, snapshot, self._settings.settling, self._parts, newcomers)
 
     def _refitted(self, parts: HistoryParts, snapshot: Snapshot, interactions: pd.DataFrame) -> HistoryParts:
         likings = select_likings(interactions)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from recommender.models.fold_in import fold_in_rows, history_share
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.serving.snapshot import Snapshot, Table
-from recommender.training.cold_start import predict_cold_indicators
+from recommender.training.cold_start import PLAIN, predict_cold_indicators
+from recommender.training.history_choices import NewcomerWeights
 from recommender.training.history_parts import HistoryParts, with_history_parts
 
 
@@ -37,7 +38,11 @@ class ServingTransform:
 
 
 def to_serving(
-    model: LFMRecommender, snapshot: Snapshot, settling: ServingTransform, parts: HistoryParts | None = None
+    model: LFMRecommender,
+    snapshot: Snapshot,
+    settling: ServingTransform,
+    parts: HistoryParts | None = None,
+    newcomers: NewcomerWeights = PLAIN,
 ) -> Snapshot:
     """Snapshot as it is to serve.
 
@@ -51,11 +56,13 @@ def to_serving(
         How.
     parts
         Of the score that are sums over histories, fitted to those of the snapshot; None for LightFM's alone.
+    newcomers
+        How much each part of the score of an item without interactions counts.
     """
     snapshot, users = with_folded_histories(model, snapshot)
     if parts is not None and snapshot.n_known_items and model.users.has_indicators:
         snapshot, users = with_history_parts(snapshot, users, parts)
-    return predict_cold_indicators(snapshot, users, settling.newcomer_quantile)
+    return predict_cold_indicators(snapshot, users, settling.newcomer_quantile, newcomers)
 
 
 def with_folded_histories(model: LFMRecommender, snapshot: Snapshot) -> tuple[Snapshot, NDArray[np.float32]]:

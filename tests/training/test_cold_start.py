@@ -42,6 +42,21 @@ def test_what_is_predicted_is_ridge_regression_with_a_free_mean():
     assert weights == pytest.approx(np.linalg.solve(dense.T @ dense + shrunk, dense.T @ targets), abs=1e-4)
 
 
+def test_an_item_weighs_the_root_of_its_interactions_in_what_is_predicted():
+    chance = np.random.default_rng(2)
+    features = sparse.random(40, 6, 0.4, format="csr", rng=chance, dtype=np.float32)
+    targets = chance.standard_normal((40, 3)).astype(np.float32) + 5
+    counts = chance.integers(1, 100, 40)
+    weights = cold_start.predicting(features, targets, counts)
+    dense = np.hstack([features.toarray(), np.ones((40, 1))])
+    each = np.sqrt(counts) / np.sqrt(counts).mean()
+    shrunk = np.diag([*[cold_start.PENALTY] * 6, 0])
+
+    assert weights == pytest.approx(
+        np.linalg.solve(dense.T @ (each[:, None] * dense) + shrunk, dense.T @ (each[:, None] * targets)), abs=1e-4
+    )
+
+
 def test_very_many_features_predict_the_same_by_conjugate_gradients(monkeypatch):
     chance = np.random.default_rng(1)
     features = sparse.random(60, 30, 0.2, format="csr", rng=chance, dtype=np.float32)
