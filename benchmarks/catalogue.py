@@ -38,7 +38,7 @@ BENCHMARKS = (
     Benchmark("service.item_freshness", "fresh_items", "from the PUT of an item to its place in answers"),
     Benchmark("learning.fold_in", "fold_in", "quality after the first clicks: folded in, or trained anew"),
     Benchmark("learning.incremental", "incremental", "what an increment costs and forgets"),
-    Benchmark("learning.training_scale", "training", "time and memory of a training at 1, 3 and 10 million"),
+    Benchmark("learning.training_scale", "training", "time and memory of a full training, by size"),
     Benchmark("learning.epoch_speed", "epoch_speed", "an epoch of the compiled trainer against LightFM's own"),
     Benchmark("learning.batch", "batch", "time a list in `recommender batch` and over HTTP"),
     Benchmark("learning.item_item", "item_item", "item-item matrix and low-pass vectors on a split", in_bench=False),

@@ -48,7 +48,10 @@ class ModelArgs(_Strict):
     learning_schedule: Literal["adagrad", "adadelta"] = "adagrad"
     """How the learning rate adapts."""
     epochs: Positive = _DEFAULTS.epochs
-    """Passes over the interactions in a full training."""
+    """Passes over the interactions in a full training, at most."""
+    early_stopping: bool = _DEFAULTS.early_stopping
+    """With 500,000 interactions or more, epochs end where held-out interactions are not ranked better any more; false:
+    always all."""
     min_steps: Annotated[int, Field(ge=0)] = _DEFAULTS.min_steps
     """More epochs for small data, until so many interactions have been shown; 0: exactly `epochs`."""
     max_sampled: Positive = _DEFAULTS.max_sampled

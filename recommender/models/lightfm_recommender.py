@@ -21,6 +21,7 @@ from recommender.errors import (
 )
 from recommender.ids import UNKNOWN, id_text, id_texts
 from recommender.models.compiled_trainer import TABLES, CompiledTrainer
+from recommender.models.early_stopping import EarlyStopping
 from recommender.models.entities import Entities
 from recommender.models.popularity import fit_popularity, predict_popularity
 from recommender.models.prediction_notes import ignored_features, item_blocks, notes_of, user_row
@@ -71,6 +72,7 @@ class LFMRecommender(LightFM):
         self.indicators = indicators
         self.fit_with = fit_with
         self._trainer: CompiledTrainer | None = None
+        self._stopping: EarlyStopping | None = None
         self.users: Entities
         self.items: Entities
         seed = lightfm.get("random_state")
@@ -91,12 +93,19 @@ class LFMRecommender(LightFM):
         epochs: int = 1,
         num_threads: int = 1,
         verbose: bool = False,
+        *,
+        stopping: EarlyStopping | None = None,
     ) -> Self:
-        """Forget everything, then `fit_partial`."""
+        """Forget everything, then `fit_partial`; with `stopping` for at most so many epochs."""
         self._reset_state()
         if self.seed is not None:
             self.random_state = np.random.RandomState(self.seed)
-        return self.fit_partial(interactions, user_features, item_features, sample_weight, epochs, num_threads, verbose)
+        self._stopping = stopping
+        try:
+            how = (epochs, num_threads, verbose)
+            return self.fit_partial(interactions, user_features, item_features, sample_weight, *how)
+        finally:
+            self._stopping = None
 
     def fit_partial(
         self,
@@ -284,12 +293,17 @@ class LFMRecommender(LightFM):
         loss: str,
     ) -> None:
         """What LightFM's `fit_partial` calls for each epoch."""
+        stopping = self._stopping
+        if stopping is not None and stopping.is_over:
+            return
         if self.fit_with == "lightfm":
             super()._run_epoch(item_features, user_features, interactions, sample_weight, num_threads, loss)
-            return
-        if self._trainer is None:
-            self._trainer = CompiledTrainer(self, interactions, user_features, item_features, sample_weight)
-        self._trainer.run_epoch(num_threads)
+        else:
+            if self._trainer is None:
+                self._trainer = CompiledTrainer(self, interactions, user_features, item_features, sample_weight)
+            self._trainer.run_epoch(num_threads)
+        if stopping is not None:
+            stopping.count_epoch(self, interactions)
 
     def _reset_state(self) -> None:
         super()._reset_state()

@@ -14,12 +14,14 @@ import pandas as pd
 from recommender.errors import TrainingError
 from recommender.evaluation import global_time_split
 from recommender.feature_space import RARE, Features, FeatureSpace
+from recommender.models.early_stopping import EarlyStopping
 from recommender.models.feedback import disliked, loss_weights, select_likings, split_joining
 from recommender.models.lightfm_recommender import FitWith, Indicators, LFMRecommender
 from recommender.serving.exclusions import Exclusions
 from recommender.serving.snapshot import Snapshot, Table
 from recommender.serving.trends.interaction_counts import count_interactions
 from recommender.sparse_frame import SparseFrame
+from recommender.training.epoch_choice import hold_out_for_stopping
 from recommender.training.histories import histories
 from recommender.training.history_choices import HistoryChoices, NewcomerWeights
 from recommender.training.history_parts import fit_history_parts, liked_pairs
@@ -77,6 +79,8 @@ class ModelSettings:
     ``min_steps``: small data is gone over more often than ``epochs`` says, until so many interactions have been shown.
     The embeddings begin near 0 and the biases run ahead of them: stopped before a few thousand steps, a model ranks
     by popularity alone. 0 for exactly ``epochs``.
+    ``early_stopping``: on large data a full training ends its epochs where held-out pairs are not ranked better any
+    more; ``epochs`` is the most then.
     ``rare_features``: of the categories that only one user or item has, so many are learned, on either side; those that
     two have are learned however many they are. What one alone has says no more of it than its indicator.
     ``fit_with``: whose loop trains, ours (``compiled``) or ``lightfm``; see `LFMRecommender`.
@@ -90,6 +94,7 @@ class ModelSettings:
     learning_schedule: str = "adagrad"
     epochs: int = 50
     min_steps: int = 5_000
+    early_stopping: bool = True
     max_sampled: int = 10
     user_alpha: float = 0.0
     item_alpha: float = 0.0
@@ -110,6 +115,10 @@ class ModelSettings:
     def epochs_for(self, n_interactions: int) -> int:
         """Passes over so many interactions."""
         return max(self.epochs, math.ceil(self.min_steps / max(n_interactions, 1)))
+
+    def stopped_after(self, epochs: int) -> Self:
+        """The same with exactly so many passes."""
+        return replace(self, epochs=epochs, min_steps=0)
 
     def quick(self, n_interactions: int) -> Self:
         """The same with fewer passes over large data: enough to compare with other parts."""
@@ -165,6 +174,18 @@ class Trained:
     """What the metrics rest on; None where nothing was held out."""
     choices: HistoryChoices | None = None
     """Of the history parts; None where there are none."""
+    epochs: int | None = None
+    """Passes after which early stopping ended; None where it did not stop anything."""
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """What the hold-out says of the settings, and the passes after which early stopping ended; None: it did not."""
+
+    verdict: Verdict
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    judged: JudgedOn | None = None
+    epochs: int | None = None
 
 
 def train_full(
@@ -215,25 +236,28 @@ def train_full(
     """
     if select_likings(data.interactions).empty:
         raise TrainingError("there are no interactions to learn from; post some to /v1/interactions")
-    metrics, judged, verdict = dict[str, float](), None, Verdict(accepted=True, reason=None, users=0)
+    found = _Judgement(Verdict(accepted=True, reason=None, users=0))
     if choices is None or not settings.history.accepts(choices) or choices.is_outgrown(len(data.interactions)):
         progress("tuning on held-out interactions")
         choices = choose(_older(data, settings, holdout), settings)
     if holdout > 0:
         progress("evaluating on held-out interactions")
-        metrics, judged, verdict = _judged(data, settings, holdout, serving, margin, choices)
+        found = _judged(data, settings, holdout, serving, margin, choices)
     progress("fitting")
-    about = {**meta, "trained_on": data.trained_on(), "metrics": metrics}
+    about = {**meta, "trained_on": data.trained_on(), "metrics": found.metrics}
+    settings = settings if found.epochs is None else settings.stopped_after(found.epochs)
     model, snapshot = fit(data, settings, about, choices)
     if snapshot:
         activity = count_interactions(model.items.ids, data.interactions, time.time())
         snapshot = replace(indexed(model, snapshot, approximate_above), activity=activity)
-    return Trained(model, snapshot, verdict if snapshot else rejected(fault(model)), metrics, judged, choices)
+    verdict = found.verdict if snapshot else rejected(fault(model))
+    return Trained(model, snapshot, verdict, found.metrics, found.judged, choices, found.epochs)
 
 
 def judge(data: TrainingData, settings: ModelSettings, holdout: float) -> dict[str, float]:
     """Held-out metrics: fit on the oldest interactions, rank for the users of the newest, as served."""
-    return _judged(data, settings, holdout, None, 0.0, choose(_older(data, settings, holdout), settings))[0]
+    choices = choose(_older(data, settings, holdout), settings)
+    return dict(_judged(data, settings, holdout, None, 0.0, choices).metrics)
 
 
 def choose(data: TrainingData, settings: ModelSettings) -> HistoryChoices | None:
@@ -263,15 +287,19 @@ def choose(data: TrainingData, settings: ModelSettings) -> HistoryChoices | None
 
 
 def fit(
-    data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any], choices: HistoryChoices | None = None
+    data: TrainingData,
+    settings: ModelSettings,
+    meta: Mapping[str, Any],
+    choices: HistoryChoices | None = None,
+    stopping: EarlyStopping | None = None,
 ) -> tuple[LFMRecommender, Snapshot | None]:
     """Model and snapshot of all of `data`; no snapshot where the model has a `fault`.
 
     Without choices there are no history parts.
     """
-    if choices is not None and not choices.lightfm_pays:
+    if _is_quick(choices):
         settings = settings.quick(len(data.interactions))
-    model, snapshot = _fit_lightfm(data, settings, meta)
+    model, snapshot = _fit_lightfm(data, settings, meta, stopping)
     if snapshot is None:
         return model, None
     parts = None
@@ -284,8 +312,13 @@ def fit(
     )
 
 
+def _is_quick(choices: HistoryChoices | None) -> bool:
+    """Whether LightFM's part is only there for strangers, and need not be trained for long."""
+    return choices is not None and not choices.lightfm_pays
+
+
 def _fit_lightfm(
-    data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any]
+    data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any], stopping: EarlyStopping | None = None
 ) -> tuple[LFMRecommender, Snapshot | None]:
     """Model of all of `data`, and its snapshot as `build_snapshot` gives it."""
     joined, apart = split_joining(data.interactions)
@@ -295,9 +328,10 @@ def _fit_lightfm(
     item_space, item_features = _encoded(list(interactions.columns), items, settings)
     model = settings.recommender()
     weights = loss_weights(interactions) if settings.use_weights else None
-    epochs, num_threads = settings.epochs_for(interactions.matrix.nnz), settings.num_threads
+    epochs = settings.epochs_for(interactions.matrix.nnz)
+    how: dict[str, Any] = {"epochs": epochs, "num_threads": settings.num_threads, "stopping": stopping}
     with suppress(TrainingError):  # `fault` says it
-        model.fit(interactions, user_features, item_features, weights, epochs=epochs, num_threads=num_threads)
+        model.fit(interactions, user_features, item_features, weights, **how)
     if fault(model):
         return model, None
     return model, build_snapshot(
@@ -331,24 +365,31 @@ def _judged(
     serving: Snapshot | None,
     margin: float,
     choices: HistoryChoices | None,
-) -> tuple[dict[str, float], JudgedOn, Verdict]:
+) -> _Judgement:
     older, newer = global_time_split(data.interactions, holdout, seed=settings.seed)
     nothing = JudgedOn("newest interactions", holdout, 0, 0)
     if select_likings(older).empty or select_likings(newer).empty:
         reason = "there are too few interactions to judge by"
-        return {}, nothing, Verdict(accepted=True, reason=reason, users=0)
-    past = TrainingData(older, data.users, data.catalogue, data.deleted)
-    model, snapshot = fit(past, settings, {"log_offset": 0, "items_sequence": 0, "version": "candidate"}, choices)
+        return _Judgement(Verdict(accepted=True, reason=reason, users=0), judged=nothing)
+    learned, stopping = older, None
+    if settings.early_stopping and not _is_quick(choices):
+        learned, stopping = hold_out_for_stopping(older, settings.seed)
+    past = TrainingData(learned, data.users, data.catalogue, data.deleted)
+    about = {"log_offset": 0, "items_sequence": 0, "version": "candidate"}
+    model, snapshot = fit(past, settings, about, choices, stopping)
     if snapshot is None:
-        return {}, nothing, rejected(fault(model))
+        return _Judgement(rejected(fault(model)), judged=nothing)
     newer = select_likings(newer)
     metrics, judged = figures(evaluate_snapshot(JudgedSnapshot(snapshot), newest_users(newer), data.users), holdout)
+    epochs = None if stopping is None else stopping.best_epochs
     if serving is None:
-        return metrics, judged, Verdict(accepted=True, reason="nothing serves that it could be worse than", users=0)
-    unlearned = newer["offset"] > serving.log_offset
-    candidate = JudgedSnapshot(snapshot, newer[~unlearned])
-    before = JudgedSnapshot(serving, select_likings(older[older["offset"] > serving.log_offset]))
-    return metrics, judged, compare(candidate, before, newer[unlearned], data.users, margin=margin)
+        verdict = Verdict(accepted=True, reason="nothing serves that it could be worse than", users=0)
+    else:
+        unlearned = newer["offset"] > serving.log_offset
+        candidate = JudgedSnapshot(snapshot, newer[~unlearned])
+        before = JudgedSnapshot(serving, select_likings(older[older["offset"] > serving.log_offset]))
+        verdict = compare(candidate, before, newer[unlearned], data.users, margin=margin)
+    return _Judgement(verdict, metrics, judged, epochs)
 
 
 def _encoded(

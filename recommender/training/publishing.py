@@ -64,6 +64,7 @@ def artifact_of(trained: Trained, meta: VersionMeta) -> Artifact:
         metrics=dict(trained.metrics),
         judged_on=None if trained.judged is None else msgspec.to_builtins(trained.judged),
         gate=msgspec.to_builtins(trained.verdict),
+        stopped_after=trained.epochs,
         model=model_to_meta(trained.model),
         history_choices=None if trained.choices is None else msgspec.to_builtins(trained.choices),
     )

@@ -37,6 +37,8 @@ class VersionMeta(msgspec.Struct, frozen=True):
     """Verdict of the gate."""
     history_choices: dict[str, Any] | None = None
     """What a hold-out taught of the history parts: `HistoryChoices`; None where there are no such parts."""
+    stopped_after: int | None = None
+    """Epochs after which early stopping ended LightFM's part; None where it did not."""
     newest_timestamp: float | None = None
     """Of the newest interaction learned, in seconds since the epoch; None: not known."""
     poison: int = 0
