@@ -57,8 +57,10 @@ class Need:
     interactions_per_day: float = 100_000
     features: float = 5
     """Of an item or a user."""
-    width: float = 96
-    """`model.no_components` + `model.low_pass` + 1."""
+    width: float = 129
+    """`model.no_components` + low-pass components + 1; 193 where 128 of these pay."""
+    item_item: float = 100
+    """Weights of an item's column of the item-item matrix, at most; fewer where fewer are enough."""
     cores_a_node: float = 8
 
 
@@ -148,7 +150,8 @@ def snapshot_mib(need: Need) -> float:
     an_id = 8 + 8 + 4 + 10  # offset, hash, order, text
     a_vector = 4 * need.width + 4  # with its bias
     codes = need.width + 8
-    an_item = an_id + a_vector + codes + 8 + 20 + 5 + 8 + 12 * need.features  # title; popularity, available; features
+    of_matrix = 8 * need.item_item + 12  # index and weight; begin of the row, low-pass scale
+    an_item = an_id + a_vector + codes + of_matrix + 8 + 20 + 5 + 8 + 12 * need.features  # title; rest
     a_user = an_id + a_vector + 8 + 8 + 8 * need.features  # begin of the history, of the features
     return (need.items * an_item + need.users * a_user + need.interactions * 4) / MIB
 

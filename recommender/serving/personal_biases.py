@@ -30,7 +30,7 @@ class PersonalBiases(NamedTuple):
     touched: list[NDArray[np.int32]] | None
     """Rows of the snapshot that the item-item matrix has something for, for each user; None where no index asks."""
     largest: float
-    """Largest amount that it adds to any of them."""
+    """Largest amount of any of them."""
 
 
 def users_at_once(n_items: int) -> int:
@@ -60,15 +60,17 @@ def personal_biases(
         One a user, from `Snapshot.history_of`.
     """
     n, indexed = len(biases), snapshot.index is not None
-    own = np.zeros((len(histories), padded_length(n)), np.float32)
+    own = np.empty((len(histories), padded_length(n)), np.float32)
     own[:, n:] = LOWEST_BIAS
+    touched, largest = [], 0.0
     for mine, history in zip(own[:, :n], histories, strict=True):
+        if indexed:
+            touched.append(np.flatnonzero(snapshot.item_item_part(history)).astype(np.int32))
+        np.copyto(mine, biases)
         snapshot.item_item_part(history, mine)
-    items = own[:, :n]
-    known = delta_rows >= 0
+        largest = max(largest, float(mine.max(initial=0)), -float(mine.min(initial=0)))
     of_delta = np.repeat(delta_biases[None], len(histories), axis=0)
-    of_delta[:, known] += items[:, delta_rows[known]]
-    touched = [np.flatnonzero(mine).astype(np.int32) for mine in items] if indexed else None
-    largest = float(max(items.max(initial=0), -items.min(initial=0)))
-    items += biases
-    return PersonalBiases(own, of_delta, touched, largest)
+    if len(known := np.flatnonzero(delta_rows >= 0)):
+        rows = delta_rows[known]
+        of_delta[:, known] += own[:, rows] - biases[rows]
+    return PersonalBiases(own, of_delta, touched if indexed else None, largest)

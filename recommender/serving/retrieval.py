@@ -123,7 +123,7 @@ def _personal(catalogue: Catalogue, wishes: Sequence[RetrievalRequest], blocks: 
         Table(blocks.items.vectors, own.items),
         Table(blocks.delta.vectors, own.delta),
         blocks.lists,
-        codes and codes.with_biases(own.items, float(codes.limits[3]) + own.largest),
+        codes and codes.with_biases(own.items, own.largest),
         own.touched,
     )
 

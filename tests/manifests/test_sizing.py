@@ -17,7 +17,7 @@ sys.modules["sizing"] = sizing
 SPEC.loader.exec_module(sizing)
 
 NOT_CALIBRATED = sizing.SERVICE[1:-1]
-WORLD = {"users": 10_000, "interactions": 500_000, "features": 5, "width": 64}
+WORLD = {"users": 10_000, "interactions": 500_000, "features": 5, "width": 64, "item_item": 0}
 """Of benchmarks.harness.fake_versions."""
 
 
