@@ -92,7 +92,7 @@ def split_joining(
     kept = np.ones(len(interactions), np.bool_)
     for column, known in (("user_id", users), ("item_id", items)):
         ids = interactions[column]
-        kept &= ids.isin(liked[column].unique()).to_numpy() | (known.indices_of(ids.tolist()) >= 0)
+        kept &= ids.isin(liked[column].unique()).to_numpy() | (known.indices_of(ids) >= 0)
     return interactions[kept], interactions[~kept]
 
 

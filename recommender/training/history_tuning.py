@@ -148,8 +148,8 @@ def split(interactions: pd.DataFrame, kind: HoldoutKind, seed: int) -> tuple[pd.
 
 def pairs_to_find(model: LFMRecommender, held_out: pd.DataFrame) -> sparse.csr_matrix:
     """Users by items of a model: held-out interactions of those that it knows."""
-    users = model.users.ids.indices_of(held_out["user_id"].tolist())
-    items = model.items.ids.indices_of(held_out["item_id"].tolist())
+    users = model.users.ids.indices_of(held_out["user_id"])
+    items = model.items.ids.indices_of(held_out["item_id"])
     known = (users >= 0) & (items >= 0)
     ones = np.ones(int(known.sum()), np.float32)
     return sparse.csr_matrix((ones, (users[known], items[known])), (len(model.users.ids), len(model.items.ids)))

@@ -44,7 +44,7 @@ class LogArchiver:
             return segments, consumed
         behind = begun.base.meta.log_offset
         rows = await asyncio.to_thread(self._archive.read, segments)
-        known = set(rows["user_id"][rows["offset"] <= behind])
+        known = set(rows["user_id"][rows["offset"] <= behind].unique())
         # the log entries of their deletion are gone, and so is all that they did before
         deleted = {user: behind for user in begun.learned_users() if user not in known}
         return segments, replace(consumed, rows=rows[rows["offset"] > behind], deleted={**deleted, **consumed.deleted})

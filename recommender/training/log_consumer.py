@@ -31,7 +31,7 @@ class ConsumedLog:
 
     def remaining(self) -> pd.DataFrame:
         """Rows that no later deletion took back."""
-        erased = self.rows["user_id"].map(self.deleted).fillna(-1)
+        erased = self.rows["user_id"].map(self.deleted).astype(np.float64).fillna(-1)
         return self.rows[self.rows["offset"] > erased]
 
 

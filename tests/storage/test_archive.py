@@ -186,3 +186,26 @@ def test_many_increments_leave_few_segments_and_write_no_row_often(archive, monk
     )
     assert archive.read(segments)["offset"].tolist() == list(range(1, 2001))
     assert sum(written) < 2000 * 8
+
+
+def test_a_text_is_there_once_however_often_it_occurs_and_in_whichever_segment(archive):
+    segments = appended(archive, numbered([[("ada", "i1"), ("bob", "i1")], [("ada", "i2"), ("ada", "i1")]]))
+    rows = archive.read(segments)
+
+    assert rows["user_id"].cat.categories.tolist() == ["ada", "bob"]
+    assert sorted(rows["item_id"].cat.categories) == ["i1", "i2"]
+    assert rows["user_id"].cat.codes.dtype == np.int8
+    assert rows["event"].cat.categories.tolist() == ["view"]
+
+
+def test_replaced_segments_have_the_given_rows_and_all_as_they_are_stay_untouched(archive):
+    segments = appended(archive, numbered([[("ada", "i1"), ("bob", "i1")], [("ada", "i2")]]))
+    rows = archive.read(segments)
+    [whole] = archive.replace(segments, rows)
+    [part] = archive.replace([whole], rows[rows["item_id"] == "i1"])
+
+    assert archive.replace([whole], rows) == [whole]
+    assert keys(archive.read([whole])) == keys(rows)
+    assert keys(archive.read([part])) == keys(rows)[:2]
+    assert (part.first_offset, part.last_offset) == (whole.first_offset, whole.last_offset)
+    assert archive.replace([whole], rows[:0]) == []

@@ -51,6 +51,19 @@ def test_events_multiply_weights_and_unnamed_ones_leave_them():
     assert said["weight"].dtype == np.float32
 
 
+@pytest.mark.parametrize("factors", [{"view": 0.5, "buy": 0.5}, {"view": 0.5, "buy": 2.0}, {}])
+def test_texts_that_are_categories_as_the_archive_has_them_are_read_alike(factors):
+    plain = log(("u", "a", 2, "view"), ("u", "b", 3, "buy"), ("v", "b", 1, None), ("v", "a", -1, "view"))
+    coded = plain.astype({name: "category" for name in ("user_id", "item_id", "event")})
+    feedback = Feedback(factors, negative_below=1.5)
+    both = [feedback.weighed(each) for each in (plain, coded)]
+
+    assert both[0]["weight"].tolist() == both[1]["weight"].tolist()
+    for parts in zip(*map(split_joining, both), strict=True):
+        assert parts[0]["item_id"].tolist() == parts[1]["item_id"].tolist()
+    assert disliked(both[0])["item_id"].tolist() == disliked(both[1])["item_id"].tolist()
+
+
 def test_low_ratings_speak_against_by_how_far_they_are_below_and_clicks_are_no_ratings():
     said = Feedback(negative_below=3).weighed(
         log(("u", "a", 1, None), ("u", "b", 2, "rating"), ("u", "c", 3, "rating"), ("u", "d", 1, "click"))

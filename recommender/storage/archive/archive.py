@@ -18,10 +18,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from recommender.errors import ArtifactError, CorruptArtifactError, InvalidDataError
+from recommender.errors import ArtifactError, CorruptArtifactError
 from recommender.storage.archive.backends import open_backend
+from recommender.storage.archive.coded_rows import (
+    CODED_STORED,
+    COLUMNS,
+    STORED,
+    coded,
+    in_order,
+    is_erased,
+    joined,
+    numbered,
+    plain,
+    table_of,
+)
 from recommender.storage.archive.segment import Segment
 
 ROW_GROUP = 65_536
@@ -29,19 +40,6 @@ ROW_GROUP = 65_536
 
 MOST_SEGMENTS = 16
 """A user's history is read from each of them."""
-
-# large strings, because the 32-bit offsets of plain ones end at 2 GiB of ids
-COLUMNS = pa.schema(
-    [
-        ("offset", pa.int64()),
-        ("user_id", pa.large_string()),
-        ("item_id", pa.large_string()),
-        ("weight", pa.float32()),
-        ("timestamp", pa.float64()),
-        ("event", pa.large_string()),
-    ]
-)
-STORED = COLUMNS.append(pa.field("position", pa.int64()))
 
 
 class Archive:
@@ -70,17 +68,19 @@ class Archive:
         ArtifactError
             The disk is full or fails.
         """
-        return self._write(_numbered(_table(frame)), first_offset, last_offset)
+        return self._write(numbered(table_of(frame)), first_offset, last_offset)
 
     def read(self, segments: Sequence[Segment]) -> pd.DataFrame:
         """Rows of segments, verified, by rising offset; equal offsets in the order in which they were appended.
+
+        Texts are categories: a row has a number, and each text is there once.
 
         Raises
         ------
         CorruptArtifactError
             A segment is missing or not what was written.
         """
-        return _frame(self._verified(segment) for segment in segments)
+        return in_order(self._verified(segment) for segment in segments).to_pandas()
 
     def read_user(self, segments: Sequence[Segment], user_id: str) -> pd.DataFrame:
         """Rows of one user, in the order of `read`; only the row groups that may hold them are read.
@@ -92,7 +92,8 @@ class Archive:
         CorruptArtifactError
             A segment is missing or not what was written.
         """
-        return _frame(self._rows_of_user(segment, user_id) for segment in segments)
+        rows = in_order(coded(self._rows_of_user(segment, user_id)) for segment in segments)
+        return rows.cast(COLUMNS).to_pandas()
 
     def read_from(
         self, segment: Segment, offsets: tuple[int, int], user_id: str, skip: int, limit: int
@@ -118,7 +119,7 @@ class Archive:
         found: list[pa.Table] = []
         with _refusing(segment), pq.ParquetFile(self._checked(segment), page_checksum_verification=True) as file:
             for group in _groups_from(file.metadata, user_id):
-                rows = _plain(file.read_row_group(group))
+                rows = plain(file.read_row_group(group))
                 wanted = pc.and_(pc.greater(rows["offset"], offsets[0]), pc.less_equal(rows["offset"], offsets[1]))
                 rows = rows.filter(pc.and_(wanted, pc.greater_equal(rows["user_id"], user_id)))
                 passed = min(skip, pc.sum(pc.equal(rows["user_id"], user_id)).as_py() or 0)
@@ -161,7 +162,7 @@ class Archive:
         """
         if len(segments) < 2:
             return list(segments)
-        return self._in_place_of(segments, _in_order(self._verified(segment) for segment in segments))
+        return self._in_place_of(segments, in_order(self._verified(segment) for segment in segments))
 
     def replace(self, segments: Sequence[Segment], rows: pd.DataFrame) -> list[Segment]:
         """One segment with some rows of segments, as `read` gave them; the old files stay until `prune`.
@@ -170,13 +171,13 @@ class Archive:
         """
         if len(segments) < 2 and len(rows) == sum(segment.rows for segment in segments):
             return list(segments)
-        return self._in_place_of(segments, _table(rows))
+        return self._in_place_of(segments, table_of(rows))
 
     def _in_place_of(self, segments: Sequence[Segment], rows: pa.Table) -> list[Segment]:
         if not len(rows):
             return []
         first = min(segment.first_offset for segment in segments)
-        return [self._write(_numbered(rows), first, max(segment.last_offset for segment in segments))]
+        return [self._write(numbered(rows), first, max(segment.last_offset for segment in segments))]
 
     def compact_newest(self, segments: Sequence[Segment]) -> list[Segment]:
         """Segments with the newest of them as one, where there are more than `MOST_SEGMENTS`.
@@ -229,31 +230,34 @@ class Archive:
         if segment.first_offset > max(users.values(), default=-1):
             return segment
         rows = self._verified(segment)
-        kept = rows.filter(pa.array(~_is_erased(rows, users)))
+        kept = rows.filter(pa.array(~is_erased(rows, users)))
         if len(kept) == len(rows):
             return segment
         return self._write(kept, segment.first_offset, segment.last_offset) if len(kept) else None
 
     def _verified(self, segment: Segment) -> pa.Table:
+        """Coded rows of a segment, decoded one row group after the other."""
         with _refusing(segment):
-            content = self._content(segment)
-            if content is None:
+            path = self._sound(segment)
+            if path is None:
                 raise CorruptArtifactError(f"archive segment {segment.name} is not what was written")
-            return _plain(pq.read_table(pa.BufferReader(content)))
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                groups = (coded(plain(file.read_row_group(index))) for index in range(file.num_row_groups))
+                return joined(groups, CODED_STORED)
 
-    def _content(self, segment: Segment) -> bytes | None:
-        """What was written; None where it is something else. A damaged copy is fetched again."""
+    def _sound(self, segment: Segment) -> Path | None:
+        """File with what was written; None where it is something else. A damaged copy is fetched again."""
         for _ in range(2 if self._backend.is_copy() else 1):
-            content = self._backend.path(segment.name, segment.bytes).read_bytes()
-            if len(content) == segment.bytes and hashlib.sha256(content).hexdigest() == segment.sha256:
-                return content
+            path = self._backend.path(segment.name, segment.bytes)
+            if path.stat().st_size == segment.bytes and _sha256(path) == segment.sha256:
+                return path
             self._backend.forget(segment.name)
         return None
 
     def _rows_of_user(self, segment: Segment, user_id: str) -> pa.Table:
         with _refusing(segment):
             with pq.ParquetFile(self._checked(segment), page_checksum_verification=True) as file:
-                rows = _plain(file.read_row_groups(_groups_with(file.metadata, user_id)))
+                rows = plain(file.read_row_groups(_groups_with(file.metadata, user_id)))
             return rows.filter(pc.equal(rows["user_id"], user_id))
 
     def _checked(self, segment: Segment) -> Path:
@@ -300,62 +304,16 @@ def _refusing(segment: Segment) -> Iterator[None]:
         raise CorruptArtifactError(f"archive segment {segment.name} cannot be read: {error}") from error
 
 
-def _table(frame: pd.DataFrame) -> pa.Table:
-    events = frame["event"] if "event" in frame else pd.Series([None] * len(frame), dtype=object)
-    columns = {**{name: frame[name] for name in COLUMNS.names if name in frame}, "event": events}
-    return pa.table({field.name: _array(columns, field) for field in COLUMNS}, schema=COLUMNS)
-
-
-def _array(columns: Mapping[str, Any], field: pa.Field) -> pa.Array:
-    try:
-        # a missing text is null, a missing timestamp stays the NaN that it is; texts are not made Python's
-        column, is_text = columns[field.name], pa.types.is_large_string(field.type)
-        array = pa.array(column if is_text else column.to_numpy(), field.type, from_pandas=is_text)
-    except KeyError as error:
-        raise InvalidDataError(f"interactions have no column {field.name!r}") from error
-    except pa.ArrowException as error:
-        raise InvalidDataError(f"column {field.name!r}: {error}") from error
-    if array.null_count and field.name != "event":
-        raise InvalidDataError(f"column {field.name!r} has missing values")
-    return array
-
-
-def _numbered(rows: pa.Table) -> pa.Table:
-    """Rows with their position by offset, laid out by user, so that one user's stand together."""
-    by_offset = np.argsort(rows["offset"].to_numpy(), kind="stable")
-    codes, _ = pd.factorize(rows["user_id"].to_pandas(), sort=True)
-    position = np.argsort(codes[by_offset], kind="stable")
-    # texts are moved once
-    return rows.take(pa.array(by_offset[position])).append_column("position", pa.array(position))
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_parquet(rows: pa.Table, file: _Hashing) -> None:
-    pq.write_table(rows, file, row_group_size=ROW_GROUP, compression="zstd", write_page_checksum=True)
-
-
-def _plain(rows: pa.Table) -> pa.Table:
-    """Rows in the types that are stored today, whichever wrote them."""
-    return rows.select(STORED.names).cast(STORED)
-
-
-def _in_order(tables: Iterator[pa.Table]) -> pa.Table:
-    ordered = [rows.take(_by_position(rows["position"].to_numpy())).drop_columns("position") for rows in tables]
-    rows = pa.concat_tables([COLUMNS.empty_table(), *ordered])
-    offsets = rows["offset"].to_numpy()
-    if (offsets[1:] >= offsets[:-1]).all():
-        return rows
-    return rows.take(pa.array(np.argsort(offsets, kind="stable")))
-
-
-def _by_position(positions: NDArray[np.int64]) -> pa.Array:
-    """What sorts distinct positions, in one pass; erased rows leave gaps."""
-    rows = np.full(int(positions.max(initial=-1)) + 1, -1)
-    rows[positions] = np.arange(len(positions))
-    return pa.array(rows[rows >= 0])
-
-
-def _frame(tables: Iterator[pa.Table]) -> pd.DataFrame:
-    return _in_order(tables).to_pandas()
+    """Coded rows as plain ones, a row group at a time."""
+    with pq.ParquetWriter(file, STORED, compression="zstd", write_page_checksum=True) as writer:
+        for start in range(0, max(1, len(rows)), ROW_GROUP):
+            writer.write_table(rows.slice(start, ROW_GROUP).cast(STORED))
 
 
 def _groups_with(metadata: Any, user_id: str) -> list[int]:
@@ -376,11 +334,3 @@ def _may_hold(statistics: Any, user_id: str) -> bool:
     if statistics is None or not statistics.has_min_max:
         return True
     return bool(statistics.min <= user_id <= statistics.max)
-
-
-def _is_erased(rows: pa.Table, users: Mapping[str, int]) -> NDArray[np.bool_]:
-    # of shape (n_rows,); where a row's user is not among `users`, the limit is below every offset
-    limits = np.array([*users.values(), -1], np.int64)
-    found = pc.index_in(rows["user_id"], value_set=pa.array(list(users), pa.large_string()))
-    erased: NDArray[np.bool_] = rows["offset"].to_numpy() <= limits[found.fill_null(-1).to_numpy()]
-    return erased
