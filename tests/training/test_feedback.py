@@ -54,7 +54,7 @@ def test_events_multiply_weights_and_unnamed_ones_leave_them():
 @pytest.mark.parametrize("factors", [{"view": 0.5, "buy": 0.5}, {"view": 0.5, "buy": 2.0}, {}])
 def test_texts_that_are_categories_as_the_archive_has_them_are_read_alike(factors):
     plain = log(("u", "a", 2, "view"), ("u", "b", 3, "buy"), ("v", "b", 1, None), ("v", "a", -1, "view"))
-    coded = plain.astype({name: "category" for name in ("user_id", "item_id", "event")})
+    coded = plain.astype(dict.fromkeys(("user_id", "item_id", "event"), "category"))
     feedback = Feedback(factors, negative_below=1.5)
     both = [feedback.weighed(each) for each in (plain, coded)]
 
