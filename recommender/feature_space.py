@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import bisect
-import math
-import re
 import sys
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from operator import itemgetter
 from threading import Lock
@@ -19,18 +17,38 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from lightfm_serve.records.nearest import did_you_mean
-from lightfm_serve.records.values import clean_feature, clean_text
-from recommender.errors import InvalidDataError
-from recommender.ids import UNKNOWN, IdTable
+from recommender.dense_vectors import Vector, is_packed, length_of
+from recommender.feature_values import (
+    Features,
+    bucket,
+    buckets,
+    categories,
+    clean_token,
+    cleaned,
+    escaped,
+    finite,
+    is_number,
+    key_of,
+    name_of,
+    quantiles,
+    tokens,
+    vectors_among,
+)
+from recommender.ids import UNKNOWN, Arrays, IdTable
 from recommender.schema import FeatureValue
+from recommender.vector_projection import (
+    VectorProjection,
+    fit_projection,
+    most_frequent_length,
+    projections_from,
+    projections_to_arrays,
+    projections_to_meta,
+)
 
-Features = Mapping[str, FeatureValue]
+__all__ = ["RARE", "Encoded", "FeatureSpace", "Features", "clean_token", "matrix_of", "tokens"]
 
-N_BUCKETS = 10
 RARE = 10_000
 """Columns for what a single record has, 2.5 MB of a model of 64 components."""
-_CATEGORY = re.compile(r"((?:[^\\=]|\\.)*)=")
-"""Label of a category up to the equals sign that is not escaped."""
 LABEL_BYTES = 8 * 2**20
 """Of labels whose columns a space remembers."""
 PLACE_BYTES = 256
@@ -55,6 +73,7 @@ class FeatureSpace:
     a number falls into a bucket between quantiles of the numbers that were learned. Every feature that
     is there weighs 1, or 1 divided by their count with ``normalise``. Scalars of numpy are numbers and booleans;
     tuples, sets and arrays are lists; None, NaN and an empty text say nothing; blanks around a text do not count.
+    A dense vector, a list of numbers, falls into all columns of its projection, whose weights nothing divides.
 
     Parameters
     ----------
@@ -67,13 +86,22 @@ class FeatureSpace:
     rare
         Columns that may still be given to what a single record has: texts, links or random ids sent as features
         would otherwise make a model of any size. What two records have always gets its column.
+    vectors
+        For each name with dense vectors, the columns that they fall into.
     """
 
     def __init__(
-        self, names: IdTable, edges: Mapping[str, Sequence[float]], *, normalise: bool = False, rare: int = RARE
+        self,
+        names: IdTable,
+        edges: Mapping[str, Sequence[float]],
+        *,
+        normalise: bool = False,
+        rare: int = RARE,
+        vectors: Mapping[str, VectorProjection] | None = None,
     ) -> None:
         self.rare = rare
         self.names = names
+        self.vectors = dict(vectors or {})
         self.edges = {name: list(bounds) for name, bounds in edges.items()}
         self.normalise = normalise
         # by size, for who asks chooses the labels: one may be as long as a body
@@ -96,22 +124,49 @@ class FeatureSpace:
         met: Counter[Hashable] = Counter()
         named: dict[Hashable, tuple[str, FeatureValue]] = {}
         for record in records:
-            for name, value in _cleaned(record):
-                if not _is_number(value):
-                    key = _key((name, value))
+            for name, value in cleaned(record):
+                if is_packed(value):
+                    continue  # see `with_projections`
+                if not is_number(value):
+                    key = key_of((name, value))
                     met[key] += 1
                     named[key] = name, value
                 elif name not in self.edges:
-                    numbers.setdefault(name, []).append(_finite(name, value))
+                    numbers.setdefault(name, []).append(finite(name, value))
         for key, times in met.items():
-            labels.update(dict.fromkeys(_categories(*named[key]), times))
-        edges = {name: _quantiles(values) for name, values in numbers.items()}
+            labels.update(dict.fromkeys(categories(*named[key]), times))
+        edges = {name: quantiles(values) for name, values in numbers.items()}
         for name, bounds in edges.items():
-            labels.update(dict.fromkeys(_buckets(name, bounds), len(numbers[name])))
+            labels.update(dict.fromkeys(buckets(name, bounds), len(numbers[name])))
         new, left = self._admitted(labels)
-        edges = {name: bounds for name, bounds in edges.items() if not new.isdisjoint(_buckets(name, bounds))}
+        edges = {name: bounds for name, bounds in edges.items() if not new.isdisjoint(buckets(name, bounds))}
         names = self.names.extended(label for label in labels if label in new)
-        return FeatureSpace(names, self.edges | edges, normalise=self.normalise, rare=left)
+        return FeatureSpace(names, self.edges | edges, normalise=self.normalise, rare=left, vectors=self.vectors)
+
+    def with_projections(self, records: Iterable[Features]) -> FeatureSpace:
+        """Space with columns for the dense vectors of `records` whose names have none yet.
+
+        Of vectors of several lengths under one name those of the most frequent count; doors refuse the others.
+        """
+        vectors: dict[str, list[Vector]] = {}
+        for record in records:
+            for name, value in cleaned(vectors_among(record)):
+                if is_packed(value) and name not in self.vectors:
+                    vectors.setdefault(name, []).append(value)
+        names, projections = self.names, dict(self.vectors)
+        for name, found in vectors.items():
+            length = most_frequent_length(found)
+            projection = fit_projection([each for each in found if length_of(each) == length])
+            projections[name] = replace(projection, first=len(names))
+            names = names.extended(projection.labels(escaped(name)))
+        return FeatureSpace(names, self.edges, normalise=self.normalise, rare=self.rare, vectors=projections)
+
+    def rescaled(self, factors: Mapping[str, float]) -> FeatureSpace:
+        """Space in which the components of some dense vectors are so many times as large."""
+        scaled = {name: self.vectors[name].scaled(factor) for name, factor in factors.items()}
+        return FeatureSpace(
+            self.names, self.edges, normalise=self.normalise, rare=self.rare, vectors=self.vectors | scaled
+        )
 
     def _admitted(self, labels: Mapping[str, int]) -> tuple[set[str], int]:
         """Which labels get a column, by how many records have them, and what is left for rare ones."""
@@ -129,9 +184,13 @@ class FeatureSpace:
         """Columns and weights of one record; what was not learned is named, not guessed."""
         columns: set[int] = set()
         ignored: list[str] = []
-        for name, value in _cleaned(features):
+        vectors: list[tuple[str, Vector]] = []
+        for name, value in cleaned(features):
+            if is_packed(value):
+                vectors.append((name, value))
+                continue
             labels = self._labels(name, value)
-            if not labels and _is_number(value):
+            if not labels and is_number(value):
                 ignored.append(name)  # a number, and no bucket was learned
             for label in labels:
                 column = self._column(label)
@@ -140,18 +199,56 @@ class FeatureSpace:
                 else:
                     columns.add(column)
         weight = 1.0 / len(columns) if self.normalise and columns else 1.0
-        return Encoded(np.array(sorted(columns), np.int32), np.full(len(columns), weight, np.float32), ignored)
+        plain = Encoded(np.array(sorted(columns), np.int32), np.full(len(columns), weight, np.float32), ignored)
+        return self._with_vectors(plain, vectors) if vectors else plain
+
+    def _with_vectors(self, plain: Encoded, vectors: Sequence[tuple[str, Vector]]) -> Encoded:
+        columns, weights, ignored = [plain.columns], [plain.weights], [*plain.ignored]
+        for name, vector in vectors:
+            projection = self._projection(name, vector)
+            if projection is None:
+                ignored.append(name)
+            else:
+                columns.append(projection.columns)
+                weights.append(projection.weights([vector])[0])
+        joined = np.concatenate(columns)
+        order = np.argsort(joined)
+        return Encoded(joined[order], np.concatenate(weights)[order], ignored)
+
+    def _projection(self, name: str, vector: Vector) -> VectorProjection | None:
+        """Columns of a vector; None where none of its length was learned."""
+        found = self.vectors.get(name)
+        return found if found is not None and found.length == length_of(vector) else None
 
     def encode_each(self, records: Iterable[Features]) -> list[Encoded]:
         """`encode` of each record; values repeat over the records, each is looked up once."""
         known: dict[Hashable, Encoded] = {}
-        return [self._joined([self._looked_up(named, known) for named in _cleaned(record)]) for record in records]
+        return [self._encoded(list(cleaned(record)), known) for record in records]
+
+    def _encoded(self, record: Sequence[tuple[str, FeatureValue]], known: dict[Hashable, Encoded]) -> Encoded:
+        vectors = [(name, value) for name, value in record if is_packed(value)]
+        plain = self._joined([self._looked_up(named, known) for named in record if not is_packed(named[1])])
+        return self._with_vectors(plain, vectors) if vectors else plain
 
     def encode_many(self, records: Iterable[Features]) -> sparse.csr_matrix:
         """CSR of one row a record and one column a learned feature."""
         # values repeat over the records: each is looked up once
         known: dict[Hashable, list[int]] = {}
-        rows = [[column for named in _cleaned(record) for column in self._found(named, known)] for record in records]
+        rows: list[list[int]] = []
+        vectors: dict[str, list[tuple[int, Vector]]] = {}
+        for record in records:
+            own: list[int] = []
+            for name, value in cleaned(record):
+                if is_packed(value):
+                    vectors.setdefault(name, []).append((len(rows), value))
+                else:
+                    own += self._found((name, value), known)
+            rows.append(own)
+        plain = self._plain_rows(rows)
+        return plain + self._vector_rows(vectors, len(rows)) if vectors else plain
+
+    def _plain_rows(self, rows: Sequence[Sequence[int]]) -> sparse.csr_matrix:
+        """CSR of categories and buckets, by the columns of each record."""
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         columns = np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum()))
         width = max(len(self), 1)
@@ -162,32 +259,74 @@ class FeatureSpace:
         weights = np.repeat(shares.astype(np.float32), counts)
         return sparse.csr_matrix((weights, (places % width).astype(np.int32), indptr), (len(rows), len(self)))
 
+    def _vector_rows(self, vectors: Mapping[str, Sequence[tuple[int, Vector]]], n_rows: int) -> sparse.csr_matrix:
+        """CSR of dense vectors, by the rows of their records."""
+        parts = [sparse.csr_matrix((n_rows, len(self)), dtype=np.float32)]
+        for name, found in vectors.items():
+            fitting = [(row, vector) for row, vector in found if self._projection(name, vector) is not None]
+            if not fitting:
+                continue
+            projection = self.vectors[name]
+            rows, n = np.array([row for row, _ in fitting]), len(projection.columns)
+            weights = projection.weights([vector for _, vector in fitting])
+            places = (np.repeat(rows, n), np.tile(projection.columns, len(rows)))
+            parts.append(sparse.csr_matrix((weights.ravel(), places), (n_rows, len(self))))
+        return sum(parts[1:], parts[0])
+
     def meant(self, ignored: str) -> str:
         """What `encode` ignored, in words: a name that is not known with the nearest, or a value of one that is."""
-        name = _name_of(ignored)
-        names = {*self.edges, *(own for label in self.names if (own := _name_of(label)) != label)}
+        name = name_of(ignored)
+        names = {*self.edges, *self.vectors, *(own for label in self.names if (own := name_of(label)) != label)}
         if name not in names:
             return f"{name} (the model knows no such feature{did_you_mean(name, names)})"
         return f"{ignored} (nothing was learned of this value)"
 
     def to_meta(self) -> dict[str, Any]:
         """What is not an array, for JSON; the names are arrays of their own."""
-        return {"edges": self.edges, "normalise": self.normalise, "rare": self.rare}
+        plain = {"edges": self.edges, "normalise": self.normalise, "rare": self.rare}
+        return plain | projections_to_meta(self.vectors)
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Names and projections; with `to_meta`, the whole space."""
+        return self.names.to_arrays() | projections_to_arrays(self.vectors)
 
     @classmethod
-    def from_meta(cls, names: IdTable, meta: Mapping[str, Any]) -> FeatureSpace:
-        """Space from its names and what `to_meta` gave."""
-        return cls(names, meta["edges"], normalise=meta["normalise"], rare=meta.get("rare", RARE))
+    def from_arrays(cls, arrays: Arrays, meta: Mapping[str, Any]) -> FeatureSpace:
+        """Space over the same memory as `arrays`, with what `to_meta` gave."""
+        names, vectors = IdTable.from_arrays(arrays), projections_from(arrays, meta)
+        rare = meta.get("rare", RARE)
+        return cls(names, meta["edges"], normalise=meta["normalise"], rare=rare, vectors=vectors)
+
+    def are_components(self) -> NDArray[np.bool_]:
+        """Which columns are components of dense vectors, whose weights have signs and do not count presence."""
+        found = np.zeros(len(self), np.bool_)
+        for projection in self.vectors.values():
+            found[projection.columns[1:]] = True
+        return found
+
+    def named(self, columns: NDArray[np.int32]) -> tuple[list[str], NDArray[np.int64]]:
+        """Names of columns as people read them: a dense vector has one for all of its own.
+
+        Returns
+        -------
+        Distinct names, and int64 with the place of each column's name among them.
+        """
+        labels = self.names.ids_of(columns.tolist())
+        for name, projection in self.vectors.items():
+            for place in np.flatnonzero(np.isin(columns, projection.columns)).tolist():
+                labels[place] = escaped(name)
+        places = {label: place for place, label in enumerate(dict.fromkeys(labels))}
+        return list(places), np.array([places[label] for label in labels], np.int64)
 
     def _labels(self, name: str, value: FeatureValue) -> list[str]:
-        if not _is_number(value):
-            return _categories(name, value)
-        number, bounds = _finite(name, value), self.edges.get(name)
-        return [] if bounds is None else [_bucket(name, bounds, number)]
+        if not is_number(value):
+            return categories(name, value)
+        number, bounds = finite(name, value), self.edges.get(name)
+        return [] if bounds is None else [bucket(name, bounds, number)]
 
     def _found(self, named: tuple[str, FeatureValue], known: dict[Hashable, list[int]]) -> list[int]:
         """Learned columns of one feature."""
-        key = _key(named)
+        key = key_of(named)
         columns = known.get(key)
         if columns is None:
             places = map(self.names.index_of, self._labels(*named))
@@ -195,7 +334,7 @@ class FeatureSpace:
         return columns
 
     def _looked_up(self, named: tuple[str, FeatureValue], known: dict[Hashable, Encoded]) -> Encoded:
-        key = _key(named)
+        key = key_of(named)
         found = known.get(key)
         if found is None:
             found = known[key] = self.encode(dict([named]))
@@ -226,105 +365,3 @@ def matrix_of(records: Sequence[Encoded], n_columns: int) -> sparse.csr_matrix:
     columns = np.concatenate([np.zeros(0, np.int32), *(record.columns for record in records)])
     weights = np.concatenate([np.zeros(0, np.float32), *(record.weights for record in records)])
     return sparse.csr_matrix((weights, columns, indptr), (len(records), n_columns), copy=False)
-
-
-def tokens(features: Features) -> list[str]:
-    """``name:value`` of every value, as a filter writes it; numbers in their shortest form."""
-    return [f"{name}:{text}" for name, value in _cleaned(features) for text in _texts(value)]
-
-
-def clean_token(token: str) -> str:
-    """``name:value`` as somebody wrote it, as `tokens` writes it."""
-    name, colon, value = token.partition(":")
-    return name + colon + clean_text(value)
-
-
-def _cleaned(features: Mapping[str, Any]) -> Iterator[tuple[str, FeatureValue]]:
-    """Names and plain values, without what is missing."""
-    for name, value in features.items():
-        plain = value
-        # every request comes by here: what is plain already is asked for nothing but its type
-        if type(value) is str and value.isascii():
-            plain = value.strip()
-        elif type(value) not in (bool, int):
-            plain = _plain(name, value)
-        if plain is not None and plain != "":
-            yield name, plain
-
-
-def _plain(name: str, value: Any) -> FeatureValue | None:
-    if isinstance(value, str):
-        return clean_text(value)
-    if type(value) is list and set(map(type, value)) == {str}:
-        return [text for text in map(clean_text, value) if text]
-    try:
-        return clean_feature(value, markers=())
-    except ValueError as error:
-        raise InvalidDataError(f"feature {name!r}: {str(error).replace('{}', repr(value)[:80])}") from None
-
-
-def _key(named: tuple[str, FeatureValue]) -> Hashable:
-    # 1, 1.0 and True are equal, and not the same feature
-    name, value = named
-    return (name, *value) if isinstance(value, list) else (name, type(value), value)
-
-
-def _texts(value: FeatureValue) -> list[str]:
-    if isinstance(value, list):
-        return value
-    if isinstance(value, bool):
-        return ["true" if value else "false"]
-    if isinstance(value, float) and value.is_integer():
-        return [str(int(value))]
-    return [str(value)]
-
-
-def _categories(name: str, value: FeatureValue) -> list[str]:
-    return [f"{_escaped(name)}={text}" for text in _texts(value)]
-
-
-def _escaped(name: str) -> str:
-    # an equals sign inside a name is escaped: {"a=b": "c"} and {"a": "b=c"} are not the same feature
-    return name.replace("\\", "\\\\").replace("=", "\\=")
-
-
-def _name_of(label: str) -> str:
-    """Name in the label of a category; any other label as it is."""
-    found = _CATEGORY.match(label)
-    return found[1].replace("\\=", "=").replace("\\\\", "\\") if found else label
-
-
-def _is_number(value: FeatureValue) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _finite(name: str, value: FeatureValue) -> float:
-    try:
-        number = float(value)  # type: ignore[arg-type]  # _is_number has been asked
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise InvalidDataError(f"feature {name!r} is {number}; numbers must be finite")
-    return number
-
-
-def _quantiles(values: Sequence[float]) -> list[float]:
-    shares = np.linspace(0, 1, N_BUCKETS + 1)[1:-1]
-    bounds = np.unique(np.quantile(np.asarray(values, np.float64), shares, method="inverted_cdf"))
-    return [float(bound) for bound in bounds if bound > min(values)]
-
-
-def _buckets(name: str, bounds: Sequence[float]) -> list[str]:
-    return [_bucket(name, bounds, bound) for bound in [-math.inf, *bounds]]
-
-
-def _bucket(name: str, bounds: Sequence[float], number: float) -> str:
-    place = bisect.bisect_right(bounds, number)
-    low = f"[{_exact(bounds[place - 1])}" if place else "(-∞"
-    high = _exact(bounds[place]) if place < len(bounds) else "∞"
-    return f"{_escaped(name)} {low}, {high})"
-
-
-def _exact(bound: float) -> str:
-    # every digit that tells one bound from the next, or two buckets would share a column
-    return repr(bound).removesuffix(".0")

@@ -6,7 +6,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-FeatureValue = str | bool | int | float | list[str]
+from recommender.dense_vectors import Vector
+
+FeatureValue = str | bool | int | float | list[str] | Vector
 FeatureMap = dict[str, FeatureValue]
 LeaderboardName = Literal["popular", "trending"]
 RuleName = Literal["pin", "promote", "limit", "bury"]

@@ -13,6 +13,13 @@ def text(most_bytes: int) -> str:
 
 
 ID = text(256)
+MEMBERS = {
+    "anyOf": [
+        {"items": {"type": "string"}},
+        {"items": {"type": "number", "minimum": -1e38, "maximum": 1e38}, "minItems": 2, "maxItems": 4096},
+    ]
+}
+"""Of a list: text, or the numbers of a dense vector."""
 FEATURE_NAME = text(128)
 FILTER = "^(-[^:]+|[^:-][^:]*):"
 CURSOR = "^[0-9]{1,12}$"

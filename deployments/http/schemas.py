@@ -6,13 +6,16 @@ import math
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeGuard
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from deployments.http import schema_patterns
 from lightfm_serve.records.values import parse_timestamp
+from lightfm_serve.records.vectors import clean_json_list
+from recommender.dense_vectors import pack_vector
+from recommender.schema import FeatureMap as Features
 from recommender.schema import Query, RankQuery
 from recommender.serving.boosts import check_boosts
 from recommender.serving.filters import Filter
@@ -42,11 +45,16 @@ FilterClause = Annotated[
     str, Meta(description="genres:Comedy or -genres:Horror", extra_json_schema={"pattern": schema_patterns.FILTER})
 ]
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Value = str | bool | Integer | float | list[str]
+Members = Annotated[
+    list[str | Integer | float],
+    Meta(description="categories, or the numbers of a dense vector", extra_json_schema=schema_patterns.MEMBERS),
+]
+Value = str | bool | Integer | float | Members
 FeatureMap = Annotated[
     dict[str, Value],
     Meta(
-        description=f"name to string, number, boolean or list of strings; {MAX_VALUES} values at most in all",
+        description="name to string, number, boolean, list of strings, or list of numbers: a dense vector, of one "
+        f"length for all who have it; {MAX_VALUES} values at most in all, a vector is one",
         extra_json_schema={"propertyNames": {"pattern": schema_patterns.FEATURE_NAME}},
     ),
 ]
@@ -103,9 +111,32 @@ def _check_features(features: Mapping[str, Value] | None) -> None:
             raise ValueError(f"the name of a feature has 1 to {MAX_NAME_BYTES} bytes of UTF-8")
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"the number of feature {name!r} must be finite")
-        n_values += len(value) if isinstance(value, list) else 1
+        n_values += _count_members(name, value) if isinstance(value, list) else 1
     if n_values > MAX_VALUES:
         raise ValueError(f"features have up to {MAX_VALUES} values in all, these have {n_values}")
+
+
+def _count_members(name: str, members: Sequence[str | float]) -> int:
+    """How many values a list is: its categories, or 1 for a dense vector."""
+    try:
+        found = clean_json_list(members)
+    except ValueError as error:
+        raise ValueError(f"the list of feature {name!r} {str(error).removeprefix('{} ')}") from None
+    return 1 if _is_vector(found) else len(found)
+
+
+def _is_vector(members: Sequence[str | float]) -> TypeGuard[Sequence[float]]:
+    return bool(members) and not isinstance(members[0], str)
+
+
+def _packed(features: Mapping[str, Value] | None) -> Features | None:
+    """Features as the library takes them, once they are checked."""
+    if features is None:
+        return None
+    return {
+        name: pack_vector(value) if isinstance(value, list) and _is_vector(value) else value  # type: ignore[misc]
+        for name, value in features.items()
+    }
 
 
 class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -142,7 +173,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
         given = self._given()
         return Query(
             user_id=self.user_id,
-            features=self.features,
+            features=_packed(self.features),
             recent=tuple(self.recent),
             exclude=tuple(self.exclude),
             candidates=None if self.candidates is None else tuple(self.candidates),
@@ -194,8 +225,11 @@ class RankRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
     def query(self) -> RankQuery:
         """What the library takes."""
-        items = ((each, None) if isinstance(each, str) else (each.item_id, each.features) for each in self.items)
-        return RankQuery(items=tuple(items), user_id=self.user_id, features=self.features, recent=tuple(self.recent))
+        items = (
+            (each, None) if isinstance(each, str) else (each.item_id, _packed(each.features)) for each in self.items
+        )
+        features = _packed(self.features)
+        return RankQuery(items=tuple(items), user_id=self.user_id, features=features, recent=tuple(self.recent))
 
 
 class InteractionBody(Struct, forbid_unknown_fields=True):
@@ -243,7 +277,7 @@ class UserBody(UserFields, forbid_unknown_fields=True, kw_only=True):
 
     def user(self, user_id: str) -> User:
         """What the store takes."""
-        return User(user_id, self.features, time.time())
+        return User(user_id, _packed(self.features), time.time())
 
 
 class ItemFields(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -266,7 +300,7 @@ class ItemBody(ItemFields, forbid_unknown_fields=True, kw_only=True):
 
     def item(self, item_id: str) -> Item:
         """What the store takes."""
-        return Item(item_id, self.title, self.features, self.available, time.time())
+        return Item(item_id, self.title, _packed(self.features), self.available, time.time())
 
 
 class NamedUserBody(UserBody, forbid_unknown_fields=True, kw_only=True):

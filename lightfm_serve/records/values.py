@@ -18,6 +18,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from lightfm_serve.records.vectors import clean_vector, is_vector
+
 MISSING = frozenset(
     {
         *("", "na", "n/a", "#n/a", "#na", "#n/a n/a", "<na>", "n.a.", "nan", "-nan", "null", "(null)", "<null>"),
@@ -75,10 +77,13 @@ def is_missing(value: Any, markers: Collection[str] = MISSING) -> bool:
 # Features.
 
 
-def clean_feature(value: Any, markers: Collection[str] = MISSING) -> str | bool | int | float | list[str] | None:
+def clean_feature(
+    value: Any, markers: Collection[str] = MISSING
+) -> str | bool | int | float | list[str] | list[float] | None:
     """Value of a feature that is given as it is, in JSON or Python: plain, clean, None for a missing one.
 
-    Scalars of numpy and decimals are numbers, dates the text of their ISO form; a list, tuple, set or array is a list.
+    Scalars of numpy and decimals are numbers, dates the text of their ISO form; a list, tuple, set or array is a list
+    of categories, or a dense vector, see `lightfm_serve.records.vectors`.
 
     Raises
     ------
@@ -98,7 +103,8 @@ def clean_feature(value: Any, markers: Collection[str] = MISSING) -> str | bool 
         return value
     if isinstance(value, date | UUID):
         return value.isoformat() if isinstance(value, date) else str(value)
-    return clean_members(_members(value))
+    members = list(map(plain_value, _members(value)))
+    return clean_vector(members) if is_vector(members) else clean_members(members)
 
 
 def _members(value: Any) -> Sequence[Any]:
@@ -109,7 +115,7 @@ def _members(value: Any) -> Sequence[Any]:
     if type(value).__name__ == "ndarray":
         members: list[Any] = value.tolist()
         return members
-    raise ValueError("{} is neither text, boolean, number nor a list of text")
+    raise ValueError("{} is neither text, boolean, number nor a list of text or of numbers")
 
 
 # Text and ids.

@@ -20,6 +20,8 @@ from recommender.datasets.dataset import AVAILABLE, TITLE
 from recommender.datasets.profile import FileProfile, FolderProfile
 from recommender.datasets.schema import Schema
 from recommender.datasets.tables import Table, blocks, path_of
+from recommender.datasets.vector_files import entity_blocks
+from recommender.dense_vectors import with_lists
 from recommender.errors import InvalidDataError
 from recommender.rounding import shortest
 
@@ -113,7 +115,7 @@ class EntityRows:
 
     def batches(self) -> Iterator[Batch]:
         """See `Rows`."""
-        for table in blocks(self.path, BATCH, self.id_column, schema=self.schema):
+        for table in entity_blocks(self.path, BATCH, self.id_column, self.schema):
             ids = cell_parsers.ids(table, self.id_column, self.profile.ids(self.id_column).convert)
             columns = self._features(table)
             own = self._own(table)
@@ -121,7 +123,9 @@ class EntityRows:
                 {
                     self.id_column: an_id,
                     **{name: values[row] for name, values in own.items() if values[row] is not None},
-                    "features": {name: value[row] for name, value in columns.items() if value[row] is not None},
+                    "features": with_lists(
+                        {name: value[row] for name, value in columns.items() if value[row] is not None}
+                    ),
                 }
                 for row, an_id in enumerate(ids)
             ]
@@ -146,7 +150,7 @@ class EntityRows:
 def _checked_entities(
     path: Path, schema: Schema, id_column: str, profile: FileProfile, on_table: OnTable
 ) -> EntityRows:
-    for table in blocks(path, BATCH, id_column, schema=schema):
+    for table in entity_blocks(path, BATCH, id_column, schema):
         profile.look(table)
         on_table(profile.stem, table.n_rows)
     features = (name for name in profile.columns if cell_parsers.is_feature(name, id_column))

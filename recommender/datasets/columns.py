@@ -12,7 +12,10 @@ from heapq import nsmallest
 from typing import Any
 
 from lightfm_serve.records import values
+from lightfm_serve.records.vectors import clean_vector, is_vector
 from recommender.datasets.tables import Table
+from recommender.datasets.vector_cells import VectorCells
+from recommender.dense_vectors import is_packed
 from recommender.errors import InvalidDataError
 
 MAX_DISTINCT = 10_000
@@ -168,12 +171,21 @@ class FeatureColumn(Column):
         self._typed = self._exact = False
         self._n_dates = 0
         self._markers = values.MISSING
+        self._vectors = VectorCells(name)
+
+    def look(self, table: Table) -> None:
+        """See `Column`."""
+        cells = table.columns.get(self.name, ())
+        # text is the rule, and a column of text has no vectors
+        super().look(self._vectors.take(table) if self._vectors.n or any(map(is_packed, cells)) else table)
 
     @property
     def kind(self) -> str:
         """See `Column`."""
         if self._declared:
             return self._declared
+        if self._vectors.n:
+            return self._vectors.kind
         if self._typed:
             return next((kind for kind in ("list", "number", "boolean") if self._counts[kind]), "text")
         return self._kind_of_texts()
@@ -186,6 +198,9 @@ class FeatureColumn(Column):
         InvalidDataError
             The column is a number column with something else in it.
         """
+        self._vectors.check()
+        if self._vectors.n:
+            return _as_vector
         if self._exact and not self._declared:
             return _as_given
         self._check_numbers()
@@ -199,9 +214,13 @@ class FeatureColumn(Column):
         once = cache(read)
         return lambda value: once(value) if isinstance(value, str) else read(value)
 
+    def to_json(self) -> dict[str, Any]:
+        """See `Column`."""
+        return super().to_json() | (self._vectors.to_json() if self._vectors.n else {})
+
     def warnings(self) -> list[str]:
         """See `Column`."""
-        if self._declared:
+        if self._declared or self._vectors.n:
             return []
         if self.kind == "number" and _CODE_NAME.search(self.name) and self._are_whole():
             return [f"{self.name}: read as numbers, which are lumped by size; if they are codes, say {self.name}:text"]
@@ -293,6 +312,8 @@ class FeatureColumn(Column):
         if isinstance(value, str):
             separator = next((each for each in "|;," if each in self._separators), "|") if self._declared else "|"
             return values.parse_list(value, separator)
+        if isinstance(value, list) and is_vector(value):
+            clean_vector(value)  # it was not packed, so that something is wrong with it
         return values.clean_members(value) if isinstance(value, list | tuple) else [_as_text(value)]
 
 
@@ -338,6 +359,10 @@ def _row_of(value: Any, cells: Iterable[Any]) -> int:
 # How a cell is read, whatever door it comes through; a fault has {} where the value is to stand.
 
 
+def _as_vector(value: Any) -> Any:
+    return value if is_packed(value) else None
+
+
 def _as_given(value: Any) -> Any:
     return value if value == "" else values.clean_feature(value, ())
 
@@ -354,7 +379,7 @@ def _as_text(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, int | float):
         return str(value)
-    raise ValueError("{} is neither text, boolean, number nor a list of text")
+    raise ValueError("{} is neither text, boolean, number nor a list of text or of numbers")
 
 
 def _as_number(value: Any) -> int | float:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lightfm_serve.records.values import MAX_ID_BYTES, id_fault
+from recommender.dense_vectors import Vector, length_of
 from recommender.errors import InvalidDataError
 from recommender.schema import FeatureValue
 
@@ -33,7 +34,8 @@ class Dataset:
         ``event``, which may be missing in a row.
     users, items
         Indexed by id; every column is a feature, but for ``title`` and, of items, ``available``. A cell is a
-        string, a boolean, a finite number, a list of strings, or missing (None, NaN).
+        string, a boolean, a finite number, a list of strings, a dense vector (`recommender.dense_vectors`), or missing
+        (None, NaN).
     notes
         What is likely to be wrong with the source, in words.
 
@@ -142,10 +144,21 @@ def _title_fault(values: Sequence[Any]) -> str | None:
 def _feature_fault(values: Sequence[Any]) -> str | None:
     # whole columns at a time: there may be a million cells of four types
     types = set(map(type, values))
+    if Vector in types:
+        return _vector_fault(values)
     if not types <= {str, bool, int, float, list, type(None)}:
-        return "is neither text, boolean, number nor a list of text"
+        return "is neither text, boolean, number nor a list of text or of numbers"
     if float in types and not all(math.isfinite(value) for value in values if type(value) is float):
         return "is not finite"
     if list in types and not all(type(each) is str for value in values if type(value) is list for each in value):
         return "is a list of something else than text"
+    return None
+
+
+def _vector_fault(values: Sequence[Any]) -> str | None:
+    if set(map(type, values)) > {Vector, type(None)}:
+        return "is no dense vector, as others are"
+    lengths = sorted({length_of(value) for value in values if value is not None})
+    if len(lengths) > 1:
+        return f"is a dense vector of {lengths[0]} numbers, as others are of {lengths[1]}"
     return None

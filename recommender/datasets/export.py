@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from recommender.datasets.jsonl import OWN
 from recommender.datasets.tables import EXACT
+from recommender.dense_vectors import Vector
 from recommender.errors import InvalidDataError
 from recommender.storage import atomic_files
 
@@ -25,13 +26,14 @@ Record = dict[str, Any]
 ROWS_AT_ONCE = 10_000
 
 _IDS = {"users": "user_id", "items": "item_id"}
-_LIST = pa.list_(pa.string())
+_LIST, _VECTOR = pa.list_(pa.string()), pa.list_(pa.float32())
 _KINDS: Sequence[tuple[set[type], pa.DataType]] = (
     ({str}, pa.string()),
     ({bool}, pa.bool_()),
     ({int}, pa.int64()),
     ({int, float}, pa.float64()),
     ({list}, _LIST),
+    ({Vector}, _VECTOR),
 )
 _FIXED: Mapping[str, Mapping[str, pa.DataType]] = {
     "users": {"user_id": pa.string()},
@@ -107,7 +109,7 @@ class Columns:
             if name in OWN:
                 who = record.get("user_id") or record.get("item_id")
                 raise InvalidDataError(f"{who!r} has a feature {name!r}, which in a data folder is something else")
-            self._types.setdefault(name, set()).add(type(value))
+            self._types.setdefault(name, set()).add(_kind(value))
             self._why = self._why or _why_not(name, value)
 
     def not_parquet(self) -> str | None:
@@ -127,6 +129,11 @@ class Columns:
         }
         features = {each: next(kind for kinds, kind in _KINDS if types <= kinds) for each, types in self._types.items()}
         return pa.schema([*fixed.items(), *features.items()], metadata={EXACT: b"1"})
+
+
+def _kind(value: Any) -> type:
+    """Type of a value; of a list of numbers, which a dense vector is in JSON, that of vectors."""
+    return Vector if isinstance(value, list) and value and not isinstance(value[0], str) else type(value)
 
 
 def _why_not(name: str, value: Any) -> str | None:

@@ -13,7 +13,8 @@ from recommender.datasets.batches import OnTable, open_folder
 from recommender.datasets.dataset import TITLE, Dataset, plain_values
 from recommender.datasets.profile import FileProfile, FolderProfile
 from recommender.datasets.schema import Schema
-from recommender.datasets.tables import Table, header_of, path_of, read
+from recommender.datasets.tables import ROWS_AT_ONCE, Table, header_of, joined, path_of, read
+from recommender.datasets.vector_files import entity_blocks, names_of
 from recommender.errors import InvalidDataError
 
 
@@ -91,7 +92,7 @@ def check_schema(folder: Path, schema: Schema | None) -> Schema:
     merged = Schema.of_folder(folder).and_then(schema or Schema())
     if merged.names or merged.ignored:
         paths = [path_of(folder, stem, required=False) for stem in ("interactions", "users", "items")]
-        merged.check_used({path.stem: header_of(path) for path in paths if path})
+        merged.check_used({path.stem: [*header_of(path), *names_of(path)] for path in paths if path})
     return merged
 
 
@@ -119,7 +120,9 @@ def check_rows(table: Table) -> None:
 
 
 def _entities(path: Path | None, stem: str, id_column: str, schema: Schema, profile: FolderProfile) -> pd.DataFrame:
-    table = read(path, id_column, schema=schema) if path else Table("", "", [], {id_column: []})
+    table = Table("", "", [], {id_column: []})
+    if path:
+        table = joined(entity_blocks(path, ROWS_AT_ONCE, id_column, schema))
     file = FileProfile(stem, id_column).look(table)
     if path:
         profile.files[stem] = file

@@ -8,8 +8,11 @@ from typing import Any
 
 import msgspec
 
+from lightfm_serve.records.vectors import clean_json_list
+from recommender.dense_vectors import pack_vector
 from recommender.errors import InvalidDataError
-from recommender.schema import FeatureMap
+
+FeatureMap = dict[str, str | bool | int | float | list[str | int | float]]
 
 
 class UserLine(msgspec.Struct, forbid_unknown_fields=True):
@@ -91,5 +94,13 @@ def _cells(name: str, line: int, row: Any) -> dict[str, Any]:
     for feature, value in (getattr(row, "features", None) or {}).items():
         if feature in OWN:
             raise InvalidDataError(f"{name}, line {line}: no feature can be called {feature!r}, which is a column")
-        cells[feature] = value
+        cells[feature] = _list(f"{name}, line {line}, column {feature!r}", value) if isinstance(value, list) else value
     return cells
+
+
+def _list(where: str, members: list[str | int | float]) -> Any:
+    try:
+        found = clean_json_list(members)
+    except ValueError as error:
+        raise InvalidDataError(f"{where}: {str(error).replace('{}', repr(str(members)[:80]))}") from None
+    return pack_vector(found) if found and not isinstance(found[0], str) else found

@@ -97,9 +97,14 @@ def read(path: Path, *needed: str, schema: Schema = _NO_SCHEMA) -> Table:
     InvalidDataError
         It is not what its suffix says, or a column that is needed is not there.
     """
+    return joined(blocks(path, ROWS_AT_ONCE, *needed, schema=schema))
+
+
+def joined(tables: Iterator[Table]) -> Table:
+    """One table of the blocks of a file."""
     numbers: array[int] = array("q")
     columns: dict[str, list[Any]] = {}
-    for block in blocks(path, ROWS_AT_ONCE, *needed, schema=schema):
+    for block in tables:
         for name, cells in block.columns.items():
             # of JSON lines, a column may begin in a later block, and end in an earlier one
             columns.setdefault(name, [None] * len(numbers)).extend(cells)

@@ -62,6 +62,7 @@ def _side_arrays(side: Entities) -> dict[str, NDArray[np.generic]]:
         **with_prefix("names", side.names.to_arrays()),
         "feature_columns": side.feature_columns,
         "indicator_columns": side.indicator_columns,
+        "regressed": side.regressed,
         "indptr": side.features.indptr,
         "indices": side.features.indices,
         "weights": side.features.data,
@@ -79,6 +80,8 @@ def _side(empty: Entities, arrays: Arrays) -> Entities:
         feature_columns=np.array(arrays["feature_columns"]),
         indicator_columns=np.array(arrays["indicator_columns"]),
         features=sparse.csr_matrix(parts, (len(ids), len(names))),
+        # a version from before dense vectors has none
+        regressed=np.array(arrays.get("regressed", empty.regressed)),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ class Entities:
         int32 of shape (len(ids),), or (0,) without indicators: the same for each id.
     features
         CSR of shape (len(ids), len(names)): what was last said of each id.
+    regressed
+        int32: places in `names` of features whose embeddings are set by regression and stay as they are in training,
+        see `recommender.models.vector_regression`.
     """
 
     has_indicators: bool
@@ -39,6 +42,7 @@ class Entities:
     feature_columns: NDArray[np.int32]
     indicator_columns: NDArray[np.int32]
     features: sparse.csr_matrix
+    regressed: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
 
     @classmethod
     def empty(cls, *, has_indicators: bool) -> Entities:
@@ -78,8 +82,17 @@ class Entities:
         return replace(self, features=features.astype(np.float32))
 
     def rows(self) -> sparse.csr_matrix:
-        """Training matrix: one row for each known id, of shape (len(ids), n_columns)."""
+        """What represents each known id: one row for each, of shape (len(ids), n_columns)."""
         return self._placed(self.features, np.arange(len(self.ids), dtype=np.int32))
+
+    def training_rows(self) -> sparse.csr_matrix:
+        """The same without what stays as it is in training."""
+        if not len(self.regressed):
+            return self.rows()
+        trained = np.ones(len(self.names), np.float32)
+        trained[self.regressed] = 0
+        features = sparse.csr_matrix(self.features @ sparse.diags(trained), dtype=np.float32)
+        return self._placed(features, np.arange(len(self.ids), dtype=np.int32))
 
     def encode(self, ids: Sequence[str], frame: SparseFrame | None) -> sparse.csr_matrix:
         """One row for each of `ids`: its indicator if it is known, its features if `frame` has them."""

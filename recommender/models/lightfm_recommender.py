@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -26,6 +27,7 @@ from recommender.models.entities import Entities
 from recommender.models.popularity import fit_popularity, predict_popularity
 from recommender.models.prediction_notes import ignored_features, item_blocks, notes_of, user_row
 from recommender.models.training_examples import aligned_weights, examples_of, stacked, with_values
+from recommender.models.vector_regression import Side, regress_indicators, regressed_parts_in_indicators
 from recommender.sparse_frame import SparseFrame
 
 Indicators = Literal["users", "items", "both", False]
@@ -173,7 +175,9 @@ class LFMRecommender(LightFM):
         try:
             # weights that explode are an error of ours, below, not a warning of numpy's
             with np.errstate(invalid="ignore", over="ignore"):
-                super().fit_partial(new, self.users.rows(), self.items.rows(), weighted, epochs, num_threads, verbose)
+                rows = self.users.training_rows(), self.items.training_rows()
+                with regressed_parts_in_indicators(self):
+                    super().fit_partial(new, *rows, weighted, epochs, num_threads, verbose)
         except ValueError as error:
             if all(
                 np.isfinite(each).all() for each in (self.item_embeddings, self.user_embeddings) if each is not None
@@ -184,6 +188,31 @@ class LFMRecommender(LightFM):
             self._trainer = None
         self._popularity_weights = fit_popularity(self.items.features, self.popularity)
         return self
+
+    def learn_vectors(self, what: Side, frame: SparseFrame, counts: NDArray[np.integer]) -> float | None:
+        """Learn what columns of dense vectors predict of a side's indicators; no representation of a known id changes.
+
+        Parameters
+        ----------
+        what
+            Side, which has indicators.
+        frame
+            Known ids by all of their columns; those that join are left alone by training from now on.
+        counts
+            Interactions of each known id.
+
+        Returns
+        -------
+        Penalty of the ridge regression, chosen by generalised cross-validation; None where nothing is said of anyone.
+        """
+        side = self.items if what == "item" else self.users
+        grown = side.grown([], frame)
+        grown = replace(grown, regressed=np.arange(len(side.names), len(grown.names), dtype=np.int32))
+        setattr(self, f"{what}s", grown)
+        self._grow_tables(what, grown.n_columns)
+        penalty = regress_indicators(self, what, counts)
+        self._popularity_weights = fit_popularity(self.items.features, self.popularity)
+        return penalty
 
     def forget_users(self, user_ids: str | Sequence[Hashable]) -> Self:
         """Begin anew with users: their rows become those of someone who has just joined, without features."""

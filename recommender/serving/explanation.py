@@ -179,7 +179,7 @@ def describe_feature(column: str) -> str:
         name, value = _name(category["name"]), category["value"]
         return f"its {name} include {value}" if name.endswith("s") else f"its {name} is {value}"
     if bucket is None:
-        return f"it has {column}"
+        return f"its {_name(column)} suits you"
     low, high = bucket["low"], bucket["high"]
     bounds = f"from {low} to below {high}" if low and high != "∞" else f"{low} or more" if low else f"below {high}"
     return f"its {_name(bucket['name'])} is {bounds}"
@@ -220,9 +220,13 @@ def feature_contributions(
     sides = np.asarray(known, np.int64)
     amounts = (np.concatenate([item.weights for item in items]) * worth[sides[owners], places]).astype(np.float64)
     rest = _rest(owners, amounts, np.asarray(scores, np.float64))
-    names = [*snapshot.item_space.names.ids_of(distinct.tolist()), "new_item", "item_id"]
-    labels = np.concatenate([places, len(distinct) + sides])
-    return _listed(names, labels, np.concatenate([owners, each]), np.concatenate([amounts, rest]), len(each))
+    names, of_columns = snapshot.item_space.named(distinct)
+    n = len(names)
+    # the columns of a dense vector are one feature
+    together, at = np.unique(owners * n + of_columns[places], return_inverse=True)
+    summed = np.bincount(at, amounts, len(together))
+    labels, owners = np.concatenate([together % max(n, 1), n + sides]), np.concatenate([together // max(n, 1), each])
+    return _listed([*names, "new_item", "item_id"], labels, owners, np.concatenate([summed, rest]), len(each))
 
 
 def _boosted(catalogue: Catalogue, positions: Sequence[int], boosts: Boosts) -> list[Parts]:

@@ -15,6 +15,7 @@ from recommender.ids import UNKNOWN, Arrays, IdTable, TextTable, with_prefix, wi
 from recommender.models.fold_in import fold_in, recent_share
 from recommender.serving.exclusions import NO_EXCLUSIONS, Exclusions
 from recommender.serving.history_weights import NO_HISTORY, HistoryWeights, UserHistory
+from recommender.serving.learned_vectors import with_learned_vectors
 from recommender.serving.trends.interaction_counts import NO_INTERACTIONS, InteractionCounts
 from recommender.vector_search.exact import NO_ROWS
 from recommender.vector_search.ivf import Index
@@ -228,6 +229,8 @@ class Snapshot:
         """
         known, has_features = user_index != UNKNOWN, len(features.columns) > 0
         row = cases.user_row(known=known, has_features=has_features)
+        if known:
+            features = with_learned_vectors(features, self.user_rows, user_index, self.user_space)
         vector = features.weights @ self.user_features.vectors[features.columns]
         bias = float(features.weights @ self.user_features.biases[features.columns])
         if known:
@@ -279,6 +282,7 @@ class Snapshot:
     def represent(self, features: Encoded, item_index: int = UNKNOWN) -> tuple[NDArray[np.float32], float]:
         """Representation and bias of an item with these features: of a known one, or of a newcomer."""
         if 0 <= item_index < self.n_known_items:
+            features = with_learned_vectors(features, self.item_rows, item_index, self.item_space)
             vector, bias = self._summed(self.item_features, features)
             own = self.indicator(item_index)
         else:
@@ -323,7 +327,7 @@ class Snapshot:
         for name in _ID_TABLES:
             arrays |= with_prefix(name, getattr(self, name).to_arrays())
         for name in _SPACES:
-            arrays |= with_prefix(name, getattr(self, name).names.to_arrays())
+            arrays |= with_prefix(name, getattr(self, name).to_arrays())
         for name in (*_TABLES, *_ROWS, "activity", "user_rows"):
             arrays |= with_prefix(name, getattr(self, name)._asdict())
         if self.history is not None:
@@ -346,8 +350,7 @@ class Snapshot:
         for name in _ID_TABLES:
             parts[name] = IdTable.from_arrays(without_prefix(name, arrays))
         for name in _SPACES:
-            names = IdTable.from_arrays(without_prefix(name, arrays))
-            parts[name] = FeatureSpace.from_meta(names, meta[name])
+            parts[name] = FeatureSpace.from_arrays(without_prefix(name, arrays), meta[name])
         for name in _TABLES:
             parts[name] = Table(**without_prefix(name, arrays))  # type: ignore[arg-type]
         for name in _ROWS:

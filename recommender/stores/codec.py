@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from recommender.dense_vectors import is_packed, is_sound
 from recommender.errors import InvalidDataError, StoreError
 from recommender.stores.protocols import Interaction, Item, UnreadableEntry, User, UserDeleted
 
@@ -17,6 +18,7 @@ _FLOAT = b"\xcb"
 """In msgpack a float64 begins so; `updated_at`, the last field, is one."""
 
 T = TypeVar("T")
+Record = TypeVar("Record", User, Item)
 
 _encode = msgspec.msgpack.Encoder().encode
 _user = msgspec.msgpack.Decoder(User)
@@ -55,12 +57,12 @@ def pack_time(seconds: float) -> bytes:
 
 def unpack_user(packed: bytes | None) -> User | None:
     """A user; None for None. `StoreError` when the bytes are none."""
-    return None if packed is None else _unpack(packed, _user)
+    return None if packed is None else _sound(_unpack(packed, _user))
 
 
 def unpack_item(packed: bytes | None) -> Item | None:
     """An item; None for None. `StoreError` when the bytes are none."""
-    return None if packed is None else _unpack(packed, _item)
+    return None if packed is None else _sound(_unpack(packed, _item))
 
 
 def unpack_event(packed: bytes) -> Interaction | UserDeleted | UnreadableEntry:
@@ -72,6 +74,14 @@ def unpack_event(packed: bytes) -> Interaction | UserDeleted | UnreadableEntry:
     if isinstance(event, UserDeleted) or (math.isfinite(event.timestamp) and 0 < event.weight < math.inf):
         return event
     return UnreadableEntry(f"weight {event.weight} or timestamp {event.timestamp} is out of range", bytes(packed))
+
+
+def _sound(record: Record) -> Record:
+    """A record whose dense vectors are such; `StoreError` for any other."""
+    for name, value in (record.features or {}).items():
+        if is_packed(value) and not is_sound(value):
+            raise StoreError(f"a record cannot be read: the vector of feature {name!r} is none")
+    return record
 
 
 def _unpack(packed: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 from recommender.errors import StoreFullError
 from recommender.schema import RecentItem, UserState
 from recommender.stores.codec import changed_at, pack, pack_time, says, unpack_event, unpack_item, unpack_user
+from recommender.stores.feature_kinds import MOST_PLAIN, check_kind, kinds_of
 from recommender.stores.memory_settings import MemorySettings
 from recommender.stores.pagination import list_live, newest_first
 from recommender.stores.protocols import (
@@ -20,6 +21,7 @@ from recommender.stores.protocols import (
     ItemChanges,
     LogEntry,
     LogState,
+    Side,
     StoreHealth,
     User,
     UserDeleted,
@@ -50,6 +52,7 @@ class MemoryStore(MemorySettings):
         self._items: dict[str, bytes] = {}
         self._user_sequences: dict[str, int] = {}
         self._item_sequences: dict[str, int] = {}
+        self._kinds: dict[Side, dict[str, int]] = {"users": {}, "items": {}}
         self._users_sequence = 0
         self._items_sequence = 0
         self._recent: dict[str, dict[str, int]] = {}
@@ -130,6 +133,15 @@ class MemoryStore(MemorySettings):
         states = [self._state(user_id) for user_id in user_ids]
         return Fetched(states, self._items_sequence, self._last_offset, settings_number=self._settings_number)
 
+    async def feature_kinds(self, of: Side, names: Sequence[str]) -> dict[str, int]:
+        """See `FeatureStore`."""
+        known = self._kinds[of]
+        return {name: known[name] for name in names if name in known}
+
+    async def forget_feature_kinds(self, of: Side, kept: Collection[str]) -> None:
+        """See `FeatureStore`."""
+        self._kinds[of] = {name: kind for name, kind in self._kinds[of].items() if name in kept}
+
     async def get_users(self, user_ids: Sequence[str]) -> list[User | None]:
         """See `FeatureStore`."""
         return [unpack_user(self._users.get(user_id)) for user_id in user_ids]
@@ -137,6 +149,7 @@ class MemoryStore(MemorySettings):
     async def put_users(self, users: Sequence[User]) -> list[bool]:
         """See `FeatureStore`."""
         records = [(user.user_id, pack(user)) for user in users]
+        self._note_kinds("users", kinds_of(user.features for user in users))
         created: list[bool] = []
         for user_id, packed in records:
             created.append(user_id not in self._users)
@@ -173,6 +186,7 @@ class MemoryStore(MemorySettings):
     async def put_items(self, items: Sequence[Item]) -> list[bool]:
         """See `FeatureStore`."""
         records = [(item.item_id, pack(item)) for item in items]
+        self._note_kinds("items", kinds_of(item.features for item in items))
         created: list[bool] = []
         for item_id, packed in records:
             created.append(item_id not in self._items)
@@ -229,6 +243,14 @@ class MemoryStore(MemorySettings):
 
     async def close(self) -> None:
         """See `FeatureStore`."""
+
+    def _note_kinds(self, of: Side, kinds: Mapping[str, int]) -> None:
+        known = self._kinds[of]
+        for name, kind in kinds.items():
+            check_kind(name, kind, known.get(name))
+        for name, kind in kinds.items():
+            if kind or len(known) < MOST_PLAIN:
+                known[name] = kind
 
     def _fresh(self, interactions: Sequence[Interaction]) -> list[Interaction]:
         """Interactions whose event id is new, here and among themselves."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -11,6 +11,7 @@ from recommender.schema import FeatureValue, UserState
 from recommender.stores.settings_log import SettingsLog
 
 FeatureMap = dict[str, FeatureValue]
+Side = Literal["users", "items"]
 
 RECENT = 64
 """Recent items of a user that are fetched with what was said of them; more than are ever folded in."""
@@ -212,7 +213,19 @@ class InteractionLog(Protocol):
 
 
 class FeatureStore(Protocol):
-    """Store of users, items, and recent interactions of users. Errors as for `InteractionLog`."""
+    """Store of users, items, and recent interactions of users. Errors as for `InteractionLog`.
+
+    Who is put with a feature that is a dense vector of one length for some, and of another or no vector for others,
+    is refused with `InvalidRequestError`.
+    """
+
+    async def feature_kinds(self, of: Side, names: Sequence[str]) -> dict[str, int]:
+        """Numbers of the dense vector that each name is, 0 for one that is none; what was never met is left out."""
+        ...
+
+    async def forget_feature_kinds(self, of: Side, kept: Collection[str]) -> None:
+        """Know names no more, but for some: nobody has them any longer."""
+        ...
 
     async def fetch(self, user_ids: Sequence[str]) -> Fetched:
         """States of users, in their order, in one round trip; a broken record has no features."""

@@ -1,10 +1,25 @@
 -- Create or replace records, all or none; one that says what is there already is left as it is, and is no change.
--- KEYS: prefix. ARGV: letter of the records, name of their set, then id and payload of each.
--- Returns 1 for each that was created.
+-- KEYS: prefix. ARGV: letter of the records, name of their set, how many names of plain features are kept, how many
+-- kinds, then name and kind of each feature, then id and payload of each record.
+-- Returns 1 for each that was created; or -1, the number of the feature that has another kind, and that kind.
 local records, set = KEYS[1] .. ARGV[1] .. ':', KEYS[1] .. ARGV[2]
 local sequence = tonumber(redis.call('GET', set .. ':seq') or '0')
 redis.call('ZCARD', set) -- of a wrong type: fail before anything is written
 redis.call('ZCARD', KEYS[1] .. 'gone')
+
+local kinds, first_record = KEYS[1] .. 'kinds:' .. ARGV[2], 5 + 2 * tonumber(ARGV[4])
+local n_kinds = redis.call('HLEN', kinds)
+local new_kinds = {}
+for i = 5, first_record - 1, 2 do
+  local name, kind = ARGV[i], ARGV[i + 1]
+  local known = redis.call('HGET', kinds, name)
+  if known and known ~= kind then return {-1, (i - 3) / 2, known} end
+  if not known and (kind ~= '0' or n_kinds < tonumber(ARGV[3])) then
+    n_kinds = n_kinds + 1
+    new_kinds[#new_kinds + 1] = name
+    new_kinds[#new_kinds + 1] = kind
+  end
+end
 
 -- a payload ends with the time of the change, a msgpack float64: what it says is all before
 local function says(payload)
@@ -12,7 +27,7 @@ local function says(payload)
 end
 
 local created, now, values, members, ids = {}, {}, {}, {}, {}
-for i = 3, #ARGV, 2 do
+for i = first_record, #ARGV, 2 do
   local id, payload = ARGV[i], ARGV[i + 1]
   local key = records .. id
   local old = now[id] or redis.call('GET', key)
@@ -28,6 +43,7 @@ for i = 3, #ARGV, 2 do
   end
 end
 
+for i = 1, #new_kinds, 2 do redis.call('HSET', kinds, new_kinds[i], new_kinds[i + 1]) end
 for from = 1, #values, 1000 do
   local to = math.min(from + 999, #values)
   redis.call('MSET', unpack(values, from, to))

@@ -8,6 +8,8 @@ Keys, all under one hash tag so that the scripts work on a cluster too:
     Records of users and items.
 ``users``, ``items``, ``users:seq``, ``items:seq``
     Sorted sets of ids by the sequence of their last change, and the last sequence.
+``kinds:users``, ``kinds:items``
+    Hashes from the name of a feature to the count of numbers of the dense vector that it is, 0 for one that is none.
 ``gone``
     Deleted items by the sequence of their deletion, for who follows the changes, until all have heard of it. An
     earlier release left them in ``items``, without a record.
@@ -31,16 +33,17 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from redis.exceptions import NoPermissionError
 
-from recommender.errors import StoreError
+from recommender.errors import InvalidRequestError, StoreError
 from recommender.schema import RecentItem, UserState
 from recommender.stores.codec import pack, pack_time, unpack_event, unpack_item, unpack_user
 from recommender.stores.connection import Connection
+from recommender.stores.feature_kinds import MOST_PLAIN, kinds_of, refusal
 from recommender.stores.health import read_health
 from recommender.stores.pagination import list_live, newest_first
 from recommender.stores.protocols import (
@@ -53,6 +56,7 @@ from recommender.stores.protocols import (
     ItemChanges,
     LogEntry,
     LogState,
+    Side,
     StoreHealth,
     UnreadableEntry,
     User,
@@ -72,6 +76,8 @@ MOST_OLDER_AT_ONCE = 50_000
 """Ids of older recent items that one `fetch` brings, for all of its users; each has at most `RECENT_IDS`."""
 MAX_UNREADABLE_ENTRIES = 10_000
 PAGE = 1000
+REFUSED = -1
+"""With which put.lua begins an answer that names a feature of two kinds."""
 
 _decode_ids = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 
@@ -188,13 +194,30 @@ class RedisStore(RedisSettings):
         unreadable = users.count(None) - records.count(None)
         return Fetched(states, int(sequence), int(last), unreadable, int(settings))
 
+    async def feature_kinds(self, of: Side, names: Sequence[str]) -> dict[str, int]:
+        """See `FeatureStore`."""
+        if not names:
+            return {}
+        async with self._connection.session() as client:
+            found = await client.hmget(f"{self._prefix}kinds:{of}", names)
+        return {name: int(kind) for name, kind in zip(names, found, strict=True) if kind is not None}
+
+    async def forget_feature_kinds(self, of: Side, kept: Collection[str]) -> None:
+        """See `FeatureStore`."""
+        key = f"{self._prefix}kinds:{of}"
+        async with self._connection.session() as client:
+            gone = [name for name in await client.hkeys(key) if name.decode(errors="replace") not in kept]
+            if gone:
+                await client.hdel(key, *gone)
+
     async def get_users(self, user_ids: Sequence[str]) -> list[User | None]:
         """See `FeatureStore`."""
         return [unpack_user(each) for each in await self._records("u", user_ids)]
 
     async def put_users(self, users: Sequence[User]) -> list[bool]:
         """See `FeatureStore`."""
-        return await self._put("u", "users", ((user.user_id, pack(user)) for user in users))
+        kinds = kinds_of(user.features for user in users)
+        return await self._put("u", "users", kinds, ((user.user_id, pack(user)) for user in users))
 
     async def delete_user(self, user_id: str) -> bool:
         """See `FeatureStore`."""
@@ -214,7 +237,8 @@ class RedisStore(RedisSettings):
 
     async def put_items(self, items: Sequence[Item]) -> list[bool]:
         """See `FeatureStore`."""
-        return await self._put("i", "items", ((item.item_id, pack(item)) for item in items))
+        kinds = kinds_of(item.features for item in items)
+        return await self._put("i", "items", kinds, ((item.item_id, pack(item)) for item in items))
 
     async def delete_item(self, item_id: str, *, without_record: bool = False) -> bool:
         """See `FeatureStore`."""
@@ -289,9 +313,16 @@ class RedisStore(RedisSettings):
             found: list[bytes | None] = await client.mget([f"{self._prefix}{letter}:{an_id}" for an_id in ids])
         return found
 
-    async def _put(self, letter: str, name: str, records: Iterable[tuple[str, bytes]]) -> list[bool]:
+    async def _put(
+        self, letter: str, name: str, kinds: Mapping[str, int], records: Iterable[tuple[str, bytes]]
+    ) -> list[bool]:
         words = [word for record in records for word in record]
-        return [bool(each) for each in await self._run("put", [letter, name, *words], len(words) // 2)]
+        named = [word for kind in kinds.items() for word in kind]
+        found = await self._run("put", [letter, name, MOST_PLAIN, len(kinds), *named, *words], len(words) // 2)
+        if found and found[0] == REFUSED:
+            name, kind = list(kinds.items())[found[1] - 1]
+            raise InvalidRequestError(refusal(name, kind, int(found[2])))
+        return [bool(each) for each in found]
 
     async def _expire(self, letter: str, name: str, changed_at: Mapping[str, float]) -> None:
         words = [word for an_id, seconds in changed_at.items() for word in (an_id, pack_time(seconds))]

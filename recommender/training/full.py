@@ -48,6 +48,7 @@ from recommender.training.promotion_gate import (
 )
 from recommender.training.serving_transform import ServingTransform, to_serving, with_folded_histories
 from recommender.training.snapshot_builder import CatalogueEntry, build_snapshot
+from recommender.training.vector_features import learn_vectors
 
 _LIGHTFM = (
     "no_components",
@@ -334,11 +335,13 @@ def _fit_lightfm(
         model.fit(interactions, user_features, item_features, weights, **how)
     if fault(model):
         return model, None
+    seen = histories(model, joined)
+    user_space, item_space = learn_vectors(model, (user_space, item_space), (data.users, items), seen)
     return model, build_snapshot(
         model,
         user_space,
         item_space,
-        histories(model, joined),
+        seen,
         data.catalogue,
         disliked=histories(model, disliked(joined)),
         deleted=data.deleted,

@@ -140,12 +140,13 @@ def _with_mean_history(
     have their own history. Without it strangers would get LightFM's part alone, which knows less of what is popular.
     """
     weights = _matrix(snapshot.user_rows, len(snapshot.user_features.biases))
-    totals = np.asarray(weights.sum(axis=1), np.float32).reshape(-1, 1)
+    counted = (~snapshot.user_space.are_components()).astype(np.float32)
+    totals = (weights @ counted).astype(np.float32).reshape(-1, 1)
     total = float(totals[totals > 0].mean()) if (totals > 0).any() else 1.0
     mean = np.zeros((snapshot.n_items, 1), np.float32)
     mean[: len(parts.low_pass.items), 0] = _mean_history(snapshot.liked(), parts, history)
     absent = -totals / total
-    each = np.full((len(snapshot.user_features.biases), 1), 1 / total, np.float32)
+    each = counted[:, None] / np.float32(total)
     widened = replace(
         snapshot,
         user_features=_beside(snapshot.user_features, each),

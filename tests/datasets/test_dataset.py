@@ -81,8 +81,8 @@ def test_nobody_is_described_twice():
     ("cell", "fault"),
     [
         (float("inf"), "is not finite"),
-        ({"a": 1}, "is neither text, boolean, number nor a list of text"),
-        (pd.Timestamp(0), "is neither text, boolean, number nor a list of text"),
+        ({"a": 1}, "is neither text, boolean, number nor a list of text or of numbers"),
+        (pd.Timestamp(0), "is neither text, boolean, number nor a list of text or of numbers"),
         ([1], "is a list of something else than text"),
     ],
 )

@@ -200,9 +200,9 @@ def test_a_number_that_is_not_finite_is_refused(number):
 
 
 @given(records, st.booleans())
-def test_a_space_comes_back_from_its_names_and_meta(known, normalise):
+def test_a_space_comes_back_from_its_arrays_and_meta(known, normalise):
     space = space_of(*known, normalise=normalise)
-    restored = FeatureSpace.from_meta(space.names, space.to_meta())
+    restored = FeatureSpace.from_arrays(space.to_arrays(), space.to_meta())
     for record in known:
         mine, theirs = space.encode(record), restored.encode(record)
 
@@ -255,7 +255,7 @@ def test_what_a_single_record_has_makes_only_so_many_columns_and_what_two_have_a
 def test_growing_again_and_again_makes_no_more_rare_columns_than_once():
     space = FeatureSpace.empty(rare=100)
     for number in range(300):
-        space = FeatureSpace.from_meta(space.names, space.to_meta()).extended([{"id": str(number)}])
+        space = FeatureSpace.from_arrays(space.to_arrays(), space.to_meta()).extended([{"id": str(number)}])
 
     assert len(space) == 100
     assert space.encode({"id": "99"}).columns.tolist() == [99]

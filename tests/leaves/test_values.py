@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightfm_serve.records import values
+from lightfm_serve.records.vectors import clean_json_list
 
 NOW = 1_764_166_000.0
 """On 2025-11-26."""
@@ -227,6 +228,10 @@ def test_a_text_with_brackets_is_no_list(text):
         ({"b", "a"}, ["a", "b"]),
         (np.array(["a", "b"]), ["a", "b"]),
         ([1, 2], ["1", "2"]),
+        ([1, 2.5], [1.0, 2.5]),
+        ([np.float32(0.5), Decimal("1.5")], [0.5, 1.5]),
+        (np.array([0.5, 2], np.float32), [0.5, 2.0]),
+        ([], []),
         (date(2020, 1, 1), "2020-01-01"),
     ],
 )
@@ -236,10 +241,27 @@ def test_a_feature_is_plain_whatever_library_it_comes_from(value, feature):
     assert (found, type(found)) == (feature, type(feature))
 
 
-@pytest.mark.parametrize("value", [float("inf"), {"a": 1}, object(), [0.5, 1.5], b"x"])
+@pytest.mark.parametrize(
+    "value", [float("inf"), {"a": 1}, object(), [0.5, float("nan")], [0.5, True], [0.5, "a"], b"x"]
+)
 def test_what_is_no_feature_says_so(value):
     with pytest.raises(ValueError, match=r"finite|neither text"):
         values.clean_feature(value)
+
+
+@pytest.mark.parametrize("numbers", [[0.5], [0.5] * 4097])
+def test_a_dense_vector_has_2_to_4096_numbers(numbers):
+    with pytest.raises(ValueError, match=f"a list of {len(numbers)} numbers; a dense vector has 2 to 4096"):
+        values.clean_feature(numbers)
+
+
+def test_whole_numbers_alone_are_a_vector_in_json_where_types_do_not_tell_them_from_others():
+    assert values.clean_feature([28, 12]) == ["28", "12"]
+    assert clean_json_list([28, 12]) == [28.0, 12.0]
+    assert clean_json_list(["28", "12"]) == ["28", "12"]
+    assert clean_json_list([]) == []
+    with pytest.raises(ValueError, match="mixes text and numbers"):
+        clean_json_list(["a", 1])
 
 
 def test_the_rules_need_nothing_but_python():

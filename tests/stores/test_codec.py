@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recommender.dense_vectors import CODE, Vector, pack_vector
 from recommender.errors import InvalidDataError, StoreError
 from recommender.stores.codec import FORMAT, pack, unpack_event, unpack_item, unpack_user
 from recommender.stores.protocols import Interaction, UnreadableEntry, UserDeleted
@@ -46,3 +47,19 @@ def test_a_flipped_byte_is_a_record_or_poison(data: st.DataObject) -> None:
 def test_a_number_beyond_64_bits_is_named() -> None:
     with pytest.raises(InvalidDataError, match="User cannot be stored"):
         pack(user("a", x=2**64))
+
+
+def test_a_dense_vector_comes_back_equal_in_two_bytes_a_number() -> None:
+    vector = pack_vector([0.1] * 384)
+    packed = pack(item("a", text=vector, tags=["b"]))
+
+    assert unpack_item(packed) == item("a", text=vector, tags=["b"])
+    assert len(packed) < 2 * 384 + 60
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", b"\x00\x01", b"\x00\x01\x02", b"\x00" * 6])
+def test_bytes_that_are_no_vector_are_the_documented_error(data: bytes) -> None:
+    with pytest.raises(StoreError, match="the vector of feature 'text' is none"):
+        unpack_item(pack(item("a", text=Vector(CODE, data))))
+    with pytest.raises(StoreError, match="is none"):
+        unpack_user(pack(user("a", text=Vector(CODE + 1, pack_vector([0.5, 1.5]).data))))

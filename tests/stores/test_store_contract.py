@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from recommender.dense_vectors import pack_vector
 from recommender.errors import InvalidDataError, InvalidRequestError, StoreFullError
 from recommender.schema import RecentItem, UserState
 from recommender.stores import Store
@@ -687,3 +688,42 @@ def test_the_deletion_of_an_item_without_a_record_is_a_change_where_that_is_aske
             return [deleted, (await store.item_changes(0, 9)).changes]
 
     assert run(work()) == [[False, True], [(1, "a", None)]]
+
+
+def test_a_feature_is_a_vector_of_one_length_for_all_who_have_it(url: str) -> None:
+    def with_text(*numbers: float) -> Item:
+        return item("b", text=pack_vector(numbers), color="red")
+
+    async def work() -> list[Item | None]:
+        async with opened(url) as store:
+            await store.put_items([item("a", text=pack_vector([0.5, 1.0, 2.0]), color="red")])
+            with pytest.raises(InvalidRequestError, match="'text' is a vector of 2 numbers here and of 3 elsewhere"):
+                await store.put_items([item("c", new="x"), with_text(0.5, 1.0)])
+            with pytest.raises(InvalidRequestError, match="'text' is text or a number here and a vector of 3 numbers"):
+                await store.put_items([item("b", text="hello")])
+            with pytest.raises(InvalidRequestError, match="'color' is a vector of 2 numbers here and text or a number"):
+                await store.put_items([item("b", color=pack_vector([0.5, 1.0]))])
+            with pytest.raises(InvalidRequestError, match="'new' is a vector of 2 numbers here and of 3 elsewhere"):
+                await store.put_items([item(f"{n}", new=pack_vector([0.5] * n)) for n in (3, 2)])
+            assert await store.feature_kinds("items", ["text", "color", "new"]) == {"text": 3, "color": 0}
+            await store.put_items([with_text(0.5, 1.0, 2.0), item("d", text=[])])
+            return await store.get_items(["a", "b", "c"])
+
+    first, second, third = run(work())
+
+    assert first is not None
+    assert second is not None
+    assert first.features == second.features
+    assert third is None
+
+
+def test_users_and_items_may_have_vectors_of_different_lengths_and_a_forgotten_name_is_free(url: str) -> None:
+    async def work() -> dict[str, int]:
+        async with opened(url) as store:
+            await store.put_items([item("a", text=pack_vector([0.5, 1.0]), x=1)])
+            await store.put_users([user("a", text=pack_vector([0.5, 1.0, 2.0]))])
+            await store.forget_feature_kinds("items", ["x"])
+            await store.put_items([item("a", text="hello", x=2)])
+            return await store.feature_kinds("items", ["text", "x"]) | await store.feature_kinds("users", ["text"])
+
+    assert run(work()) == {"text": 3, "x": 0}

@@ -31,9 +31,10 @@ from deployments.http.schemas import (
     UserFields,
 )
 from deployments.http.service import current
+from recommender.dense_vectors import with_lists
 from recommender.storage.archive.interaction_pages import InteractionPage
 from recommender.storage.archive.user_interactions import HistoryPage
-from recommender.stores.protocols import Item, User
+from recommender.stores.protocols import FeatureMap, Item, User
 
 router = APIRouter(tags=["writing"])
 
@@ -217,8 +218,12 @@ def _upserted(created: Sequence[bool]) -> Upserted:
 
 
 def _user_object(user: User) -> UserObject:
-    return UserObject(user.user_id, user.updated_at, user.features)
+    return UserObject(user.user_id, user.updated_at, _shown(user.features))
 
 
 def _item_object(item: Item) -> ItemObject:
-    return ItemObject(item.item_id, item.available, item.updated_at, item.title, item.features)
+    return ItemObject(item.item_id, item.available, item.updated_at, item.title, _shown(item.features))
+
+
+def _shown(features: FeatureMap | None) -> dict[str, Any] | None:
+    return None if features is None else with_lists(features)

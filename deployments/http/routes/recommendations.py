@@ -23,6 +23,7 @@ from deployments.http.routes.parameters import (
 )
 from deployments.http.schemas import RankRequest, RecommendationRequests
 from deployments.http.service import current
+from deployments.http.vector_lengths import check_vectors
 from recommender import schema
 from recommender.schema import (
     LeaderboardRequest,
@@ -110,14 +111,19 @@ async def recommend_many(request: Request) -> Response:
     With `fallback` none, a user of whom nothing is known gets the strategy none and no items.
     """
     asked = await read(request, _requests)
-    answers = await current().recommend_many([each.query() for each in asked.requests])
+    queries = [each.query() for each in asked.requests]
+    await check_vectors(current().store, "users", (query.features for query in queries))
+    answers = await current().recommend_many(queries)
     return raw_answer(b'{"results":[' + b",".join(answers) + b"]}")
 
 
 @router.post("/v1/rank", **documented(schema.Ranking, body=RankRequest))
 async def rank(request: Request) -> Response:
     """Score exactly these items for one user: all sixteen cases in one place."""
-    return await ask((await read(request, _rank)).query())
+    query = (await read(request, _rank)).query()
+    await check_vectors(current().store, "users", [query.features])
+    await check_vectors(current().store, "items", (features for _, features in query.items))
+    return await ask(query)
 
 
 @router.get("/v1/items/{item_id}/similar", **documented(schema.SimilarItems, 404))
