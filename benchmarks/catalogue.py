@@ -27,6 +27,7 @@ BENCHMARKS = (
     Benchmark("search.kernel", "kernel", "the exact pass against numpy, implicit and one read of the vectors"),
     Benchmark("search.ivf", "approximate", "the inverted file against exact search: time, recall, build"),
     Benchmark("search.history_parts", "history_parts", "what the item-item matrix and low-pass filter cost an answer"),
+    Benchmark("search.placement_rules", "placement_rules", "what the rules of a placement cost an answer"),
     Benchmark("service.serve_overhead", "overhead", "the service against a Serve graph that does nothing"),
     Benchmark("service.service_vs_flask", "whole", "the service against a plain server, by catalogue and connections"),
     Benchmark("service.request_options", "extras", "what filters, explanations and diversity cost"),

@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, Entry] = {
     "import": Entry("import_:import_", "Stream PATH into a running service."),
     "inspect": Entry("inspect_folder:inspect", "Say what is understood of FOLDER before anybody trains on it."),
     "models": Entry("status:models", "List the versions of a running service, newest first."),
+    "placements": Entry("placements:placements", "Look at and change the placements of a running service."),
     "recommend": Entry("train:recommend", "Recommend items to USER from a folder that `train` wrote."),
     "serve": Entry("serve:serve", "Start the service and run it until Ctrl-C or SIGTERM."),
     "status": Entry("status:status", "Show how a running service does."),

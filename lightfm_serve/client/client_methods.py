@@ -6,7 +6,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from lightfm_serve.client import endpoints
+from lightfm_serve.client import endpoints, placement_endpoints
 from lightfm_serve.client.endpoints import Call
 
 P = ParamSpec("P")
@@ -78,6 +78,11 @@ class EndpointMethods:
     delete_item = Method(endpoints.delete_item)
     list_items = Method(endpoints.list_items)
     put_items = Method(endpoints.put_items)
+    put_placement = Method(placement_endpoints.put_placement)
+    get_placement = Method(placement_endpoints.get_placement)
+    delete_placement = Method(placement_endpoints.delete_placement)
+    list_placements = Method(placement_endpoints.list_placements)
+    placement_history = Method(placement_endpoints.placement_history)
     models = Method(endpoints.models)
     train = Method(endpoints.train)
     active_model = Method(endpoints.active_model)

@@ -109,26 +109,29 @@ def _all(given: Iterable[Any]) -> list[Any]:
 
 def recommend(
     user_id: Id,
-    k: int = 10,
+    k: int | None = None,
     *,
-    exclude_seen: bool = True,
-    filter: str | Sequence[str] = (),
+    exclude_seen: bool | None = None,
+    filter: str | Sequence[str] | None = None,
     explain: bool = False,
-    diversity: float = 0.0,
+    diversity: float | None = None,
     boost: Mapping[str, float] | None = None,
     cursor: str | None = None,
-    fallback: Literal["popular", "none"] = "popular",
+    fallback: Literal["popular", "none"] | None = None,
+    placement: str | None = None,
 ) -> Call[responses.Recommendations]:
     """Recommend items to a user, best first.
+
+    What is left out has the value of the placement, else that of the service.
 
     Parameters
     ----------
     user_id
         Known or not.
     k
-        1 to 1000.
+        1 to 1000; 10 where nobody says.
     exclude_seen
-        Leave out what the user has interacted with.
+        Leave out what the user has interacted with; true where nobody says.
     filter
         ``genres:Comedy`` must hold, ``-genres:Horror`` must not; one clause or several.
     explain
@@ -141,17 +144,20 @@ def recommend(
         ``next_cursor`` of the page before.
     fallback
         ``none``: `NotFoundError` for a user of whom nothing is known.
+    placement
+        Name of the place where the items are shown; `NotFoundError` where there is none of that name.
     """
-    # what has its default stays out of the URL: the service answers the plain request fastest
+    # what is not set stays out of the URL: it is the placement's, and the service answers the plain request fastest
     params = {
         "k": k,
-        "exclude_seen": None if exclude_seen else False,
-        "filter": plain_clauses(filter),
+        "exclude_seen": exclude_seen,
+        "filter": plain_clauses(filter or ()),
         "explain": explain or None,
-        "diversity": diversity or None,
+        "diversity": diversity,
         "boost": [f"{feature}:{amount!r}" for feature, amount in (boost or {}).items()],
         "cursor": cursor,
-        "fallback": None if fallback == "popular" else fallback,
+        "fallback": fallback,
+        "placement": placement,
     }
     return Call("GET", "/v1/users/{user_id}/recommendations", _recommendations, {"user_id": user_id}, params)
 

@@ -41,23 +41,27 @@ class Item(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Request(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """One request for recommendations; without a user, an anonymous session."""
+    """One request for recommendations; without a user, an anonymous session.
+
+    What is None has the value of the placement, else that of the service.
+    """
 
     user_id: str | None = None
     features: Features | None = None
     """Instead of the stored ones; an empty map means none."""
     recent: list[str] = []
     """Item ids, newest last."""
-    k: int = 10
+    k: int | None = None
     exclude: list[str] = []
     candidates: list[str] | None = None
-    filter: list[str] = []
-    exclude_seen: bool = True
+    filter: list[str] | None = None
+    exclude_seen: bool | None = None
     explain: bool = False
-    diversity: float = 0.0
-    boost: dict[str, float] = {}
+    diversity: float | None = None
+    boost: dict[str, float] | None = None
     cursor: str | None = None
-    fallback: str = "popular"
+    fallback: str | None = None
+    placement: str | None = None
 
 
 class RankItem(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -36,6 +36,15 @@ class ScoredItem(msgspec.Struct, frozen=True):
     explored: bool = False
     because: str | None = None
     interactions: list[InteractionShare] | None = None
+    rule: str | None = None
+    """Rule of the placement because of which it stands where it does: pin, promote, limit or bury."""
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """The experiment that an answer belongs to, and the variant that its user was assigned to."""
+
+    name: str
+    variant: str
 
 
 class Recommendations(msgspec.Struct, frozen=True):
@@ -51,6 +60,8 @@ class Recommendations(msgspec.Struct, frozen=True):
     degraded: list[str] = []
     next_cursor: str | None = None
     warnings: list[str] = []
+    placement: str | None = None
+    experiment: Assignment | None = None
 
 
 class RecommendationResults(msgspec.Struct, frozen=True):

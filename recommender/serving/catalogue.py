@@ -155,18 +155,24 @@ class Catalogue:
             for position, old in zip(positions, found, strict=True)
         ]
 
-    def values(self, positions: Sequence[int], name: str) -> list[tuple[str, ...]]:
-        """Tokens of a feature that each item has, by position as for `item`; of one feature they compare."""
+    def values(self, positions: Sequence[int], name: str) -> list[Sequence[int | str]]:
+        """What each item has of a feature, by position as for `item`.
+
+        Values are columns of the snapshot's tokens; one that the snapshot does not have is a token.
+        """
         starts, columns = self.filters.values_of(name)
-        n_items, prefix = self.snapshot.n_items, f"{name}:"
-        found: list[tuple[str, ...]] = []
-        for position in positions:
-            if position >= n_items:
-                found.append(tuple(each for each in self.delta.tokens[position - n_items] if each.startswith(prefix)))
-            else:
-                own = columns[starts[position] : starts[position + 1]].tolist()
-                found.append(tuple(map(self.snapshot.filter_tokens.__getitem__, own)))
-        return found
+        n_items = self.snapshot.n_items
+        return [
+            self._delta_values(position - n_items, f"{name}:")
+            if position >= n_items
+            else columns[starts[position] : starts[position + 1]].tolist()
+            for position in positions
+        ]
+
+    def _delta_values(self, row: int, prefix: str) -> list[int | str]:
+        own = [token for token in self.delta.tokens[row] if token.startswith(prefix)]
+        columns = self.snapshot.filter_tokens.indices_of(own).tolist() if own else []
+        return [token if column == UNKNOWN else column for token, column in zip(own, columns, strict=True)]
 
     def headings(self, indices: Sequence[int]) -> list[tuple[str, str | None, int]]:
         """Item id, title and block of the table of cases, by position as for `item`."""

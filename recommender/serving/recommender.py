@@ -376,6 +376,7 @@ def _wish(query: Query, person: QueriedUser) -> RetrievalRequest:
         None if query.candidates is None else tuple(query.candidates),
         check_boosts(dict(query.boost)) if query.boost else (),
         without_buried(query.rules) if query.rules else (),
+        {} if query.rules else None,
     )
 
 

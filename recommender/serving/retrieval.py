@@ -33,6 +33,8 @@ class RetrievalRequest(NamedTuple):
     boosts: Boosts = ()
     narrowed: tuple[tuple[str, ...], ...] = ()
     """Further filters, all of which must hold beside `filters`."""
+    kept: dict[str, _Blocks] | None = None
+    """Where what is scored for this user is kept, for further requests of the same answer; None to keep nothing."""
 
     @property
     def batch_key(self) -> tuple[bool, tuple[tuple[str, ...], ...], tuple[str, ...] | None, Boosts]:
@@ -62,6 +64,17 @@ class _Blocks(NamedTuple):
     codes: QuantizedBlock | None = None
     touched: list[NDArray[np.int32]] | None = None
     """Rows that the item-item matrix has something for, for each user."""
+
+    def of_user(self, number: int) -> _Blocks:
+        """The same for one of the users who have biases of their own."""
+        some = slice(number, number + 1)
+        items, delta = (
+            Table(self.items.vectors, self.items.biases[some]),
+            Table(self.delta.vectors, self.delta.biases[some]),
+        )
+        return _Blocks(
+            items, delta, self.lists, self.codes and self.codes.of_users(some), self.touched and self.touched[some]
+        )
 
 
 class _Part(NamedTuple):
@@ -103,13 +116,19 @@ def retrieve_by_scores(
 
 def _retrieve_alike(catalogue: Catalogue, wishes: Sequence[RetrievalRequest]) -> list[Retrieved]:
     """`choose` for wishes of one `batch_key`."""
+    if len(wishes) == 1 and wishes[0].kept:
+        return _retrieve_batch(catalogue, wishes, wishes[0].kept["blocks"])
     blocks, snapshot = _blocks(catalogue, wishes[0]), catalogue.snapshot
     if wishes[0].user.strategy == "popular" or not any(len(wish.user.history.rows) for wish in wishes):
         return _retrieve_batch(catalogue, wishes, blocks)
     chosen, step = [], users_at_once(snapshot.n_items)
     for start in range(0, len(wishes), step):
         some = wishes[start : start + step]
-        chosen += _retrieve_batch(catalogue, some, _personal(catalogue, some, blocks))
+        own = _personal(catalogue, some, blocks)
+        chosen += _retrieve_batch(catalogue, some, own)
+        for number, wish in enumerate(some):
+            if wish.kept is not None:
+                wish.kept["blocks"] = own.of_user(number)
     return chosen
 
 

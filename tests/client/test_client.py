@@ -23,7 +23,7 @@ from lightfm_serve import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from lightfm_serve.client import endpoints, errors
+from lightfm_serve.client import endpoints, errors, placement_endpoints
 from lightfm_serve.client.retries import Attempts
 from tests.support.scripted_server import HANG_UP, Reply, accepting, problem, with_request_ids
 
@@ -52,6 +52,11 @@ def each_call():
     yield endpoints.user_interactions("a")
     yield endpoints.put_item("50")
     yield endpoints.get_item("50")
+    yield placement_endpoints.put_placement("home", {"k": 5})
+    yield placement_endpoints.get_placement("home")
+    yield placement_endpoints.list_placements()
+    yield placement_endpoints.placement_history("home")
+    yield placement_endpoints.delete_placement("home")
     yield endpoints.delete_item("50")
     yield endpoints.list_items()
     yield endpoints.put_items([{"item_id": "50"}])
@@ -77,7 +82,10 @@ def test_both_clients_have_a_method_for_every_route_of_the_service():
 
     assert {(call.method, call.template) for call in described} >= routes
     methods = {
-        name for name, found in vars(endpoints).items() if getattr(found, "__module__", "") == endpoints.__name__
+        name
+        for module in (endpoints, placement_endpoints)
+        for name, found in vars(module).items()
+        if getattr(found, "__module__", "") == module.__name__
     }
     methods = {name for name in methods if name[0].islower() and name[0] != "_"}
     assert len(methods) == len(described)

@@ -18,7 +18,7 @@ References
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import accumulate
 from math import ceil, inf
 from typing import NamedTuple
@@ -41,7 +41,7 @@ class WindowLimit(NamedTuple):
 
     at_most: int
     within: int
-    values: Sequence[Sequence[str]]
+    values: Sequence[Sequence[Hashable]]
     """By candidate: what it has of the feature."""
 
 
@@ -167,7 +167,7 @@ class _Arranger:
         return None
 
     def _allows(self, candidate: int, position: int) -> bool:
-        return all(limit.allows(candidate, position) for limit in self._limits)
+        return not self._limits or all(limit.allows(candidate, position) for limit in self._limits)
 
     def _name(self, candidate: int) -> RuleName | None:
         return "limit" if candidate in self._deferred else None
@@ -178,13 +178,14 @@ class _Limited:
 
     def __init__(self, limit: WindowLimit, pins: Mapping[int, int]) -> None:
         self._at_most, self._within, self._values = limit
-        self._positions: dict[str, list[int]] = {}
+        self._positions: dict[Hashable, list[int]] = {}
         for position, candidate in pins.items():
             self.note(candidate, position)
 
     def allows(self, candidate: int, position: int) -> bool:
         """Whether no window with this position would have more of a value than it may."""
-        return all(self._fits(self._positions.get(value, ()), position) for value in self._values[candidate])
+        taken = self._positions
+        return all(value not in taken or self._fits(taken[value], position) for value in self._values[candidate])
 
     def note(self, candidate: int, position: int) -> None:
         for value in self._values[candidate]:
@@ -220,7 +221,7 @@ class _Deadlines:
         missed = next(
             deadline for count, (deadline, _) in enumerate(ranked, start=1) if before >= self._free[deadline] - count
         )
-        return sorted({number for deadline, number in ranked if deadline <= missed})
+        return sorted({number for deadline, number in ranked if deadline <= max(missed, position)})
 
     def serve(self, candidate: int) -> None:
         """Note that a candidate stands at the next free position."""

@@ -61,7 +61,8 @@ def apply_rules(
     """
     pool = _Pool(catalogue, wish, ranked, rules, n_shown)
     while True:
-        found = arrange(len(pool.positions), k, pool.rules())
+        rules_of_pool = pool.rules()
+        found = arrange(len(pool.positions), k, rules_of_pool)
         if not pool.extend(found, k):
             break
     shown = [pool.positions[each] for each in found.order]
@@ -82,20 +83,20 @@ class _Pool:
         self._ranked = list(ranked.positions)
         self._fitting: list[int] = []
         self._buried: list[int] = []
+        self.positions: list[int] = []
+        """Positions in the catalogue, each once: ranked, fitting, buried, pinned."""
         self.scores = dict(zip(ranked.positions, ranked.scores.tolist(), strict=True))
         self._all_ranked = len(ranked.positions) < wish.k
         self._depths = [0] * len(self._promoted)
         self._buried_depth: int | None = 0 if wish.narrowed else None
         self._pins = self._pinned([rule for rule in rules if rule.pin is not None], n_shown)
 
-    @property
-    def positions(self) -> list[int]:
-        """Positions in the catalogue, each once: ranked, fitting, buried, pinned."""
-        return list(dict.fromkeys([*self._ranked, *self._fitting, *self._buried, *self._pins.values()]))
-
     def rules(self) -> Rules:
         """The rules about the candidates by their numbers in `positions`."""
-        catalogue, positions = self._catalogue, self.positions
+        catalogue = self._catalogue
+        positions = self.positions = list(
+            dict.fromkeys([*self._ranked, *self._fitting, *self._buried, *self._pins.values()])
+        )
         numbers = {position: number for number, position in enumerate(positions)}
         promotions = [
             Promotion(float(rule.share or 0), catalogue.having(positions, clean_token(str(rule.promote))))
