@@ -39,6 +39,7 @@ BENCHMARKS = (
     Benchmark("service.item_freshness", "fresh_items", "from the PUT of an item to its place in answers"),
     Benchmark("learning.fold_in", "fold_in", "quality after the first clicks: folded in, or trained anew"),
     Benchmark("learning.incremental", "incremental", "what an increment costs and forgets"),
+    Benchmark("learning.peer_trainings", "peer_trainings", "a full training against ALS and EASE: seconds and quality"),
     Benchmark("learning.turnover", "turnover", "sizes of model, archive and store over a year of turnover"),
     Benchmark("learning.training_scale", "training", "time and memory of a full training, by size"),
     Benchmark("learning.epoch_speed", "epoch_speed", "an epoch of the compiled trainer against LightFM's own"),

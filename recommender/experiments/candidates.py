@@ -92,10 +92,10 @@ class Ours:
         ).snapshot
         if snapshot is None:
             raise TrainingError(f"{self.name}: the weights exploded in training; lower the learning rate")
-        return _Served(fold, Recommender(Catalogue(snapshot)))
+        return Served(fold, Recommender(Catalogue(snapshot)))
 
 
-class _Served:
+class Served:
     """Scores of a recommender at the places of a fold."""
 
     def __init__(self, fold: Fold, recommender: Recommender) -> None:
@@ -107,6 +107,7 @@ class _Served:
         self.scorable = known
 
     def __call__(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Scores of users by their number, shape (n_users, n_items); -inf where the service has none."""
         user_ids = self.fold.user_ids[users].tolist()
         queries = [Query(user_id=user_id) for user_id in user_ids]
         states = [UserState(dict(self.fold.users.get(user_id, {}))) for user_id in user_ids]
