@@ -177,12 +177,15 @@ def recommend(user: str, model: Path, k: int, features: str | None, explain: boo
 def _features(given: str | None) -> dict[str, Any] | None:
     import msgspec
 
+    from lightfm_serve.records.vectors import clean_json_list
+
     if given is None:
         return None
     try:
-        return msgspec.json.decode(given, type=dict[str, str | bool | int | float | list[str]])
-    except msgspec.MsgspecError as error:
-        raise click.BadParameter(str(error), param_hint="--features") from error
+        found = msgspec.json.decode(given, type=dict[str, str | bool | int | float | list[str | float]])
+        return {name: clean_json_list(value) if isinstance(value, list) else value for name, value in found.items()}
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise click.BadParameter(str(error).replace("{}", "a list"), param_hint="--features") from error
 
 
 def _listed(answer: Recommendations, space: FeatureSpace) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-FeatureValue = str | bool | int | float | list[str]
+FeatureValue = str | bool | int | float | list[str | float]
+"""A list is one of categories, or the numbers of a dense vector."""
 Features = dict[str, FeatureValue]
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from recommender.errors import TrainingError
+from recommender.errors import StoreError, TrainingError
+from recommender.feature_space import Features
 from recommender.ids import UNKNOWN
 from recommender.models.feedback import Feedback
 from recommender.models.lightfm_recommender import LFMRecommender
@@ -18,7 +20,7 @@ from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
 from recommender.storage.archive.segment import Segment
 from recommender.storage.registry import Registry, VersionInfo, VersionMeta
-from recommender.stores.protocols import Store, User
+from recommender.stores.protocols import Side, Store, User
 from recommender.training.base_version import BaseVersions, Begun, last_full_at
 from recommender.training.catalogue_mirror import CatalogueMirror
 from recommender.training.forgetting import ForgetSettings, Remembered, StoredRecords, remember
@@ -100,7 +102,9 @@ class LearningSteps:
         segments = await asyncio.to_thread(self._archive.replace, segments, kept.interactions)
         said = self._settings.feedback.weighed(kept.interactions)
         features = {user.user_id: user.features or {} for user in users}
+        await self._free_names("users", features.values())
         entries = [entry for entry in self._catalogue.entries.values() if entry.item_id not in kept.items]
+        await self._free_names("items", (entry.features for entry in entries))
         data = TrainingData(said, features, entries, self._deleted(begun.snapshot))
         trained = await asyncio.to_thread(
             train_full,
@@ -191,6 +195,11 @@ class LearningSteps:
         newest = self._catalogue.newest_deleted(REMEMBERED_DELETIONS)
         before_them = [each for each in _left_items(before) if each not in self._catalogue.entries]
         return list(dict.fromkeys([*newest, *before_them]))[:REMEMBERED_DELETIONS]
+
+    async def _free_names(self, of: Side, records: Iterable[Features]) -> None:
+        """Have the store forget what kind of feature a name was that nobody has any more."""
+        with suppress(StoreError):  # it is forgotten the next time
+            await self._store.forget_feature_kinds(of, {name for record in records for name in record})
 
     def _deleted(self, before: Snapshot | None) -> list[str]:
         """Items that are not to be returned, as far as the catalogue has no word of them."""

@@ -214,3 +214,31 @@ def test_interactions_are_listed_newest_first_page_by_page(client):
     assert [each["item_id"] for each in first["interactions"]] == ["4", "3", "2"]
     assert [each["item_id"] for each in second["interactions"]] == ["1", "0"]
     assert second["next_cursor"] is None
+
+
+def test_a_dense_vector_is_read_back_and_one_of_another_length_is_refused_with_both(client):
+    name, item, user = unique("look"), unique("item"), unique("user")
+    vector = [0.12, -0.5, 0.25, 1]
+    put = client.put(f"/v1/items/{item}", json={"features": {name: vector, "genres": ["Comedy"]}})
+    refused = [
+        client.put(f"/v1/items/{unique('item')}", json={"features": {name: vector[:3]}}),
+        client.post("/v1/items", json={"items": [{"item_id": unique("item"), "features": {name: [0.5, 1.5]}}]}),
+        client.put(f"/v1/items/{unique('item')}", json={"features": {name: "hello"}}),
+        client.post("/v1/rank", json={"items": [{"item_id": "x", "features": {name: [0.5] * 5}}]}),
+    ]
+    other = client.put(f"/v1/users/{user}", json={"features": {name: [0.5, 1.5]}})
+    asked = client.post("/v1/recommendations", json={"requests": [{"features": {name: [0.5] * 7}}]})
+    ranking = client.post("/v1/rank", json={"user_id": "196", "items": [{"item_id": item}]}).json()
+
+    assert (put.status_code, other.status_code) == (201, 201)
+    assert client.get(f"/v1/items/{item}").json()["features"][name] == pytest.approx(vector, abs=1e-4)
+    assert client.get(f"/v1/users/{user}").json()["features"] == {name: [0.5, 1.5]}
+    assert [each.status_code for each in refused] == [422] * 4
+    for answer, here in zip(refused, ("3 numbers", "2 numbers", "text or a number", "5 numbers"), strict=True):
+        assert name in answer.json()["detail"]
+        assert here in answer.json()["detail"]
+        assert "4" in answer.json()["detail"]
+    assert asked.status_code == 422
+    assert "7 numbers here and of 2 elsewhere" in asked.json()["detail"]
+    assert ranking["items"][0]["case"] == "V"
+    assert ranking["ignored_features"] == [name]

@@ -9,9 +9,11 @@ import time
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import redis.exceptions
 
+from recommender.dense_vectors import pack_vector
 from recommender.errors import InvalidDataError, StoreError, StoreFullError, StoreUnavailableError
 from recommender.schema import RecentItem, UserState
 from recommender.stores import MemoryStore, RedisStore, open_store
@@ -453,3 +455,19 @@ def test_listing_walks_over_no_deleted_items_and_takes_what_an_earlier_release_l
     assert listed == changed == ["live"]
     assert read <= 6  # the ten of before are walked over, a page of two at a time; the others are not
     assert keys == 1
+
+
+def test_a_vector_of_384_numbers_takes_less_than_2_000_bytes_of_the_server(server_url: str) -> None:
+    n, vectors = 1_000, np.random.default_rng(0).normal(size=(1_000, 384)).tolist()
+    with raw(server_url) as client:
+        before = client.info("memory")["used_memory"]
+
+    async def work() -> None:
+        async with opened(server_url) as store:
+            await store.put_items([item(f"{row}", text=pack_vector(vector)) for row, vector in enumerate(vectors)])
+
+    run(work())
+    with raw(server_url) as client:
+        used = client.info("memory")["used_memory"] - before
+
+    assert 768 * n < used < 2_000 * n
