@@ -14,6 +14,8 @@ from recommender.storage.registry import VersionMeta
 
 HoldoutKind = Literal["last", "random"]
 """``last``: each user's newest interactions; ``random``: any of them."""
+Vectors = Literal["low_pass", "als"]
+"""Whose vectors are summed over a history: a low-pass filter's, or those of implicit ALS."""
 LEAST_LIGHTFM = 0.02
 """Least weight of LightFM's part beside the history parts: it alone knows strangers and new items."""
 LOOKED_AT_AGAIN = 2.0
@@ -46,7 +48,7 @@ class HistoryChoices(msgspec.Struct, frozen=True):
     penalty: float
     length_exponent: float
     low_pass: int
-    """Components of the low-pass filter; 0 where it does not pay."""
+    """Components of the low-pass filter, or of what stands in its place; 0 where it does not pay."""
     half_life: float | None
     """Of the recency weights, in interactions."""
     lightfm_pays: bool
@@ -57,6 +59,8 @@ class HistoryChoices(msgspec.Struct, frozen=True):
     """What each part reached alone on the hold-out, and ``mixture`` all."""
     newcomers: NewcomerWeights = NewcomerWeights()
     """Of items without interactions."""
+    vectors: Vectors = "low_pass"
+    """What stands in the place of the low-pass filter, which it is itself unless others do better."""
 
     def is_outgrown(self, n_interactions: int) -> bool:
         """Whether there are so many more interactions that they should be learned anew."""

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.models.fold_in import with_history_components
+from recommender.models.implicit_als import fit_implicit_als
 from recommender.models.item_item import item_item_matrix
 from recommender.models.low_pass import LowPass, fit_low_pass
 from recommender.models.mixture import LENGTHS, bucket_of
 from recommender.serving.history_weights import HistoryWeights
 from recommender.serving.snapshot import Rows, Snapshot, Table
-from recommender.training.history_choices import HistoryChoices
+from recommender.training.history_choices import HistoryChoices, Vectors
 from recommender.training.recency import weighted_histories
 
 MOST_MEASURED = 500
@@ -71,17 +72,17 @@ def fit_history_parts(
         Of the low-pass filter.
     """
     matrix = item_item_matrix(pairs, choices.item_item(budget_bytes), num_threads)
-    return HistoryParts(matrix, low_pass_of(pairs, choices.low_pass, seed), choices)
+    return HistoryParts(matrix, vectors_of(pairs, choices.low_pass, seed, choices.vectors, num_threads), choices)
 
 
-def low_pass_of(pairs: sparse.csr_matrix, n: int, seed: int) -> LowPass:
-    """Low-pass filter of the pairs; with `n` 0 one without components."""
+def vectors_of(
+    pairs: sparse.csr_matrix, n: int, seed: int, kind: Vectors = "low_pass", num_threads: int = 1
+) -> LowPass:
+    """Low-pass filter of the pairs, or what stands in its place; with `n` 0 one without components."""
     n_items = pairs.shape[1]
-    return (
-        fit_low_pass(pairs, n, seed)
-        if n
-        else LowPass(np.zeros((n_items, 0), np.float32), np.zeros(n_items, np.float32))
-    )
+    if not n:
+        return LowPass(np.zeros((n_items, 0), np.float32), np.zeros(n_items, np.float32))
+    return fit_low_pass(pairs, n, seed) if kind == "low_pass" else fit_implicit_als(pairs, n, seed, num_threads)
 
 
 def parts_of(snapshot: Snapshot) -> HistoryParts | None:

@@ -23,8 +23,8 @@ from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.models.low_pass import LowPass
 from recommender.models.mixture import FEWEST, LENGTHS, Score, learn_mixture, ndcg_of, sure_gain
 from recommender.serving.snapshot import Rows, Table
-from recommender.training.history_choices import HistoryChoices, HoldoutKind
-from recommender.training.history_parts import HistoryParts, liked_pairs, low_pass_of
+from recommender.training.history_choices import HistoryChoices, HoldoutKind, Vectors
+from recommender.training.history_parts import HistoryParts, liked_pairs, vectors_of
 from recommender.training.item_item_tuning import tune_item_item
 from recommender.training.recency import learn_half_life, weighted_histories
 
@@ -185,9 +185,7 @@ def learn_choices(
     matrix = item_item_matrix(pairs, tuned, num_threads)
     kept = enough_weights(matrix, tuned.neighbours, pairs, wanted)
     matrix = with_largest(matrix, kept)
-    low_pass = enough_components(low_pass_of(pairs, settings.low_pass, seed), pairs, wanted)
     choices = defaults(kind, pairs.nnz + wanted.nnz, settings, replace(tuned, kept=kept))
-    choices = msgspec.structs.replace(choices, low_pass=low_pass.items.shape[1])
     half_life = None
     if kind == "last":
         half_life = learn_half_life(lambda histories: (histories @ matrix).toarray(), liked, wanted)
@@ -196,13 +194,26 @@ def learn_choices(
         "lightfm": held_out.score,
         "item_item": lambda users: (weighted[users] @ matrix).toarray(),
     }
-    if settings.low_pass:
-        parts["low_pass"] = lambda users: low_pass.users(weighted[users]) @ low_pass.items.T
-    least = PRIOR_LOW_PASS if settings.low_pass and kind == "random" and settings.holdout_kind == "auto" else 0.0
-    learned = choices.taught(learn_mixture(parts, pairs, wanted), half_life, least)
-    if not learned.low_pass:
-        low_pass = low_pass_of(pairs, 0, seed)
-    return HistoryParts(matrix, low_pass, learned), learned
+    prior = PRIOR_LOW_PASS if settings.low_pass and kind == "random" and settings.holdout_kind == "auto" else 0.0
+    low_pass = enough_components(vectors_of(pairs, settings.low_pass, seed), pairs, wanted)
+    rivals: list[tuple[Vectors, LowPass]] = [("low_pass", low_pass)]
+    if settings.low_pass and not prior:
+        n = min(settings.low_pass, MANY_COMPONENTS)
+        rivals.append(("als", vectors_of(pairs, n, seed, "als", num_threads)))
+    learned = [
+        (name, vectors, learn_mixture(parts | _part_of(vectors, weighted), pairs, wanted)) for name, vectors in rivals
+    ]
+    name, vectors, mixture = max(learned, key=lambda each: each[2].ndcg["mixture"])
+    choices = msgspec.structs.replace(choices, low_pass=vectors.items.shape[1], vectors=name)
+    choices = choices.taught(mixture, half_life, prior)
+    return HistoryParts(matrix, vectors if choices.low_pass else vectors_of(pairs, 0, seed), choices), choices
+
+
+def _part_of(vectors: LowPass, weighted: sparse.csr_matrix) -> dict[str, Score]:
+    """Scores by what vectors of items sum up to over weighted histories; nothing without components."""
+    if not vectors.items.shape[1]:
+        return {}
+    return {"low_pass": lambda users: vectors.users(weighted[users]) @ vectors.items.T}
 
 
 def enough_weights(

@@ -1,10 +1,12 @@
 """Parts that are summed over histories: chosen on a hold-out, kept, and refitted by increments."""
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
 from recommender.datasets import open_dataset
+from recommender.models.implicit_als import fit_implicit_als
 from recommender.models.item_item import item_item_matrix
 from recommender.models.low_pass import fit_low_pass
 from recommender.serving.snapshot import Rows
@@ -12,7 +14,7 @@ from recommender.storage.registry import VersionMeta
 from recommender.training.full import ModelSettings, TrainingData, train_full
 from recommender.training.history_choices import HistoryChoices, choices_of
 from recommender.training.history_increment import refitted
-from recommender.training.history_parts import HistoryParts, liked_pairs
+from recommender.training.history_parts import HistoryParts, fit_history_parts, liked_pairs
 from recommender.training.history_tuning import HistorySettings, defaults, tells_order
 from recommender.training.publishing import artifact_of
 
@@ -47,6 +49,16 @@ def test_choices_are_learned_once_kept_in_the_manifest_and_learned_again_when_th
     again = train_full(TrainingData(interactions, {}, []), QUICK, meta=META, holdout=0, choices=kept)
     assert again.choices is kept
     assert kept.is_outgrown(2 * kept.n_interactions)
+
+
+def test_vectors_of_implicit_als_take_the_place_of_the_low_pass_filter_where_they_were_chosen():
+    choices = msgspec.structs.replace(defaults("random", 400, HistorySettings(low_pass=3)), vectors="als")
+    pairs = liked_pairs(Rows(np.arange(0, 401, 10), np.arange(400, dtype=np.int32) % 20, np.zeros(0)), 20)
+    fitted = fit_history_parts(pairs, choices, budget_bytes=1 << 26).low_pass
+    expected = fit_implicit_als(pairs, 3)
+
+    assert np.array_equal(fitted.items, expected.items)
+    assert set(fitted.shares) == {1.0}
 
 
 def test_an_increment_refits_the_columns_of_items_that_gained_and_no_others():
