@@ -11,11 +11,12 @@ from deployments.env_secrets import secret
 from recommender.models.feedback import Feedback
 from recommender.stores.embedded_valkey import START_TIMEOUT_S
 from recommender.stores.redis_store import MAX_BACKLOG
+from recommender.training.admission import FeatureAdmission
 from recommender.training.forgetting import ForgetSettings
-from recommender.training.full import ModelSettings
 from recommender.training.history_tuning import HistorySettings
 from recommender.training.incremental import IncrementSettings
 from recommender.training.index_builder import APPROXIMATE_ABOVE
+from recommender.training.model_settings import ModelSettings
 from recommender.training.schedule import Schedule
 
 Positive = Annotated[int, Field(gt=0)]
@@ -35,7 +36,7 @@ class _Strict(BaseModel):
 
 
 class ModelArgs(_Strict):
-    """How the model is built; see `recommender.training.full.ModelSettings`."""
+    """How the model is built; see `recommender.training.model_settings.ModelSettings`."""
 
     no_components: Positive = _DEFAULTS.no_components
     """Width of LightFM's embeddings."""
@@ -119,6 +120,21 @@ class ForgetArgs(_Strict):
         return ForgetSettings(**self.model_dump())
 
 
+class AdmissionArgs(_Strict):
+    """Which categories get a row; see `recommender.training.admission.FeatureAdmission`."""
+
+    min_interactions: Positive = 1
+    """Interactions that the users, or the items, with a category must have in all before it is learned; an increment
+    counts its own."""
+    max_columns: Positive | None = None
+    """A category is learned only where it is among so many of some user or item, those with the most interactions
+    first; null: any number."""
+
+    def settings(self) -> FeatureAdmission:
+        """These, as the library takes them."""
+        return FeatureAdmission(**self.model_dump())
+
+
 class TrainingArgs(_Strict):
     """When the model is trained, how it is judged and what is kept."""
 
@@ -154,6 +170,8 @@ class TrainingArgs(_Strict):
     approximate_above: Positive | None = APPROXIMATE_ABOVE
     """Items above which search is approximate, with a measured recall@100 of at least 0.99; null: always exact."""
 
+    admission: AdmissionArgs = AdmissionArgs()
+    """Which categories of features get a row of the model."""
     forget: ForgetArgs = ForgetArgs()
     """What a full training forgets, so that what is kept has a bound; nothing by default."""
 
@@ -213,6 +231,7 @@ class AppArgs(_Strict):
             self.model.num_threads,
             self.settings().use_weights,
             self.model.settings().settling,
+            admission=self.training.admission.settings(),
         )
 
     def settings(self) -> ModelSettings:
@@ -220,7 +239,8 @@ class AppArgs(_Strict):
         settings = self.model.settings()
         training = self.training
         history = replace(settings.history, tune_s=training.tune_s, holdout_kind=training.holdout_kind)
-        return replace(settings, use_weights=settings.use_weights or bool(training.event_weights), history=history)
+        use_weights = settings.use_weights or bool(training.event_weights)
+        return replace(settings, use_weights=use_weights, history=history, admission=training.admission.settings())
 
     def with_environment(self) -> "AppArgs":
         """These, with what the environment overrides."""

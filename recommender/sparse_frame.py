@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.errors import InvalidDataError
@@ -76,6 +77,11 @@ class SparseFrame:
         (rows, users), (columns, items) = IdTable.coded(user_ids), IdTable.coded(item_ids)
         values = np.ones(len(users), np.float32) if weights is None else np.asarray(weights, np.float32)
         return cls(rows, columns, sparse.csr_matrix((values, (users, items)), (len(rows), len(columns))))
+
+    def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Stored values of each row and of each column."""
+        stored = self.matrix.tocsr()
+        return np.diff(stored.indptr).astype(np.int64), np.bincount(stored.indices, minlength=self.shape[1])
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -25,7 +25,8 @@ from recommender.ids import IdTable, TextTable
 from recommender.serving.snapshot import Rows, Snapshot, Table
 from recommender.storage.registry import Artifact, Registry, VersionMeta
 from recommender.training.from_dataset import training_data
-from recommender.training.full import ModelSettings, fit
+from recommender.training.full import fit
+from recommender.training.model_settings import ModelSettings
 
 SEED = 0
 SMALL = "synthetic?n_users=20000&n_items=10000"

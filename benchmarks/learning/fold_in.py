@@ -21,7 +21,8 @@ from recommender.datasets.dataset import feature_records
 from recommender.evaluation import evaluate
 from recommender.feature_space import Features
 from recommender.serving.snapshot import Snapshot
-from recommender.training.full import ModelSettings, TrainingData, fit
+from recommender.training.full import TrainingData, fit
+from recommender.training.model_settings import ModelSettings
 from recommender.training.promotion_gate import JudgedSnapshot, evaluate_snapshot
 from recommender.training.snapshot_builder import CatalogueEntry
 

@@ -20,8 +20,9 @@ from recommender.datasets.dataset import feature_records
 from recommender.feature_space import Features
 from recommender.models.checkpoint import model_from_arrays, model_to_arrays, model_to_meta
 from recommender.serving.snapshot import Snapshot
-from recommender.training.full import ModelSettings, Trained, TrainingData, fit
+from recommender.training.full import Trained, TrainingData, fit
 from recommender.training.incremental import IncrementSettings, News, train_increment
+from recommender.training.model_settings import ModelSettings
 from recommender.training.promotion_gate import JudgedSnapshot, Verdict, evaluate_snapshot
 from recommender.training.snapshot_builder import CatalogueEntry
 

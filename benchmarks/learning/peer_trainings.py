@@ -31,7 +31,8 @@ from recommender.experiments.fixed_splits import fixed_split
 from recommender.experiments.folds import Fold, fold_of
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
-from recommender.training.full import ModelSettings, TrainingData, train_full
+from recommender.training.full import TrainingData, train_full
+from recommender.training.model_settings import ModelSettings
 
 SEED = 0
 K = 10

@@ -36,8 +36,8 @@ from recommender.storage.registry import Registry
 from recommender.stores.memory_store import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training import base_version, full, incremental, learning_steps, log_archiver
-from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 
 SEED = 0

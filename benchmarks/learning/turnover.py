@@ -24,7 +24,7 @@ from recommender.storage.registry import Registry
 from recommender.stores.memory_store import MemoryStore
 from recommender.stores.protocols import Interaction, Item, User
 from recommender.training.forgetting import DAY_S, ForgetSettings
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 
 SEED = 0

@@ -21,8 +21,9 @@ from benchmarks.harness import report
 from recommender.datasets.open import open_dataset
 from recommender.serving.snapshot import Table
 from recommender.training.from_dataset import training_data
-from recommender.training.full import ModelSettings, fit
+from recommender.training.full import fit
 from recommender.training.index_builder import Sample, build_index
+from recommender.training.model_settings import ModelSettings
 from recommender.vector_search import ivf as search
 from recommender.vector_search.exact import NO_ROWS, Users, best_rows
 from recommender.vector_search.ivf import DEPTH, Index, search_inverted_file

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recommender.training.full import Trained
 
 EPOCHS, MIN_STEPS, NO_COMPONENTS, SEED = 50, 5_000, 64, 42
-"""Defaults of `recommender.training.full.ModelSettings`, which --help need not import; a test compares them."""
+"""Defaults of `recommender.training.model_settings.ModelSettings`, which --help need not import; a test compares them."""
 
 
 @click.group()
@@ -81,7 +81,8 @@ def train(
     from recommender.storage.archive.archive import Archive
     from recommender.storage.registry import Registry
     from recommender.training.from_dataset import training_data
-    from recommender.training.full import ModelSettings, train_full
+    from recommender.training.full import train_full
+    from recommender.training.model_settings import ModelSettings
     from recommender.training.publishing import newest_timestamp
 
     settings = ModelSettings(no_components=no_components, epochs=epochs, num_threads=threads, seed=seed)

@@ -15,9 +15,10 @@ from recommender.experiments.folds import Fold
 from recommender.schema import Query, UserState
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
-from recommender.training.full import ModelSettings, TrainingData, train_full
+from recommender.training.full import TrainingData, train_full
 from recommender.training.history_choices import HoldoutKind
 from recommender.training.history_tuning import HistorySettings
+from recommender.training.model_settings import ModelSettings
 
 Settings = Mapping[str, Any]
 

@@ -15,7 +15,7 @@ from recommender.evaluation import evaluate
 from recommender.experiments.candidates import Ours, Settings
 from recommender.experiments.folds import Fold
 from recommender.experiments.tuning import trials_of
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 
 SPACE: Mapping[str, Sequence[Any]] = {
     **Ours.space,

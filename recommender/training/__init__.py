@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 from recommender.deferred_imports import lazy_members
 
 if TYPE_CHECKING:
-    from recommender.training.full import ModelSettings, Trained, TrainingData, train_full
+    from recommender.training.full import Trained, TrainingData, train_full
     from recommender.training.incremental import IncrementSettings, News, train_increment
     from recommender.training.index_builder import build_index
+    from recommender.training.model_settings import ModelSettings
     from recommender.training.pipeline import TrainingPipeline
     from recommender.training.schedule import Schedule
     from recommender.training.snapshot_builder import CatalogueEntry, build_snapshot
@@ -17,7 +18,7 @@ else:
         {
             "CatalogueEntry": "snapshot_builder",
             "IncrementSettings": "incremental",
-            "ModelSettings": "full",
+            "ModelSettings": "model_settings",
             "News": "incremental",
             "Schedule": "schedule",
             "Trained": "full",

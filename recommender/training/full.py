@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from recommender.errors import TrainingError
 from recommender.evaluation import global_time_split
-from recommender.feature_space import RARE, Features, FeatureSpace
+from recommender.feature_space import Features, FeatureSpace
 from recommender.models.early_stopping import EarlyStopping
 from recommender.models.feedback import disliked, loss_weights, select_likings, split_joining
-from recommender.models.lightfm_recommender import FitWith, Indicators, LFMRecommender
+from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.serving.exclusions import Exclusions
 from recommender.serving.snapshot import Snapshot, Table
 from recommender.serving.trends.interaction_counts import count_interactions
 from recommender.sparse_frame import SparseFrame
+from recommender.training.admission import admit
 from recommender.training.epoch_choice import hold_out_for_stopping
 from recommender.training.histories import histories
 from recommender.training.history_choices import HistoryChoices, NewcomerWeights
 from recommender.training.history_parts import fit_history_parts, liked_pairs
 from recommender.training.history_tuning import (
     HeldOut,
-    HistorySettings,
     defaults,
     learn_choices,
     pairs_to_find,
     split,
 )
 from recommender.training.index_builder import APPROXIMATE_ABOVE, indexed
+from recommender.training.model_settings import ModelSettings
 from recommender.training.newcomer_tuning import learn_newcomers, pretended_new, without_items
 from recommender.training.promotion_gate import (
     JudgedOn,
@@ -46,90 +48,12 @@ from recommender.training.promotion_gate import (
     newest_users,
     rejected,
 )
-from recommender.training.serving_transform import ServingTransform, to_serving, with_folded_histories
+from recommender.training.serving_transform import to_serving, with_folded_histories
 from recommender.training.snapshot_builder import CatalogueEntry, build_snapshot
 from recommender.training.vector_features import learn_vectors
 
-_LIGHTFM = (
-    "no_components",
-    "loss",
-    "learning_rate",
-    "learning_schedule",
-    "max_sampled",
-    "user_alpha",
-    "item_alpha",
-    "fit_with",
-)
-
-LEAST_EPOCHS = 5
-SHOWN_TO_COMPARE = 2_000_000
-"""Interactions that LightFM is shown where it is only compared with other parts, or only serves strangers."""
-
 Progress = Callable[[str], None]
 """Told what begins: ``evaluating``, ``fitting``, ``laying out``."""
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """How the model is built; the defaults are what did best on MovieLens-100k (docs/quality.md).
-
-    ``normalise`` divides the weights of an entity's features by their sum; its indicator always weighs 1.
-    It is better off where entities have dozens of features each, and worse for items that only have features.
-    ``use_weights`` lets interactions count in training by their weight; without it a liking is a liking.
-    LightFM cannot with ``warp-kos``.
-    ``min_steps``: small data is gone over more often than ``epochs`` says, until so many interactions have been shown.
-    The embeddings begin near 0 and the biases run ahead of them: stopped before a few thousand steps, a model ranks
-    by popularity alone. 0 for exactly ``epochs``.
-    ``early_stopping``: on large data a full training ends its epochs where held-out pairs are not ranked better any
-    more; ``epochs`` is the most then.
-    ``rare_features``: of the categories that only one user or item has, so many are learned, on either side; those that
-    two have are learned however many they are. What one alone has says no more of it than its indicator.
-    ``fit_with``: whose loop trains, ours (``compiled``) or ``lightfm``; see `LFMRecommender`.
-    ``newcomer_quantile`` is that of `ServingTransform`; ``history`` says how what is summed over histories is built.
-    """
-
-    no_components: int = 64
-    loss: str = "warp"
-    indicators: Indicators = "both"
-    learning_rate: float = 0.02
-    learning_schedule: str = "adagrad"
-    epochs: int = 50
-    min_steps: int = 5_000
-    early_stopping: bool = True
-    max_sampled: int = 10
-    user_alpha: float = 0.0
-    item_alpha: float = 0.0
-    normalise: bool = False
-    seed: int = 42
-    num_threads: int = 1
-    use_weights: bool = False
-    rare_features: int = RARE
-    fit_with: FitWith = "compiled"
-    newcomer_quantile: float | None = ServingTransform.newcomer_quantile
-    history: HistorySettings = field(default_factory=HistorySettings)
-
-    @property
-    def settling(self) -> ServingTransform:
-        """How the trained model becomes what serves."""
-        return ServingTransform(self.newcomer_quantile)
-
-    def epochs_for(self, n_interactions: int) -> int:
-        """Passes over so many interactions."""
-        return max(self.epochs, math.ceil(self.min_steps / max(n_interactions, 1)))
-
-    def stopped_after(self, epochs: int) -> Self:
-        """The same with exactly so many passes."""
-        return replace(self, epochs=epochs, min_steps=0)
-
-    def quick(self, n_interactions: int) -> Self:
-        """The same with fewer passes over large data: enough to compare with other parts."""
-        epochs = max(LEAST_EPOCHS, SHOWN_TO_COMPARE // max(n_interactions, 1))
-        return replace(self, epochs=min(self.epochs, epochs))
-
-    def recommender(self) -> LFMRecommender:
-        """Untrained recommender with these settings."""
-        lightfm = {name: getattr(self, name) for name in _LIGHTFM}
-        return LFMRecommender(self.indicators, random_state=self.seed, **lightfm)
 
 
 @dataclass(frozen=True)
@@ -325,8 +249,9 @@ def _fit_lightfm(
     joined, apart = split_joining(data.interactions)
     interactions = frame_of(joined)
     items = {entry.item_id: entry.features for entry in data.catalogue}
-    user_space, user_features = _encoded(list(interactions.rows), data.users, settings)
-    item_space, item_features = _encoded(list(interactions.columns), items, settings)
+    of_users, of_items = interactions.counts()
+    user_space, user_features = _encoded(list(interactions.rows), of_users, data.users, settings)
+    item_space, item_features = _encoded(list(interactions.columns), of_items, items, settings)
     model = settings.recommender()
     weights = loss_weights(interactions) if settings.use_weights else None
     epochs = settings.epochs_for(interactions.matrix.nnz)
@@ -396,9 +321,10 @@ def _judged(
 
 
 def _encoded(
-    ids: Sequence[str], features: Mapping[str, Features], settings: ModelSettings
+    ids: Sequence[str], interactions: NDArray[np.int64], features: Mapping[str, Features], settings: ModelSettings
 ) -> tuple[FeatureSpace, SparseFrame]:
     """Space and rows of those who are trained; what only others have could not be learned."""
     records = [features.get(each, {}) for each in ids]
-    space = FeatureSpace.empty(normalise=settings.normalise, rare=settings.rare_features).extended(records)
+    empty = FeatureSpace.empty(normalise=settings.normalise, rare=settings.rare_features)
+    space = empty.extended(admit(records, interactions, settings.admission, empty.names))
     return space, SparseFrame(ids, space.names, space.encode_many(records))

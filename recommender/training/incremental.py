@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.errors import TrainingError
@@ -25,6 +26,7 @@ from recommender.models.feedback import disliked, loss_weights, select_likings, 
 from recommender.serving.snapshot import Snapshot, without
 from recommender.serving.trends.interaction_counts import count_interactions, together
 from recommender.sparse_frame import SparseFrame
+from recommender.training.admission import FeatureAdmission, admit
 from recommender.training.full import Progress, Trained, frame_of
 from recommender.training.histories import extended, histories, pairs_of, sampled
 from recommender.training.history_choices import NewcomerWeights
@@ -59,8 +61,8 @@ class IncrementSettings:
         Passes over what is new.
     replay
         Interactions of the past that are trained again, as a share of the new ones.
-    num_threads, use_weights, settling
-        As for a full training.
+    num_threads, use_weights, settling, admission
+        As for a full training; the interactions that count are the new ones.
     refit_s
         Seconds for refitting columns of the item-item matrix, each time that something is learned.
     """
@@ -71,6 +73,7 @@ class IncrementSettings:
     use_weights: bool = False
     settling: ServingTransform = field(default_factory=ServingTransform)
     refit_s: float = 10.0
+    admission: FeatureAdmission = field(default_factory=FeatureAdmission)
 
 
 @dataclass(frozen=True)
@@ -227,8 +230,9 @@ class _Step:
     def _fit(self, interactions: pd.DataFrame) -> None:
         new = frame_of(interactions)
         items = {each: self._news.catalogue[each].features for each in new.columns if each in self._news.catalogue}
-        self._user_space, users = _encoded(self._user_space, list(new.rows), self._news.users)
-        self._item_space, columns = _encoded(self._item_space, list(new.columns), items)
+        (of_users, of_items), how = new.counts(), self._settings.admission
+        self._user_space, users = _encoded(self._user_space, list(new.rows), of_users, self._news.users, how)
+        self._item_space, columns = _encoded(self._item_space, list(new.columns), of_items, items, how)
         replay = self._replay(new)
         epochs, num_threads = self._settings.epochs, self._settings.num_threads
         weights = loss_weights(new) if self._settings.use_weights else None
@@ -260,10 +264,15 @@ def _n_judging(n: int, holdout: float) -> int:
 
 
 def _encoded(
-    space: FeatureSpace, ids: Sequence[str], features: Mapping[str, Features]
+    space: FeatureSpace,
+    ids: Sequence[str],
+    interactions: NDArray[np.int64],
+    features: Mapping[str, Features],
+    admission: FeatureAdmission,
 ) -> tuple[FeatureSpace, SparseFrame]:
     """Grown space, and rows of those of whom something is said."""
-    said = [each for each in ids if features.get(each)]
+    is_said = np.fromiter((bool(features.get(each)) for each in ids), np.bool_, len(ids))
+    said = [ids[place] for place in np.flatnonzero(is_said).tolist()]
     records = [features[each] for each in said]
-    grown = space.extended(records)
+    grown = space.extended(admit(records, interactions[is_said], admission, space.names))
     return grown, SparseFrame(said, grown.names, grown.encode_many(records))

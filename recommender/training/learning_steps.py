@@ -24,10 +24,11 @@ from recommender.stores.protocols import Side, Store, User
 from recommender.training.base_version import BaseVersions, Begun, last_full_at
 from recommender.training.catalogue_mirror import CatalogueMirror
 from recommender.training.forgetting import ForgetSettings, Remembered, StoredRecords, remember
-from recommender.training.full import ModelSettings, Progress, TrainingData, train_full
+from recommender.training.full import Progress, TrainingData, train_full
 from recommender.training.history_choices import choices_of
 from recommender.training.incremental import IncrementSettings, News, train_increment
 from recommender.training.log_consumer import ConsumedLog
+from recommender.training.model_settings import ModelSettings
 from recommender.training.publishing import TrainingResult, newest_timestamp
 from recommender.training.snapshot_builder import still_withdrawn
 from recommender.training.store_pages import features_of, pages_of, users_of

@@ -20,13 +20,14 @@ from recommender.training.base_version import BaseVersions, Begun, last_full_at
 from recommender.training.catalogue_load import load_catalogue
 from recommender.training.catalogue_mirror import CatalogueMirror
 from recommender.training.forgetting import ForgetSettings
-from recommender.training.full import ModelSettings, Progress
+from recommender.training.full import Progress
 from recommender.training.incremental import IncrementSettings
 from recommender.training.index_builder import APPROXIMATE_ABOVE
 from recommender.training.interaction_queries import HistoryRow, InteractionQueries
 from recommender.training.learning_steps import LearningSettings, LearningSteps
 from recommender.training.log_archiver import LogArchiver
 from recommender.training.log_consumer import NOTHING, ConsumedLog
+from recommender.training.model_settings import ModelSettings
 from recommender.training.publishing import Learned, publish
 from recommender.training.reconciliation import Reconciliation
 from recommender.training.retention import Retention

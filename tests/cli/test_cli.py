@@ -13,7 +13,7 @@ from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Current, Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 from recommender.training.unreadable_entries import health
 

@@ -12,7 +12,7 @@ from lightfm_serve.cli import evaluate, main, train
 from lightfm_serve.cli.group import COMMANDS
 from recommender.evaluation import SPLITS
 from recommender.experiments.baselines import PEERS
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 
 LIBRARIES = (
     "numpy",

@@ -12,7 +12,8 @@ from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Rows
 from recommender.training.from_dataset import training_data
-from recommender.training.full import ModelSettings, train_full
+from recommender.training.full import train_full
+from recommender.training.model_settings import ModelSettings
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from recommender.errors import InvalidDataError
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores import open_store
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 
 

@@ -18,7 +18,7 @@ from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training import schedule as schedule_module
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Backoff
 

@@ -18,7 +18,7 @@ from recommender.experiments.report import html
 from recommender.experiments.scoring import ALL, COLD, judged
 from recommender.experiments.text_table import table
 from recommender.experiments.tuning import trials_of, tuned
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 
 WORLD = synthetic.make(n_users=80, n_items=40, noise=0.2)
 FOLD = fold_of(WORLD, "random", 0.2, 0)

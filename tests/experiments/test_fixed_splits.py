@@ -14,7 +14,7 @@ from recommender.experiments.fixed_splits import fixed_split, name_of
 from recommender.experiments.folds import FIXED, fold_of
 from recommender.experiments.scoring import ALL
 from recommender.experiments.text_table import summary
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 
 # popularity 3, 2, 1, 0: what a user lacks is ranked in this order
 TRAIN = [[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]

@@ -18,7 +18,7 @@ from recommender.experiments.hyperparameter_search import (
     judged_at_rungs,
     model_block,
 )
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 
 ABOUT = {"dataset": "synthetic", "seed": 0}
 

@@ -13,7 +13,7 @@ from recommender.storage.object_store import Bucket, within
 from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 from tests.support.archives import appended, keys, numbered
 

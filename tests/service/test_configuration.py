@@ -12,8 +12,8 @@ from deployments.args import AppArgs
 from deployments.embedded_store import check_embedded
 from deployments.ray_runtime.environment import SETTINGS
 from recommender.models.feedback import Feedback
-from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.serving_transform import ServingTransform
 from tests.support.running_service import ROOT
 

@@ -12,7 +12,8 @@ from recommender.schema import Query, UserState
 from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.recommender import Recommender
 from recommender.training import cold_start
-from recommender.training.full import ModelSettings, TrainingData, fit
+from recommender.training.full import TrainingData, fit
+from recommender.training.model_settings import ModelSettings
 from recommender.training.serving_transform import ServingTransform, to_serving
 from recommender.training.snapshot_builder import CatalogueEntry
 from tests.support.known_worlds import COLD, ITEMS, entry, item_features, learned_world, parity, user_features

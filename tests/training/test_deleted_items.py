@@ -12,7 +12,7 @@ from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction, Item
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 
 pytestmark = pytest.mark.anyio

@@ -18,8 +18,9 @@ from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Rows, Snapshot, without
 from recommender.sparse_frame import SparseFrame
-from recommender.training.full import ModelSettings, Trained, TrainingData, fit, train_full
+from recommender.training.full import Trained, TrainingData, fit, train_full
 from recommender.training.incremental import IncrementSettings, News, train_increment
+from recommender.training.model_settings import ModelSettings
 from recommender.training.promotion_gate import Verdict
 from recommender.training.snapshot_builder import CatalogueEntry
 

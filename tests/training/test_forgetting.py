@@ -19,7 +19,7 @@ from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction, Item, User
 from recommender.training.forgetting import DAY_S, ForgetSettings, StoredRecords, remember
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 
 pytestmark = pytest.mark.anyio

@@ -11,11 +11,12 @@ from recommender.models.item_item import item_item_matrix
 from recommender.models.low_pass import fit_low_pass
 from recommender.serving.snapshot import Rows
 from recommender.storage.registry import VersionMeta
-from recommender.training.full import ModelSettings, TrainingData, train_full
+from recommender.training.full import TrainingData, train_full
 from recommender.training.history_choices import HistoryChoices, choices_of
 from recommender.training.history_increment import refitted
 from recommender.training.history_parts import HistoryParts, fit_history_parts, liked_pairs
 from recommender.training.history_tuning import HistorySettings, defaults, tells_order
+from recommender.training.model_settings import ModelSettings
 from recommender.training.publishing import artifact_of
 
 META = {"log_offset": 0, "items_sequence": 0, "version": "1"}

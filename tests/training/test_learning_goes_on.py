@@ -23,8 +23,8 @@ from recommender.storage.registry.version_meta import Mode
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training import learning_steps, log_archiver
-from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Schedule
 

@@ -10,7 +10,7 @@ from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 from recommender.vector_search import ivf as search
 

@@ -7,8 +7,9 @@ import pytest
 from recommender.schema import Query
 from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.recommender import Recommender
-from recommender.training.full import ModelSettings, TrainingData, fit
+from recommender.training.full import TrainingData, fit
 from recommender.training.history_tuning import HistorySettings, defaults
+from recommender.training.model_settings import ModelSettings
 from recommender.training.newcomer_advance import (
     LARGEST_SHARE,
     LARGEST_UNSEEN_SHARE,

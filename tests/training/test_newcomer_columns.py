@@ -10,10 +10,11 @@ from recommender.schema import Query
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
 from recommender.training import newcomer_columns as module
-from recommender.training.full import ModelSettings, TrainingData, choose, fit
+from recommender.training.full import TrainingData, choose, fit
 from recommender.training.history_choices import HistoryChoices, NewcomerWeights
 from recommender.training.history_parts import parts_of
 from recommender.training.history_tuning import HistorySettings, defaults
+from recommender.training.model_settings import ModelSettings
 from recommender.training.newcomer_columns import nearest_by_features, newcomer_columns
 from recommender.training.newcomer_tuning import FEWEST_PRETENDED, pretended_new
 from recommender.training.snapshot_builder import CatalogueEntry

@@ -25,7 +25,7 @@ from recommender.stores.protocols import Interaction, Item, User
 from recommender.training import learning_steps
 from recommender.training import pipeline as learner_module
 from recommender.training.base_version import last_full_at
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Schedule
 from tests.support.shelves import registry_with

@@ -13,8 +13,8 @@ from recommender.experiments.baselines import PEERS
 from recommender.experiments.candidates import Ours, defaults_for
 from recommender.experiments.folds import fold_of
 from recommender.experiments.scoring import ALL, COLD, candidate_sets
-from recommender.training.full import ModelSettings
 from recommender.training.history_tuning import HistorySettings
+from recommender.training.model_settings import ModelSettings
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores import EmbeddedValkey, open_store
 from recommender.stores.protocols import Interaction, Item, Store, UserDeleted
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Schedule
 

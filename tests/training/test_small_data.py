@@ -9,7 +9,8 @@ import pytest
 from recommender.schema import Query, UserState
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
-from recommender.training.full import ModelSettings, TrainingData, fit
+from recommender.training.full import TrainingData, fit
+from recommender.training.model_settings import ModelSettings
 from recommender.training.snapshot_builder import CatalogueEntry
 
 META = {"log_offset": 0, "items_sequence": 0, "version": "1"}

@@ -20,7 +20,7 @@ from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry
 from recommender.stores import EmbeddedValkey, Store
 from recommender.stores.protocols import Interaction
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 from tests.support.store_servers import opened
 

@@ -7,8 +7,9 @@ import pytest
 from recommender.datasets import open_dataset
 from recommender.datasets.dataset import feature_records
 from recommender.training import epoch_choice, full
-from recommender.training.full import ModelSettings, TrainingData, train_full
+from recommender.training.full import TrainingData, train_full
 from recommender.training.history_tuning import HistorySettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.snapshot_builder import CatalogueEntry
 
 META = {"log_offset": 0, "items_sequence": 0}

@@ -14,7 +14,7 @@ from recommender.storage.archive.user_interactions import HistoryCursor, History
 from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training.full import ModelSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 
 pytestmark = pytest.mark.anyio

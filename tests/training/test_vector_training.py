@@ -11,9 +11,10 @@ from recommender.schema import Query, RankQuery, UserState
 from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.recommender import Recommender
 from recommender.serving.snapshot import Snapshot
-from recommender.training.full import ModelSettings, Trained, TrainingData, fit
+from recommender.training.full import Trained, TrainingData, fit
 from recommender.training.history_tuning import HistorySettings
 from recommender.training.incremental import IncrementSettings, News, train_increment
+from recommender.training.model_settings import ModelSettings
 from recommender.training.promotion_gate import Verdict
 from recommender.training.snapshot_builder import CatalogueEntry
 

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from lightfm_serve.cli import main
 from recommender.datasets import synthetic
-from recommender.training.full import ModelSettings, Trained, TrainingData, train_full
+from recommender.training.full import Trained, TrainingData, train_full
+from recommender.training.model_settings import ModelSettings
 
 META = {"log_offset": 0, "items_sequence": 0}
 QUICK = ModelSettings(no_components=8, epochs=3)

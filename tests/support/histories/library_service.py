@@ -40,8 +40,8 @@ from recommender.storage.registry import registry as registry_module
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import open_store
 from recommender.stores.protocols import Fetched, Interaction, Item
-from recommender.training.full import ModelSettings
 from recommender.training.incremental import IncrementSettings
+from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Schedule
 from tests.support.histories.clients import (
