@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recommender.training.full import Trained
 
 EPOCHS, MIN_STEPS, NO_COMPONENTS, SEED = 50, 5_000, 64, 42
-"""Defaults of `recommender.training.model_settings.ModelSettings`, which --help need not import; a test compares them."""
+"""Defaults of `ModelSettings`, which --help need not import; a test compares them."""
 
 
 @click.group()
