@@ -31,6 +31,10 @@ class Entry(NamedTuple):
 
 
 COMMANDS: Mapping[str, Entry] = {
+    "backup": Entry(
+        "backup:backup",
+        "Back up the state of a service, which may run, into TARGET: a folder, or a URL such as s3://bucket/folder.",
+    ),
     "batch": Entry("batch:batch", "Write the best items of every user to Parquet, on Ray Data."),
     "cluster": Entry("cluster:cluster", "Run the service on several machines: start a head, join it, deploy."),
     "data": Entry("train:data", "Data sets."),
@@ -46,6 +50,7 @@ COMMANDS: Mapping[str, Entry] = {
     "models": Entry("status:models", "List the versions of a running service, newest first."),
     "placements": Entry("placements:placements", "Look at and change the placements of a running service."),
     "recommend": Entry("train:recommend", "Recommend items to USER from a folder that `train` wrote."),
+    "restore": Entry("backup:restore", "Restore the newest back-up in SOURCE into an empty state and an empty store."),
     "serve": Entry("serve:serve", "Start the service and run it until Ctrl-C or SIGTERM."),
     "status": Entry("status:status", "Show how a running service does."),
     "train": Entry("train:train", "Train on DATASET and publish the version into a folder."),

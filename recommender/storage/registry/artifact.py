@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,8 +10,11 @@ from typing import Literal
 
 import msgspec
 
-from recommender.storage.registry.safetensors_file import Arrays
+from recommender.errors import ArtifactError
+from recommender.storage.registry.safetensors_file import Arrays, non_finite
 from recommender.storage.registry.version_meta import VersionMeta
+
+_PART = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -61,3 +65,28 @@ class VersionInfo:
     reason: str | None
     bytes: int
     meta: VersionMeta
+
+
+def require_storable(artifact: Artifact, status: Literal["ready", "rejected"]) -> None:
+    """Check that an artifact may be published.
+
+    Raises
+    ------
+    ArtifactError
+        A part has no name for a file, or a version that is to serve has a number that is not finite.
+    """
+    for part, arrays in artifact.parts.items():
+        if not _PART.fullmatch(part):
+            raise ArtifactError(f"{part!r} is not a name for a part")
+        if status == "ready" and (names := non_finite(arrays)):
+            raise ArtifactError(f"{part}: {', '.join(names)} not finite")
+
+
+def payload_bytes(artifact: Artifact) -> int:
+    """Bytes of all arrays."""
+    return sum(array.nbytes for arrays in artifact.parts.values() for array in arrays.values())
+
+
+def file_name(part: str) -> str:
+    """Name of the file of a part."""
+    return f"{part}.safetensors"

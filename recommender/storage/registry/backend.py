@@ -73,6 +73,12 @@ class RegistryBackend(Protocol):
         StaleTrainingError where `after` is given and a number higher than it has been.
         """
 
+    def adopt(self, version: str, files: Path) -> None:
+        """Let a version of another registry appear under its own name."""
+
+    def reserve(self, highest: int) -> None:
+        """Give out no number up to this one."""
+
     def quarantined(self) -> list[str]:
         """Versions that were set aside, newest first."""
 

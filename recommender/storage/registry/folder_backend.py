@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from recommender.errors import UnknownVersionError
+from recommender.errors import ArtifactError, UnknownVersionError
 from recommender.storage import atomic_files
 from recommender.storage.registry.backend import is_version, newest_first, require_next, require_room
-from recommender.storage.registry.manifest import Manifest, read_manifest, write_manifest
+from recommender.storage.registry.manifest import NAME, Manifest, read_manifest, write_manifest
 from recommender.storage.registry.safetensors_file import ArraySpec, FileEntry, read_arrays, require_size
 
 logger = logging.getLogger("recommender.storage.registry")
@@ -124,6 +124,28 @@ class FolderBackend:
             atomic_files.move(draft, self.location / version)
         return version
 
+    def adopt(self, version: str, files: Path) -> None:
+        """Let a version of another registry appear under its own name."""
+        manifest = read_manifest(files)
+        with self.draft(sum(entry.bytes for entry in manifest.files)) as draft:
+            for name in (NAME, *(entry.name for entry in manifest.files)):
+                shutil.copyfile(files / name, draft / name)
+            for entry in manifest.files:
+                require_size(draft / entry.name, entry)
+            with self._lock():
+                if (self.location / version).exists():
+                    raise ArtifactError(f"there is a version {version} in {self.location} already")
+                (draft / LOCK).unlink()
+                atomic_files.sync_folder(draft)
+                atomic_files.move(draft, self.location / version)
+
+    def reserve(self, highest: int) -> None:
+        """Give out no number up to this one."""
+        self.location.mkdir(parents=True, exist_ok=True)
+        with self._lock():
+            if highest > self.highest():
+                self._remember(f"{highest:08d}")
+
     def quarantined(self) -> list[str]:
         """Versions that were set aside."""
         return _versions_in(self.location / QUARANTINE)
@@ -172,9 +194,13 @@ class FolderBackend:
     def _next_version(self) -> str:
         """Name that no version ever had. Under the lock."""
         version = f"{self.highest() + 1:08d}"
+        self._remember(version)
+        return version
+
+    def _remember(self, version: str) -> None:
+        """Note the highest number. Under the lock."""
         with atomic_files.replacing(self.location / LAST) as file:
             file.write(version.encode())
-        return version
 
     def _unfinished(self) -> list[Path]:
         return list(self.location.glob(f"{atomic_files.TEMPORARY}*"))

@@ -28,11 +28,11 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from recommender.errors import CorruptArtifactError, StateUnavailableError, UnknownVersionError
+from recommender.errors import ArtifactError, CorruptArtifactError, StateUnavailableError, UnknownVersionError
 from recommender.storage import atomic_files
 from recommender.storage.object_store import Bucket
 from recommender.storage.registry.backend import is_version, newest_first, require_next, require_room
-from recommender.storage.registry.manifest import NAME, Manifest, encoded_manifest, parsed_manifest
+from recommender.storage.registry.manifest import NAME, Manifest, encoded_manifest, parsed_manifest, read_manifest
 from recommender.storage.registry.safetensors_file import ArraySpec, FileEntry, read_arrays
 
 logger = logging.getLogger("recommender.storage.registry")
@@ -192,6 +192,21 @@ class ObjectStoreBackend:
             draft.rename(self._cache / version)
         self.look()
         return version
+
+    def adopt(self, version: str, files: Path) -> None:
+        """Let a version of another registry appear under its own name."""
+        manifest = read_manifest(files)
+        for entry in manifest.files:
+            self._bucket.upload(files / entry.name, f"{version}/{entry.name}")
+        if not self._bucket.create(f"{version}/{NAME}", (files / NAME).read_bytes()):
+            raise ArtifactError(f"there is a version {version} in {self.location} already")
+        self.look()
+
+    def reserve(self, highest: int) -> None:
+        """Give out no number up to this one."""
+        if highest > self.highest():
+            self._bucket.create(f"{CLAIMS}/{highest:08d}", secrets.token_bytes(16))
+            self.look()
 
     def quarantined(self) -> list[str]:
         """Versions that were set aside."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +19,15 @@ from recommender.errors import (
     UnknownVersionError,
 )
 from recommender.storage.object_store import Bucket, is_url
-from recommender.storage.registry.artifact import Artifact, Current, Pointer, VersionInfo
+from recommender.storage.registry.artifact import (
+    Artifact,
+    Current,
+    Pointer,
+    VersionInfo,
+    file_name,
+    payload_bytes,
+    require_storable,
+)
 from recommender.storage.registry.backend import RegistryBackend, is_version
 from recommender.storage.registry.folder_backend import CURRENT, FolderBackend
 from recommender.storage.registry.manifest import SCHEMA, Manifest, Status, plain_meta, software
@@ -28,8 +35,6 @@ from recommender.storage.registry.object_store_backend import ObjectStoreBackend
 from recommender.storage.registry.safetensors_file import non_finite, specs_of, write_arrays
 
 logger = logging.getLogger("recommender.storage.registry")
-
-_PART = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Registry:
@@ -79,12 +84,12 @@ class Registry:
             The artifact cannot be stored, a ready one is not finite, or the disk is full or fails.
         """
         meta = plain_meta(artifact.meta)
-        _require_storable(artifact, status)
+        require_storable(artifact, status)
         arrays = {part: specs_of(content) for part, content in artifact.parts.items()}
         try:
-            with self._backend.draft(_payload_bytes(artifact)) as draft:
+            with self._backend.draft(payload_bytes(artifact)) as draft:
                 entries = tuple(
-                    write_arrays(draft / _file_name(part), content) for part, content in artifact.parts.items()
+                    write_arrays(draft / file_name(part), content) for part, content in artifact.parts.items()
                 )
 
                 def described(version: str) -> Manifest:
@@ -139,6 +144,37 @@ class Registry:
         """Newest version at the moment when somebody chose the current one; None when nobody did."""
         pointer = self._pointer()
         return pointer.newest if pointer.pinned else None
+
+    def pointer(self) -> Pointer:
+        """What was last pointed at, as it is stored; nothing where nobody has."""
+        return self._pointer()
+
+    def adopt(self, version: str, files: Path) -> None:
+        """Take in a version that another registry had, under its own name: what a restoration does.
+
+        Parameters
+        ----------
+        version
+            Which must not be there.
+        files
+            Folder with its manifest and all that this names.
+
+        Raises
+        ------
+        CorruptArtifactError
+            They do not belong together.
+        ArtifactError
+            There is a version of this name, or the disk is full or fails.
+        """
+        try:
+            self._backend.adopt(version, files)
+        except OSError as error:
+            raise ArtifactError(f"cannot write version {version} into {self._backend.location}: {error}") from error
+
+    def continue_from(self, pointer: Pointer, highest: int) -> None:
+        """Point where another registry pointed, and give out no number that it ever gave."""
+        self._backend.reserve(highest)
+        self._backend.change(lambda: self._point_at(pointer))
 
     def load(self, version: str, parts: Sequence[str] = ("snapshot",)) -> Artifact:
         """Read and verify `parts` of a version; of other parts only presence and size.
@@ -290,7 +326,7 @@ class Registry:
             return False
 
     def _read(self, manifest: Manifest, part: str) -> dict[str, NDArray[Any]]:
-        entry = next((each for each in manifest.files if each.name == _file_name(part)), None)
+        entry = next((each for each in manifest.files if each.name == file_name(part)), None)
         if entry is None:
             raise ArtifactError(f"version {manifest.version} has no part {part!r}")
         arrays = self._backend.read(manifest.version, entry, manifest.arrays[part])
@@ -346,22 +382,6 @@ class Registry:
         if text not in self._reported:
             self._reported.add(text)
             logger.warning("%s: %s", self._backend.location, text)
-
-
-def _require_storable(artifact: Artifact, status: Status) -> None:
-    for part, arrays in artifact.parts.items():
-        if not _PART.fullmatch(part):
-            raise ArtifactError(f"{part!r} is not a name for a part")
-        if status == "ready" and (names := non_finite(arrays)):
-            raise ArtifactError(f"{part}: {', '.join(names)} not finite")
-
-
-def _payload_bytes(artifact: Artifact) -> int:
-    return sum(array.nbytes for arrays in artifact.parts.values() for array in arrays.values())
-
-
-def _file_name(part: str) -> str:
-    return f"{part}.safetensors"
 
 
 def _newest(manifests: Sequence[Manifest], status: Status) -> list[str]:
