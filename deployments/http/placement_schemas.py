@@ -9,7 +9,7 @@ from msgspec import Meta, Struct, structs
 from deployments.http import schema_patterns
 from deployments.http.schemas import Boost, Diversity, Fallback, FilterClause, Id, K
 from recommender import schema
-from recommender.serving.placements.settings import MOST_RULES, Placement
+from recommender.serving.placements.placement import MOST_RULES, Placement
 
 Token = Annotated[
     str, Meta(max_length=1024, description="genres:Comedy", extra_json_schema={"pattern": schema_patterns.RULE_FILTER})

@@ -18,7 +18,7 @@ from deployments.http.placement_schemas import (
 from deployments.http.problems import invalid
 from deployments.http.routes.parameters import Name, answer, not_found
 from deployments.http.service import current
-from recommender.serving.placements.settings import read_placement, write_placement
+from recommender.serving.placements.settings import read_placement, write_document
 from recommender.stores.settings_log import SettingChange, SettingPut
 
 router = APIRouter(tags=["placements"])
@@ -44,7 +44,7 @@ async def put_placement(name: Name, request: Request) -> Response:
     body = await read(request, _placement)
     if body.name not in (None, name):
         raise invalid(f"body.name: the path names {name!r}", "body.name")
-    document = write_placement(body.placement())
+    document = write_document(body.placement())
     is_new = all(each.name != name for each in await _placements())
     await current().store.put_settings([SettingPut("placement", name, document)], time.time())
     return answer(_shown((await _history(name))[0]), 201 if is_new else 200)

@@ -1,80 +1,73 @@
-"""Settings: the placements of a service as documents, and what they make of a query."""
+"""Settings: the placements and experiments of a service, and what they make of a query."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from recommender.errors import InvalidRequestError
-from recommender.schema import Query, Rule
-from recommender.serving.boosts import check_boosts
-from recommender.serving.filters import Filter
-from recommender.serving.placements.rules import active_rules, check_filter, check_rules
+from recommender.schema import Assignment, Query
+from recommender.serving.experiments.experiment import Experiment
+from recommender.serving.placements.placement import Placement, with_placement
 from recommender.stores.settings_log import SettingChange, StoredSettings
-
-DEFAULT_K = 10
-MOST_RULES = 100
-
-
-class Placement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Settings of a placement; what is None is left to the request and to the service."""
-
-    k: int | None = None
-    filter: tuple[str, ...] | None = None
-    boost: dict[str, float] | None = None
-    diversity: float | None = None
-    explore: float | None = None
-    exclude_seen: bool | None = None
-    fallback: Literal["popular", "none"] | None = None
-    rules: tuple[Rule, ...] | None = None
-
-    def check(self) -> None:
-        """Refuse settings that cannot be applied.
-
-        Raises
-        ------
-        InvalidRequestError
-            Names the setting, or the two rules that contradict one another.
-        """
-        Filter.parse(self.filter or ())
-        check_boosts(self.boost or {})
-        rules = self.rules or ()
-        if len(rules) > MOST_RULES:
-            raise InvalidRequestError(f"a placement has up to {MOST_RULES} rules, this one has {len(rules)}")
-        check_rules(rules, self.k or DEFAULT_K)
-        check_filter(rules, self.filter or ())
-
-    def updated(self, other: Placement) -> Placement:
-        """These settings with those of another one that are set, in place of the own."""
-        return msgspec.structs.replace(self, **_set_fields(other))
 
 
 class Settings:
-    """All placements at one number of the settings.
+    """All placements and experiments at one number of the settings.
 
     Parameters
     ----------
     number
         Of the newest change.
-    placements
+    placements, experiments
         By name.
     """
 
-    def __init__(self, number: int = 0, placements: Mapping[str, Placement] | None = None) -> None:
+    def __init__(
+        self,
+        number: int = 0,
+        placements: Mapping[str, Placement] | None = None,
+        experiments: Mapping[str, Experiment] | None = None,
+    ) -> None:
         self.number = number
         self.placements = dict(placements or {})
+        self.experiments = dict(experiments or {})
+        self._by_placement = {
+            each.placement: (name, each) for name, each in self.experiments.items() if each.ended_at is None
+        }
 
     @classmethod
     def of(cls, stored: StoredSettings) -> Settings:
         """Settings as the store has them."""
         placements = {each.name: read_placement(each) for each in stored.settings if each.kind == "placement"}
-        return cls(stored.number, placements)
+        experiments = {each.name: read_experiment(each) for each in stored.settings if each.kind == "experiment"}
+        return cls(stored.number, placements, experiments)
 
-    def applied(self, queries: Iterable[Query], *, current: bool = True, now: float | None = None) -> list[Query]:
+    def running(self, placement: str, now: float | None = None) -> tuple[str, Experiment] | None:
+        """Name and document of the experiment that splits the users of a placement."""
+        found = self._by_placement.get(placement)
+        if found is None or not found[1].runs(time.time() if now is None else now):
+            return None
+        return found
+
+    def versions(self, now: float | None = None) -> set[str]:
+        """Versions that variants of running experiments answer by."""
+        at = time.time() if now is None else now
+        running = [each for each in self.experiments.values() if each.runs(at)]
+        return {own.model_version for each in running for own in each.variants if own.model_version is not None}
+
+    def applied(
+        self,
+        queries: Iterable[Query],
+        *,
+        current: bool = True,
+        now: float | None = None,
+        versions: Collection[str] | None = None,
+    ) -> list[Query]:
         """Queries with the settings of their placements, as far as they have not set them themselves.
+
+        Users of a placement with an experiment have the settings of their variant in place of the placement's.
 
         Parameters
         ----------
@@ -85,45 +78,53 @@ class Settings:
             not among them, and a query for it stays as it is.
         now
             Seconds since the epoch; the clock's when absent. Rules are those that hold then.
+        versions
+            Those that can answer here; None for any. Whose variant needs another one is answered as if there were no
+            experiment, and is not counted in it.
 
         Returns
         -------
         A query each, in their order, with `Query.is_unknown` where there is no placement of that name.
         """
         at = time.time() if now is None else now
-        return [query if query.placement is None else self._applied(query, current, at) for query in queries]
+        return [
+            query if query.placement is None else self._applied(query, query.placement, current, at, versions)
+            for query in queries
+        ]
 
-    def _applied(self, query: Query, current: bool, now: float) -> Query:
-        placement = self.placements.get(str(query.placement))
+    def _applied(self, query: Query, name: str, current: bool, now: float, versions: Collection[str] | None) -> Query:
+        placement = self.placements.get(name)
         if placement is None:
             return msgspec.structs.replace(query, is_unknown=current)
-        return with_placement(query, placement, now)
-
-
-def with_placement(query: Query, placement: Placement, now: float) -> Query:
-    """A query with these settings, as far as it has not set them itself, and with the rules that hold now."""
-    fields = {name: value for name, value in _set_fields(placement).items() if name not in query.given}
-    if "boost" in fields:
-        fields["boost"] = check_boosts(fields["boost"])
-    if "rules" in fields:
-        fields["rules"] = active_rules(fields["rules"], now)
-    return msgspec.structs.replace(query, **fields)
+        running = self.running(name, now)
+        variant = running and running[1].assigned(running[0], query)
+        if running is None or variant is None or not _can_answer(variant.model_version, versions):
+            return with_placement(query, placement, now)
+        assigned = msgspec.structs.replace(
+            query, experiment=Assignment(running[0], variant.name), model_version=variant.model_version
+        )
+        return with_placement(assigned, placement.updated(variant.settings), now)
 
 
 def read_placement(change: SettingChange) -> Placement:
     """Placement of a change; one that was deleted has no settings."""
-    return _decoder.decode(change.document or b"{}")
+    return _placement.decode(change.document or b"{}")
 
 
-def write_placement(placement: Placement) -> bytes:
-    """Document of a placement: JSON of what is set."""
-    return _encoder.encode(placement)
+def read_experiment(change: SettingChange) -> Experiment:
+    """Experiment of a change, which is not a deletion."""
+    return _experiment.decode(change.document or b"")
 
 
-def _set_fields(placement: Placement) -> dict[str, Any]:
-    return {name: value for name in _NAMES if (value := getattr(placement, name)) is not None}
+def write_document(setting: Placement | Experiment) -> bytes:
+    """Document of a placement or an experiment: JSON of what is set."""
+    return _encoder.encode(setting)
 
 
-_NAMES: Sequence[str] = Placement.__struct_fields__
-_decoder = msgspec.json.Decoder(Placement)
+def _can_answer(version: str | None, versions: Collection[str] | None) -> bool:
+    return version is None or versions is None or version in versions
+
+
+_placement = msgspec.json.Decoder(Placement)
+_experiment = msgspec.json.Decoder(Experiment)
 _encoder = msgspec.json.Encoder()

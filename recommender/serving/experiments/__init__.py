@@ -1,0 +1,1 @@
+"""Experiments: a placement's users split over variants, and what is decided by what comes of them."""
