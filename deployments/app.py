@@ -39,7 +39,10 @@ def build(args: AppArgs) -> serve.Application:
     )
     trainer = Trainer.bind(args, store_url)  # type: ignore[attr-defined]
     fetcher = FeatureFetcher.bind(store_url)  # type: ignore[attr-defined]
-    return Ingress.bind(fetcher, predictor, trainer, models, store_url, args.max_backlog)  # type: ignore[attr-defined]
+    sample = args.exposures.sample
+    return Ingress.bind(  # type: ignore[attr-defined]
+        fetcher, predictor, trainer, models, store_url, args.max_backlog, sample
+    )
 
 
 def _made(state_dir: str) -> str:

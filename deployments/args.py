@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from deployments.env_secrets import secret
+from recommender.exposures.attribution import WINDOW_S
 from recommender.models.feedback import Feedback
 from recommender.stores.embedded_valkey import START_TIMEOUT_S
 from recommender.stores.redis_store import MAX_BACKLOG
@@ -193,6 +194,18 @@ class StoreArgs(_Strict):
     """Seconds that it may take to answer, or to make progress in loading its file."""
 
 
+class ExposureArgs(_Strict):
+    """What was shown: how long it is kept, and what is attributed to it."""
+
+    keep_days: Annotated[float, Field(gt=0, le=3650)] = 30.0
+    """Days that exposures, and the figures made of them, are kept."""
+    sample: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of the users whose exposures are kept, all of a user's or none; 0: none are logged."""
+    window_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = WINDOW_S
+    """Seconds before an interaction in which an exposure may have been for the interaction to be attributed to it,
+    where it names none."""
+
+
 class AppArgs(_Strict):
     """Everything under ``args:`` in serve_config.yaml.
 
@@ -212,7 +225,8 @@ class AppArgs(_Strict):
     """Interactions in the log above which more are refused with 503; each takes 100 to 200 bytes of the store. Half as
     many are kept for a pinned version."""
     explore: Share = 0.0
-    """Share of the positions of each list for items without interactions; answers mark them ``explored``."""
+    """Share of the positions of each list for items that have to be found out about: those without interactions, and
+    those whose trial of 100 exposures is under way. Answers mark them ``explored``, with their ``propensity``."""
     catalogue_wait_s: Seconds = 1.0
     """Seconds that a request waits for changes of the catalogue, as after an upsert of very many items; then it is
     answered from the older catalogue and says ``degraded: ["catalogue"]``."""
@@ -220,6 +234,8 @@ class AppArgs(_Strict):
     """How the model is built."""
     training: TrainingArgs = TrainingArgs()
     """When it is trained, and how it is evaluated."""
+    exposures: ExposureArgs = ExposureArgs()
+    """What was shown."""
     store: StoreArgs = StoreArgs()
     """The embedded store."""
 

@@ -15,7 +15,7 @@ from deployments.http.admission_middleware import AdmissionMiddleware
 from deployments.http.audit_middleware import AuditMiddleware
 from deployments.http.query_parameters import check_query_parameters
 from deployments.http.request_metrics import RequestMetricsMiddleware
-from deployments.http.routes import console, data, docs, models, operations, placements, recommendations
+from deployments.http.routes import console, data, docs, exposures, models, operations, placements, recommendations
 from deployments.http.routes.fast_path import FastPathRoute
 from deployments.http.service import Service, current
 from deployments.model_store import model_store
@@ -42,7 +42,7 @@ def build_api() -> FastAPI:
     problems.install(api)
     openapi.install(api)
     api.router.routes.append(FastPathRoute())
-    for chapter in (recommendations, data, models, placements, operations, console, docs):
+    for chapter in (recommendations, data, exposures, models, placements, operations, console, docs):
         api.include_router(chapter.router)
     api.add_middleware(AuditMiddleware, record=_record)
     api.add_middleware(AccessMiddleware)
@@ -70,6 +70,8 @@ class Ingress:
         Where the store is.
     max_backlog
         Interactions that its log takes.
+    sample
+        Share of the users whose exposures are kept.
     """
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
@@ -80,11 +82,13 @@ class Ingress:
         models: str,
         store_url: str,
         max_backlog: int,
+        sample: float = 1.0,
     ) -> None:
         replica_setup.begin()
         store: Any = measured(open_store(store_url, max_backlog=max_backlog))
         audit = open_audit_log(store_url)
-        self.service = Service(fetcher, predictor, trainer, model_store(models), store, audit)
+        self.service = Service(fetcher, predictor, trainer, model_store(models), store, audit, sample)
+        self.service.exposures.start()
         await self.service.prepare_store()
 
     async def counted(self) -> MetricsSnapshot:

@@ -8,17 +8,21 @@ import os
 import time
 from typing import Any
 
+import msgspec
 from ray import serve
 
 from deployments.args import AppArgs
+from deployments.exposure_keeping import ExposureKeeping
 from deployments.handle_calls import with_request_ids
 from deployments.messages import answer
 from deployments.model_store import model_store
 from deployments.telemetry import logs, metrics
 from deployments.telemetry.measured_store import measured
+from deployments.telemetry.metric_snapshot import MetricsSnapshot
 from deployments.telemetry.model_freshness import tell_freshness
 from recommender.datasets import open_dataset
 from recommender.errors import RecommenderError, describe_error
+from recommender.exposures.report import AttributionQuery
 from recommender.storage.archive.archive import Archive
 from recommender.storage.audit_trail import AuditTrail
 from recommender.storage.file_store import open_files
@@ -72,6 +76,7 @@ class Trainer:
             keep_versions=args.training.keep_versions,
             approximate_above=args.training.approximate_above,
             forget=args.training.forget.settings(),
+            attributed_through=lambda: self._exposures.attributed_through,
         )
         self._audit = AuditTrail(open_audit_log(store_url), open_files(within(args.state_dir, "audit")))
         self._models = model_store(str(models))
@@ -84,6 +89,12 @@ class Trainer:
         self._doing = "idle"
         self._last: dict[str, Any] | None = None
         self._running: asyncio.Task[None] | None = None
+        self._exposures = ExposureKeeping(
+            within(args.state_dir, "exposures"),
+            measured(open_store(store_url, max_backlog=args.max_backlog)),
+            args.exposures,
+            self._learner.first_seen,
+        )
         self._watch = asyncio.create_task(self._watch_schedule())
         self._freshness = asyncio.create_task(
             tell_freshness(self._models, measured(open_store(store_url, max_backlog=args.max_backlog)))
@@ -110,7 +121,12 @@ class Trainer:
             "pid": os.getpid(),
             "health": health,
             "store_resets": self._learner.store_resets,
+            "exposures": self._exposures.health,
         }
+
+    async def counted(self) -> MetricsSnapshot:
+        """What this replica has counted."""
+        return metrics.counted()
 
     @with_request_ids
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
@@ -133,10 +149,26 @@ class Trainer:
         """JSON of a page of what was done by hand."""
         return answer(await self._audit.page(cursor, limit))
 
+    @with_request_ids
+    async def exposures(self, cursor: str | None, limit: int) -> bytes:
+        """JSON of a page of exposures, newest first."""
+        return await self._exposures.page(cursor, limit)
+
+    @with_request_ids
+    async def attribution(self, query: AttributionQuery, n_items: int | None) -> bytes:
+        """JSON of what came of what was shown."""
+        return await self._exposures.attribution(query, n_items)
+
+    @with_request_ids
+    async def experiment_counts(self, experiment: str, event: str) -> bytes:
+        """JSON of what judging an experiment needs of each variant."""
+        return msgspec.json.encode(await self._exposures.experiment_counts(experiment, event))
+
     def check_health(self) -> None:
         """Serve asks this; without its watch nothing would be learned."""
         if self._watch.done():
             raise RuntimeError(f"the trainer's watch ended: {self._watch}")
+        self._exposures.check()
 
     async def _watch_schedule(self) -> None:
         while True:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         UnexpectedAnswerError,
         UnreachableError,
     )
-    from lightfm_serve.client.requests import Interaction, Item, RankItem, Request, User
+    from lightfm_serve.client.requests import Interaction, Item, RankItem, Request, ShownItem, ShownList, User
     from lightfm_serve.client.retries import Retries
 
 __all__ = [
@@ -49,6 +49,8 @@ __all__ = [
     "Request",
     "Retries",
     "ServeError",
+    "ShownItem",
+    "ShownList",
     "TooLargeError",
     "TooManyRequestsError",
     "UnauthorizedError",

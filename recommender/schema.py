@@ -190,6 +190,8 @@ class ScoredItem(msgspec.Struct, frozen=True, gc=False):
     """The user's interactions that add most to the score, with all that each adds, the largest first."""
     rule: RuleName | msgspec.UnsetType = msgspec.UNSET
     """Rule of the placement because of which the item stands where it does."""
+    propensity: float | msgspec.UnsetType = msgspec.UNSET
+    """Of an explored item: the probability with which it was drawn."""
 
 
 class Recommendations(msgspec.Struct, frozen=True):

@@ -98,7 +98,8 @@ def check_id(value: str) -> None:
         raise ValueError("an id has no control characters")
 
 
-def _check_ids(values: Iterable[str | None]) -> None:
+def check_ids(values: Iterable[str | None]) -> None:
+    """Raise ValueError for one that cannot be an id; None stands for one that was not given."""
     for value in values:
         if value is not None:
             check_id(value)
@@ -162,7 +163,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     ) = None
 
     def __post_init__(self) -> None:
-        _check_ids([self.user_id, self.placement, *self.recent, *self.exclude, *(self.candidates or ())])
+        check_ids([self.user_id, self.placement, *self.recent, *self.exclude, *(self.candidates or ())])
         _check_features(self.features)
         Filter.parse(self.filter or ())
         check_boosts(self.boost or {})
@@ -220,7 +221,7 @@ class RankRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     recent: Annotated[list[Id], Meta(max_length=1000)] = []
 
     def __post_init__(self) -> None:
-        _check_ids([self.user_id, *self.recent, *(each for each in self.items if isinstance(each, str))])
+        check_ids([self.user_id, *self.recent, *(each for each in self.items if isinstance(each, str))])
         _check_features(self.features)
 
     def query(self) -> RankQuery:
@@ -241,16 +242,20 @@ class InteractionBody(Struct, forbid_unknown_fields=True):
     timestamp: Timestamp | None = None
     event: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     event_id: Id | None = None
+    recommendation_id: Id | None = None
+    """Of the answer that led to it."""
 
     def __post_init__(self) -> None:
-        _check_ids([self.user_id, self.item_id, self.event_id])
+        check_ids([self.user_id, self.item_id, self.event_id, self.recommendation_id])
         if not math.isfinite(self.weight):
             raise ValueError("weight must be finite")
-        _seconds(self.timestamp)
+        seconds_of(self.timestamp)
 
     def interaction(self) -> Interaction:
         """What the store takes."""
-        return Interaction(self.user_id, self.item_id, self.weight, _seconds(self.timestamp), self.event, self.event_id)
+        seconds = seconds_of(self.timestamp)
+        names = self.event, self.event_id, self.recommendation_id
+        return Interaction(self.user_id, self.item_id, self.weight, seconds, *names)
 
 
 class InteractionBodies(Struct, forbid_unknown_fields=True):
@@ -272,7 +277,7 @@ class UserBody(UserFields, forbid_unknown_fields=True, kw_only=True):
     user_id: Id | None = None
 
     def __post_init__(self) -> None:
-        _check_ids([self.user_id])
+        check_ids([self.user_id])
         _check_features(self.features)
 
     def user(self, user_id: str) -> User:
@@ -295,7 +300,7 @@ class ItemBody(ItemFields, forbid_unknown_fields=True, kw_only=True):
     item_id: Id | None = None
 
     def __post_init__(self) -> None:
-        _check_ids([self.item_id])
+        check_ids([self.item_id])
         _check_features(self.features)
 
     def item(self, item_id: str) -> Item:
@@ -339,13 +344,13 @@ class ActiveModel(Struct, forbid_unknown_fields=True):
     version: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
-def _seconds(timestamp: float | str | None) -> float:
-    """Seconds since the epoch; now when absent."""
+def seconds_of(timestamp: float | str | None, name: str = "timestamp") -> float:
+    """Seconds since the epoch; now when absent. `name` is the field's, for errors."""
     if timestamp is None:
         return time.time()
     if isinstance(timestamp, str) and not _RFC_3339.match(timestamp):
-        raise ValueError("timestamp is neither seconds since the epoch nor RFC 3339, as in 2026-11-25T10:00:00Z")
+        raise ValueError(f"{name} is neither seconds since the epoch nor RFC 3339, as in 2026-11-25T10:00:00Z")
     try:
         return parse_timestamp(timestamp)
     except ValueError as error:
-        raise ValueError(str(error).replace("{}", "timestamp")) from None
+        raise ValueError(str(error).replace("{}", name)) from None

@@ -20,6 +20,8 @@ SCOPES = ("read", "write", "admin")
 PUBLIC_PATHS = frozenset({"/", "/docs", "/healthz", "/readyz"})
 PUBLIC_FOLDERS = ("/console/", "/docs/")
 """Files of the pages at ``/`` and ``/docs``: the same for everyone, and without anything of the service's data."""
+ADMIN_READS = frozenset({"/v1/exposures"})
+"""Lists of what each single user was shown."""
 READING_POSTS = frozenset({"/v1/recommendations", "/v1/rank"})
 
 
@@ -115,7 +117,7 @@ def needed_scope(method: str, path: str) -> str | None:
     """Scope that a request needs; None for what everyone may ask."""
     if path in PUBLIC_PATHS or (path.startswith(PUBLIC_FOLDERS) and method in ("GET", "HEAD")):
         return None
-    if path in ADMIN_PATHS:
+    if path in ADMIN_PATHS or (path in ADMIN_READS and method in ("GET", "HEAD")):
         return "admin"
     if method in ("GET", "HEAD", "OPTIONS") or path in READING_POSTS:
         return "read"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +14,7 @@ from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from deployments.handle_calls import call_long
+from deployments.http.exposure_log import ExposureLog
 from deployments.http.problems import Problem, unavailable
 from deployments.messages import NO_PLACEMENT
 from deployments.stages.chain import Chain
@@ -23,11 +23,11 @@ from deployments.telemetry import logs, metrics
 from deployments.telemetry.metric_snapshot import MetricsSnapshot, together
 from recommender.errors import StoreError
 from recommender.schema import Query, ReadRequest
-from recommender.serving.attribution import ImpressionCache
 from recommender.stores.audit_log import AuditEntry, AuditLog, MemoryAuditLog
 from recommender.stores.protocols import Appended, Interaction, StoreHealth
 
 if TYPE_CHECKING:
+    from recommender.exposures.report import AttributionQuery
     from recommender.training.interaction_queries import HistoryRow  # with it comes all of training
 
 logger = logging.getLogger("recommender.ingress")
@@ -52,6 +52,8 @@ class Service:
         For what is written, and read beside the hot path.
     audit
         For what is done by hand.
+    sample
+        Share of the users whose exposures are kept.
     """
 
     def __init__(
@@ -62,12 +64,13 @@ class Service:
         models: Any,
         store: Any,
         audit: AuditLog | None = None,
+        sample: float = 1.0,
     ) -> None:
         self._fetcher, self._predictor, self._trainer = fetcher, predictor, trainer
         self._models = models
         self.store = store
         self._audit = audit or MemoryAuditLog()
-        self._shown = ImpressionCache()
+        self.exposures = ExposureLog(store, sample)
         self._router = QueryRouter(Chain(fetcher, predictor))
 
     async def prepare_store(self) -> None:
@@ -91,11 +94,11 @@ class Service:
         Every recommendation passes through here, one or many: what is to happen before queries are answered stands
         before `answer_queries`, what is to be kept of the answers behind it.
         """
+        began = time.perf_counter()
         answers = await self._router.answer_queries(queries)
         if NO_PLACEMENT in answers:
             raise Problem(404, f"there is no placement {queries[answers.index(NO_PLACEMENT)].placement!r}")
-        for query, answer in zip(queries, answers, strict=True):
-            self._shown.remember(query.user_id, answer)
+        self.exposures.record(answers, time.perf_counter() - began)
         return answers
 
     async def append(self, interactions: Sequence[Interaction]) -> Appended:
@@ -103,16 +106,13 @@ class Service:
         appended: Appended = await self.store.append(interactions)
         metrics.count(metrics.EVENTS, appended.accepted, outcome="accepted")
         metrics.count(metrics.EVENTS, appended.duplicates, outcome="duplicate")
-        # each counts once: where some were there before, it is not known which of those with an event id
-        fresh = {each.event_id or number: each for number, each in reversed(list(enumerate(interactions)))}
-        all_new = len(fresh) == appended.accepted
-        self._count_taken(each for each in fresh.values() if all_new or each.event_id is None)
         return appended
 
     async def delete_user(self, user_id: str) -> bool:
         """Erase a user; False when nobody knew them."""
-        self._shown.forget(user_id)
-        return await self.store.delete_user(user_id) or bool(await self.history(user_id, 0))
+        is_known = await self.store.delete_user(user_id)
+        await self.exposures.forget(user_id)
+        return is_known or bool(await self.history(user_id, 0))
 
     async def delete_item(self, item_id: str) -> bool:
         """Delete an item; False where neither the store nor the version that serves has it.
@@ -157,6 +157,18 @@ class Service:
         page: bytes = await call_long(self._trainer.audit, cursor, limit)
         return page
 
+    async def exposure_page(self, cursor: str | None, limit: int) -> bytes:
+        """JSON of a page of exposures, newest first."""
+        page: bytes = await call_long(self._trainer.exposures, cursor, limit)
+        return page
+
+    async def attribution(self, query: AttributionQuery) -> bytes:
+        """JSON of what came of what was shown."""
+        replicas = _answered(await _ask_all(self._predictor, "status"))
+        n_items = max((replica.get("items") or 0 for replica in replicas), default=0)
+        found: bytes = await call_long(self._trainer.attribution, query, n_items or None)
+        return found
+
     async def versions(self) -> list[dict[str, Any]]:
         """Versions in the registry, newest first."""
         listed: list[dict[str, Any]] = await self._models.versions.remote()
@@ -186,33 +198,28 @@ class Service:
         """What every replica on the way of a request has counted; one that does not answer in time is left out."""
         context = serve.get_replica_context()
         own = serve.get_deployment_handle(context.deployment, context.app_name)
-        handles = (own, self._fetcher, self._predictor)
+        handles = (own, self._fetcher, self._predictor, self._trainer)
         answers = await asyncio.gather(*(_ask_all(handle, "counted") for handle in handles))
         return together(answer for each in answers for answer in each if isinstance(answer, MetricsSnapshot))
 
     async def status(self) -> dict[str, Any]:
         """Health of each part, as far as it answers."""
-        active, predictors, fetchers, trainer, log, store = await asyncio.gather(
+        active, predictors, fetchers, trainer, log, store, waiting = await asyncio.gather(
             _or_error(self._models.active.remote()),
             _or_error(_ask_all(self._predictor, "status")),
             _or_error(_ask_all(self._fetcher, "counted")),
             _or_error(self._trainer.status.remote()),
             _or_error(self.store.state()),
             _or_error(self.store.ping()),
+            _or_error(self.store.count_exposures()),
         )
-        return _status(active, predictors, fetchers, trainer, log, store)
+        shown = {"waiting": None if isinstance(waiting, Exception) else waiting, "dropped": self.exposures.dropped}
+        return {**_status(active, predictors, fetchers, trainer, log, store), "exposures": shown}
 
     async def is_ready(self) -> bool:
         """Whether every predictor that answers has a model."""
         replicas = _answered(await _ask_all(self._predictor, "status"))
         return bool(replicas) and all(replica["model_version"] for replica in replicas)
-
-    def _count_taken(self, interactions: Iterable[Interaction]) -> None:
-        """Count interactions of users whose last answer went through here."""
-        taken = self._shown.taken_by_each((each.user_id, each.item_id) for each in interactions)
-        for (version, hit), amount in Counter(each for each in taken if each is not None).items():
-            metrics.count(metrics.ONLINE_INTERACTIONS, amount, model_version=version)
-            metrics.count(metrics.ONLINE_HITS, amount if hit else 0, model_version=version)
 
 
 async def _ask_all(handle: DeploymentHandle, method: str) -> list[Any]:
@@ -269,6 +276,7 @@ def _status(active: Any, predictors: Any, fetchers: Any, trainer: Any, log: Any,
         "predictors": predictors,
         "feature_fetchers": fetchers,
         "trainer": trainer,
+        "exposures": _exposure_health(trainer),
         "store": log if isinstance(log, Exception) else store,
     }
     return {
@@ -282,6 +290,10 @@ def _status(active: Any, predictors: Any, fetchers: Any, trainer: Any, log: Any,
         "health": {name: _health(part) for name, part in parts.items()},
         "store": None if isinstance(store, Exception) else _shown_store(store, training.get("store_resets", 0)),
     }
+
+
+def _exposure_health(trainer: Any) -> Any:
+    return {"health": trainer["exposures"]} if isinstance(trainer, dict) and "exposures" in trainer else trainer
 
 
 def _shown_store(store: Any, resets: int) -> dict[str, Any]:

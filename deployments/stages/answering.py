@@ -19,6 +19,7 @@ from recommender.schema import Query, ReadRequest, UserState
 from recommender.serving import request_cost
 from recommender.serving.catalogue_sync import CatalogueFollower
 from recommender.serving.dispatch import ReadContext, answer_request
+from recommender.serving.exploration_trials import NO_TRIALS, unpack_trials
 from recommender.serving.placements.settings_follower import SettingsFollower
 from recommender.serving.recommender import Recommender
 from recommender.serving.trends.leaderboards import Leaderboards
@@ -51,6 +52,7 @@ class QueryAnswerer:
         self._follower: CatalogueFollower | None = None
         self._leaderboards: Leaderboards | None = None
         self._serving_since: float | None = None
+        self._trials = NO_TRIALS
         self._following = asyncio.Lock()
         self._settings = SettingsFollower(store)
         self._heavy = SerialExecutor()
@@ -70,6 +72,7 @@ class QueryAnswerer:
         if self._recommender is not None:
             metrics.show(metrics.MODEL_INFO, 0, model_version=self._recommender.version)
         self._recommender, self._serving_since = recommender, time.time()
+        recommender.catalogue.trials = self._trials
         self._follower = CatalogueFollower(recommender.catalogue, self._store, self._heavy.idle)
         offset, trail = recommender.snapshot.log_offset, self._leaderboards and self._leaderboards.trail
         self._leaderboards = Leaderboards(
@@ -128,6 +131,7 @@ class QueryAnswerer:
             "model_version": recommender and recommender.version,
             "serving_since": self._serving_since,
             "items_sequence": recommender and recommender.catalogue.sequence,
+            "items": recommender and recommender.catalogue.count_available(),
         }
 
     async def follow_catalogue(self) -> None:
@@ -142,6 +146,18 @@ class QueryAnswerer:
             # again and again: Ray drops a gauge that is not told for a while
             metrics.show(metrics.MODEL_INFO, 1, model_version=self._recommender.version)
             await self._follower.follow()
+
+    async def follow_trials(self) -> None:
+        """Take over what came of explored items.
+
+        Raises
+        ------
+        StoreError
+            The store does not answer; what was known stays.
+        """
+        self._trials = unpack_trials(await self._store.get_trials())
+        if self._recommender is not None:
+            self._recommender.catalogue.trials = self._trials
 
     async def follow_log(self) -> None:
         """Count the interactions that the log has since.

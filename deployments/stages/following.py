@@ -23,6 +23,7 @@ logger = logging.getLogger("recommender.predictor")
 CATCH_UP_EVERY_S = 0.2
 FOLLOW_EVERY_S = 1.0
 """What is asked for catches up by itself; this is so that there is never much to catch up with."""
+TRIALS_EVERY_S = 5.0
 ASK_AGAIN_AFTER_S = 0.2
 
 
@@ -68,6 +69,7 @@ class SnapshotFollower:
         # a new replica joins with a model, if there is one
         await self._take(await self._models.current.remote())
         followed = [self._follow_models(), _again(self._answerer.follow_catalogue, CATCH_UP_EVERY_S, "catalogue")]
+        followed.append(_again(self._answerer.follow_trials, TRIALS_EVERY_S, "trials of explored items"))
         if with_log:
             followed.append(_again(self._answerer.follow_log, FOLLOW_EVERY_S, "log"))
         self._tasks = [asyncio.create_task(each) for each in followed]

@@ -32,14 +32,15 @@ REQUEST_SECONDS = Metric(
     "histogram", "recommender_request_seconds", "Time to answer an HTTP request.", ("route", "method")
 )
 EVENTS = Metric("counter", "recommender_events", "Interactions sent: accepted or duplicate.", ("outcome",))
+EXPOSURES = Metric("counter", "recommender_exposures", "Exposures: written or dropped.", ("outcome",))
 ONLINE_INTERACTIONS = Metric(
     "counter",
     "recommender_online_interactions",
-    "Interactions of users whose last answer this replica remembers, by the version that gave it.",
+    "Interactions of users who had been shown something, by the version that had shown it.",
     ("model_version",),
 )
 ONLINE_HITS = Metric(
-    "counter", "recommender_online_hits", "Those of them on an item of that answer.", ("model_version",)
+    "counter", "recommender_online_hits", "Those of them that are attributed to it.", ("model_version",)
 )
 ANSWERS = Metric("counter", "recommender_answers", "Answers by what was known of the user.", ("strategy", "case"))
 DEGRADED = Metric("counter", "recommender_degraded", "Answers given without a part.", ("part",))

@@ -25,14 +25,16 @@ PAGE, LONG_PAGE = 1000, 10_000
 @url_option
 @key_option
 @patience_option
+@click.option("--exposures", is_flag=True, help="Also what was shown and what came of it; needs an admin key.")
 @as_json
-def export(folder: Path, url: str, key_file: Path | None, patience: float, as_json: bool) -> None:
+def export(folder: Path, url: str, key_file: Path | None, patience: float, exposures: bool, as_json: bool) -> None:
     """Write users, items and interactions of a running service into FOLDER.
 
     As Parquet, in the format that `import` and `dataset:` take; as JSON lines what columns cannot hold exactly, such
     as a feature that is a number here and a text there. What is erased while the command runs may be in it or not.
     """
-    from recommender.datasets.export import write_table
+    from recommender.datasets.export import Written, write_table
+    from recommender.datasets.exposure_file import write_exposures
 
     _check_empty(folder)
     with (
@@ -48,13 +50,16 @@ def export(folder: Path, url: str, key_file: Path | None, patience: float, as_js
                 ("interactions", lambda cursor: client.list_interactions(cursor=cursor, limit=LONG_PAGE)),
             )
         ]
+        if exposures:
+            shown = _records(lambda cursor: client.list_exposures(cursor=cursor, limit=PAGE), "exposures", bar)
+            written.append(Written("exposures", *write_exposures(folder, shown), None))
     say({each.name: {"rows": each.rows, "file": str(each.path)} for each in written}, _text(written), as_json)
 
 
 def _check_empty(folder: Path) -> None:
     from recommender.datasets.tables import SUFFIXES
 
-    names = [f"{stem}{suffix}" for stem in ("items", "users", "interactions") for suffix in SUFFIXES]
+    names = [f"{stem}{suffix}" for stem in ("items", "users", "interactions", "exposures") for suffix in SUFFIXES]
     there = [name for name in names if (folder / name).exists()]
     if there:
         raise InvalidDataError(f"{folder} has {there[0]} already; name another folder, or remove it")

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -17,6 +18,7 @@ from lightfm_serve.client.dataframes import Frame, Imported, calls_of
 from lightfm_serve.client.endpoints import Call
 from lightfm_serve.client.errors import ServeError, UnexpectedAnswerError, UnreachableError, problem_of
 from lightfm_serve.client.retries import Attempts, Retries
+from lightfm_serve.client.shown_answers import ShownAnswers
 from lightfm_serve.records.values import MISSING
 
 T = TypeVar("T")
@@ -59,6 +61,7 @@ class Client(EndpointMethods):
         retries: Retries = Retries(),  # noqa: B008 (it cannot be changed)
     ) -> None:
         self._url, self._retries = url.rstrip("/"), retries
+        self._shown = ShownAnswers()
         self._http = httpx.Client(base_url=self._url, headers=_headers(api_key), timeout=timeout_s)
 
     def __repr__(self) -> str:
@@ -82,6 +85,7 @@ class Client(EndpointMethods):
         ServeError
             No answer came, or it said that something is wrong; see `lightfm_serve.client.errors`.
         """
+        call = _naming(call, self._shown)
         attempts = Attempts(self._retries, call)
         while True:
             failure: ServeError
@@ -91,7 +95,7 @@ class Client(EndpointMethods):
                 failure = _unreachable(self._url, error)
             else:
                 if response.is_success:
-                    return _read(call, response)
+                    return _read(call, response, self._shown)
                 failure = problem_of(response)
             if attempts.has_settled(failure):
                 return call.read(b"")
@@ -144,6 +148,7 @@ class AsyncClient(EndpointMethods):
         retries: Retries = Retries(),  # noqa: B008 (it cannot be changed)
     ) -> None:
         self._url, self._retries = url.rstrip("/"), retries
+        self._shown = ShownAnswers()
         self._http = httpx.AsyncClient(base_url=self._url, headers=_headers(api_key), timeout=timeout_s)
 
     def __repr__(self) -> str:
@@ -161,6 +166,7 @@ class AsyncClient(EndpointMethods):
 
     async def send(self, call: Call[T], /) -> T:
         """See `Client.send`."""
+        call = _naming(call, self._shown)
         attempts = Attempts(self._retries, call)
         while True:
             failure: ServeError
@@ -170,7 +176,7 @@ class AsyncClient(EndpointMethods):
                 failure = _unreachable(self._url, error)
             else:
                 if response.is_success:
-                    return _read(call, response)
+                    return _read(call, response, self._shown)
                 failure = problem_of(response)
             if attempts.has_settled(failure):
                 return call.read(b"")
@@ -206,11 +212,20 @@ def _request(call: Call[Any]) -> Mapping[str, Any]:
     }
 
 
-def _read(call: Call[T], response: httpx.Response) -> T:
+def _naming(call: Call[T], shown: ShownAnswers) -> Call[T]:
+    """The call; interactions name the answer of this client that led to them."""
+    if call.template != "/v1/interactions" or call.body is None:
+        return call
+    return replace(call, body=shown.name(call.body))
+
+
+def _read(call: Call[T], response: httpx.Response, shown: ShownAnswers) -> T:
     try:
-        return call.read(response.content)
+        answer = call.read(response.content)
     except msgspec.MsgspecError as error:
         raise UnexpectedAnswerError(f"{call.method} {call.path}: {error}") from error
+    shown.remember(answer)
+    return answer
 
 
 def _unreachable(url: str, error: httpx.TransportError) -> UnreachableError:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
+from msgspec import structs
 
 from lightfm_serve.client import responses
 from lightfm_serve.client.plain_values import Id, plain_body, plain_clauses, plain_features, plain_id, plain_ids
-from lightfm_serve.client.requests import Interaction, Item, RankItem, Request, User
+from lightfm_serve.client.requests import Interaction, Item, RankItem, Request, ShownList, User
 from lightfm_serve.client.responses import Features
 
 T = TypeVar("T")
@@ -92,6 +94,8 @@ _accepted, _upserted = _reader(responses.Accepted), _reader(responses.Upserted)
 _user, _users = _reader(responses.StoredUser), _reader(responses.UserPage)
 _item, _items = _reader(responses.StoredItem), _reader(responses.ItemPage)
 _history, _interactions = _reader(responses.HistoryPage), _reader(responses.InteractionPage)
+_exposures, _accepted_exposures = _reader(responses.ExposurePage), _reader(responses.AcceptedExposures)
+_attribution = _reader(responses.Attribution)
 _model, _models = _reader(responses.Model), _reader(responses.Models)
 _training, _status = _reader(responses.Training), _reader(responses.Status)
 _counted = _reader(responses.MetricsSnapshot)
@@ -304,6 +308,46 @@ def list_items(*, cursor: str | None = None, limit: int = 100) -> Call[responses
 def put_items(items: Iterable[Item | Given]) -> Call[responses.Upserted]:
     """Create or replace 1 to 10,000 items, all or none."""
     return Call("POST", "/v1/items", _upserted, body=_encode({"items": _all(items)}))
+
+
+# What was shown.
+
+
+def add_exposures(exposures: Iterable[ShownList | Given]) -> Call[responses.AcceptedExposures]:
+    """Add 1 to 1,000 lists that a page has shown from elsewhere; what this service recommends is known to it.
+
+    One without a ``recommendation_id`` gets one, so that a repetition does not count twice.
+    """
+    named = [_identified(plain_body(each)) for each in exposures]
+    return Call("POST", "/v1/exposures", _accepted_exposures, body=_encode({"exposures": named}))
+
+
+def _identified(shown: ShownList | Given) -> ShownList | Given:
+    own = uuid.uuid4().hex
+    if isinstance(shown, ShownList):
+        return shown if shown.recommendation_id is not None else structs.replace(shown, recommendation_id=own)
+    return shown if shown.get("recommendation_id") is not None else {**shown, "recommendation_id": own}
+
+
+def list_exposures(*, cursor: str | None = None, limit: int = 100) -> Call[responses.ExposurePage]:
+    """A page of what was shown, newest first; needs an admin key."""
+    return Call("GET", "/v1/exposures", _exposures, params={"cursor": cursor, "limit": limit})
+
+
+def attribution(
+    by: Literal["version", "variant", "placement", "position", "day"] = "version",
+    *,
+    placement: str | None = None,
+    since: float | str | datetime | None = None,
+    until: float | str | datetime | None = None,
+) -> Call[responses.Attribution]:
+    """What came of what was shown; `since` and `until` are widened to whole days of UTC."""
+    params = {"by": by, "placement": placement, "from": _time(since), "to": _time(until)}
+    return Call("GET", "/v1/attribution", _attribution, params=params)
+
+
+def _time(given: float | str | datetime | None) -> float | str | None:
+    return given.isoformat() if isinstance(given, datetime) else given
 
 
 # Models, and operating.

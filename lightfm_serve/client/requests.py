@@ -13,7 +13,8 @@ class Interaction(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Something a user did with an item.
 
     `timestamp` is seconds since the epoch or a datetime, now when absent. `event_id` is made up where there is none,
-    so that a repeated call does not count twice.
+    so that a repeated call does not count twice. `recommendation_id` names the answer that led to it; where a client
+    has recommended the item itself, it fills that in.
     """
 
     user_id: str
@@ -22,6 +23,28 @@ class Interaction(msgspec.Struct, omit_defaults=True, kw_only=True):
     timestamp: float | datetime | None = None
     event: str | None = None
     event_id: str | None = None
+    recommendation_id: str | None = None
+
+
+class ShownItem(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """An item of a list that a page has shown; without `position` it stands behind the one before it."""
+
+    item_id: str
+    position: int | None = None
+    propensity: float | None = None
+
+
+class ShownList(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A list that a page has shown from elsewhere, for `Client.add_exposures`."""
+
+    items: list[str | ShownItem]
+    recommendation_id: str | None = None
+    user_id: str | None = None
+    placement: str | None = None
+    model_version: str | None = None
+    experiment: str | None = None
+    variant: str | None = None
+    at: float | datetime | None = None
 
 
 class User(msgspec.Struct, omit_defaults=True, kw_only=True):

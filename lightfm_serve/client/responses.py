@@ -35,6 +35,7 @@ class ScoredItem(msgspec.Struct, frozen=True):
     title: str | None = None
     explanation: list[Contribution] | None = None
     explored: bool = False
+    propensity: float | None = None
     because: str | None = None
     interactions: list[InteractionShare] | None = None
     rule: str | None = None
@@ -240,6 +241,76 @@ class InteractionPage(msgspec.Struct, frozen=True):
 
     interactions: list[StoredInteraction]
     next_cursor: str | None = None
+
+
+class ExposedItem(msgspec.Struct, frozen=True):
+    """An item of an exposure, with the interactions that are attributed to it by event."""
+
+    item_id: str
+    position: int
+    propensity: float | None = None
+    interactions: dict[str, int] = {}
+
+
+class Exposure(msgspec.Struct, frozen=True):
+    """An answer that was shown."""
+
+    recommendation_id: str
+    at: float
+    items: list[ExposedItem]
+    user_id: str | None = None
+    placement: str | None = None
+    model_version: str | None = None
+    experiment: str | None = None
+    variant: str | None = None
+
+
+class ExposurePage(msgspec.Struct, frozen=True):
+    """A page of exposures, newest first."""
+
+    exposures: list[Exposure]
+    next_cursor: str | None = None
+
+
+class AcceptedExposures(msgspec.Struct, frozen=True):
+    """Exposures that are in the stream now, by their ids in the order given."""
+
+    accepted: int
+    recommendation_ids: list[str]
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """Share of exposures with at least one interaction of an event, with its interval at 95 %."""
+
+    rate: float
+    low: float
+    high: float
+
+
+class AttributionRow(msgspec.Struct, frozen=True):
+    """What came of what one version, variant, placement, position or day has shown."""
+
+    exposures: int
+    users: int
+    interactions: dict[str, int]
+    rates: dict[str, Rate]
+    young_exposures: float
+    young_interactions: float
+    coverage: float | None = None
+    discoverable: int | None = None
+    version: str | None = None
+    experiment: str | None = None
+    variant: str | None = None
+    placement: str | None = None
+    position: int | None = None
+    day: str | None = None
+
+
+class Attribution(msgspec.Struct, frozen=True):
+    """What came of what was shown."""
+
+    by: str
+    rows: list[AttributionRow]
 
 
 class JudgedOn(msgspec.Struct, frozen=True):

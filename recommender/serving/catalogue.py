@@ -14,6 +14,7 @@ from recommender.feature_space import Encoded, Features, tokens
 from recommender.ids import UNKNOWN
 from recommender.models.popularity import promised_popularities
 from recommender.serving.delta import CatalogueItem, Delta
+from recommender.serving.exploration_trials import NO_TRIALS
 from recommender.serving.filters import FilterCache
 from recommender.serving.snapshot import Snapshot
 from recommender.vector_search.cosine import cosines, row_norms
@@ -66,6 +67,8 @@ class Catalogue:
         Items that a change made unavailable or deleted.
     sequence : int
         The newest change that has been applied, of those that the store counts now.
+    trials : ExplorationTrials
+        What is known of items that are explored.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -73,6 +76,7 @@ class Catalogue:
         self.delta = Delta(snapshot.no_components)
         self.filters = FilterCache(snapshot)
         self.withdrawn: set[str] = set()
+        self.trials = NO_TRIALS
         self.sequence = int(snapshot.meta["items_sequence"])
         known = np.arange(snapshot.n_items) < snapshot.n_known_items
         self._blocks = cases.item_blocks(known, np.diff(snapshot.item_rows.indptr) > 0)
@@ -126,6 +130,10 @@ class Catalogue:
     def returns(self, item_id: str) -> bool:
         """Whether the item is here and may be returned."""
         return self.may_return(item_id) and self.find(item_id) is not None
+
+    def count_available(self) -> int:
+        """Items that may be recommended now."""
+        return int(np.count_nonzero(~self.masked) + np.count_nonzero(self.delta.live))
 
     def item(self, index: int) -> CatalogueItem:
         """Details by position: rows of the snapshot first, then those of the delta."""
@@ -225,6 +233,18 @@ class Catalogue:
             return self.delta.details[row]
         index = self.snapshot.item_ids.index_of(item_id)
         return None if index == UNKNOWN else self.item(index)
+
+    def positions_of(self, item_ids: Sequence[str]) -> list[int]:
+        """Positions of those of some items that may be returned, in their order."""
+        snapshot, delta = self.snapshot, self.delta
+        found: list[int] = []
+        for item_id, index in zip(item_ids, snapshot.item_ids.indices_of(item_ids).tolist(), strict=True):
+            row = delta.rows.get(item_id)
+            if row is not None and delta.live[row]:
+                found.append(snapshot.n_items + row)
+            elif row is None and index != UNKNOWN and not self.masked[index]:
+                found.append(index)
+        return found
 
     def vectors(self, positions: Sequence[int]) -> NDArray[np.float32]:
         """Representations by position as for `item`, shape (n, d)."""

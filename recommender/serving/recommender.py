@@ -361,7 +361,8 @@ def _marked(item: ScoredItem, index: int, chosen: Retrieved) -> ScoredItem:
     explored, rule = index in chosen.explored or msgspec.UNSET, chosen.rules.get(index, msgspec.UNSET)
     if explored is msgspec.UNSET and rule is msgspec.UNSET:
         return item
-    return msgspec.structs.replace(item, explored=explored, rule=rule)
+    propensity = short(chosen.explored[index]) if index in chosen.explored else msgspec.UNSET
+    return msgspec.structs.replace(item, explored=explored, rule=rule, propensity=propensity)
 
 
 def _wish(query: Query, person: QueriedUser) -> RetrievalRequest:

@@ -48,8 +48,8 @@ class Retrieved(NamedTuple):
 
     positions: list[int]
     scores: NDArray[np.float32]
-    explored: frozenset[int] = frozenset()
-    """Those of `positions` that are there so that somebody finds them."""
+    explored: Mapping[int, float] = {}
+    """Those of `positions` that are there so that somebody finds them, with the probability of each in its draw."""
     rules: Mapping[int, RuleName] = {}
     """Rule of a placement because of which one of `positions` stands where it does."""
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import TypeVar
 
 from recommender.errors import StoreFullError
 from recommender.schema import RecentItem, UserState
 from recommender.stores.codec import changed_at, pack, pack_time, says, unpack_event, unpack_item, unpack_user
+from recommender.stores.exposure_stream import MAX_EXPOSURES, ExposureEntry
 from recommender.stores.feature_kinds import MOST_PLAIN, check_kind, kinds_of
 from recommender.stores.memory_settings import MemorySettings
 from recommender.stores.pagination import list_live, newest_first
@@ -59,6 +61,9 @@ class MemoryStore(MemorySettings):
         self._histories: dict[str, list[int]] = {}
         self._deleted: dict[str, int] = {}
         self._poisoned: dict[int, LogEntry] = {}
+        self._exposures: dict[int, bytes] = {}
+        self._last_exposure = 0
+        self._trials: bytes | None = None
 
     async def append(self, interactions: Sequence[Interaction]) -> Appended:
         """See `InteractionLog`."""
@@ -235,6 +240,39 @@ class MemoryStore(MemorySettings):
     async def waiting(self, user_id: str, before: tuple[float, int] | None, limit: int) -> list[LogEntry]:
         """See `FeatureStore`."""
         return newest_first([self._entry(offset) for offset in self._histories.get(user_id, ())], before)[:limit]
+
+    async def append_exposures(self, packed: Sequence[bytes]) -> None:
+        """See `ExposureStream`."""
+        if len(self._exposures) + len(packed) > MAX_EXPOSURES:
+            raise StoreFullError(f"{len(self._exposures)} exposures are in the stream, the limit is {MAX_EXPOSURES}")
+        self._exposures |= dict(enumerate(map(bytes, packed), self._last_exposure + 1))
+        self._last_exposure += len(packed)
+
+    async def read_exposures(self, after: int, limit: int) -> list[ExposureEntry]:
+        """See `ExposureStream`."""
+        found = (ExposureEntry(*each) for each in self._exposures.items() if each[0] > after)
+        return list(islice(found, limit))
+
+    async def drop_exposures(self, offsets: Sequence[int]) -> None:
+        """See `ExposureStream`."""
+        for offset in offsets:
+            self._exposures.pop(offset, None)
+
+    async def trim_exposures(self, through: int) -> None:
+        """See `ExposureStream`."""
+        await self.drop_exposures([offset for offset in self._exposures if offset <= through])
+
+    async def count_exposures(self) -> int:
+        """See `ExposureStream`."""
+        return len(self._exposures)
+
+    async def put_trials(self, packed: bytes) -> None:
+        """See `ExposureStream`."""
+        self._trials = packed
+
+    async def get_trials(self) -> bytes | None:
+        """See `ExposureStream`."""
+        return self._trials
 
     async def ping(self) -> StoreHealth:
         """See `FeatureStore`."""

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 import msgspec
 
 from recommender.schema import FeatureValue, UserState
+from recommender.stores.exposure_stream import ExposureStream
 from recommender.stores.settings_log import SettingsLog
 
 FeatureMap = dict[str, FeatureValue]
@@ -47,6 +48,8 @@ class Interaction(msgspec.Struct, frozen=True, array_like=True, tag="i"):
     timestamp: float
     event: str | None = None
     event_id: str | None = None
+    recommendation_id: str | None = None
+    """Of the answer that led to it."""
 
 
 class UserDeleted(msgspec.Struct, frozen=True, array_like=True, tag="d"):
@@ -332,5 +335,5 @@ class FeatureStore(Protocol):
         ...
 
 
-class Store(FeatureStore, InteractionLog, SettingsLog, Protocol):
-    """Feature store, interaction log and settings in one; every implementation is one."""
+class Store(FeatureStore, InteractionLog, ExposureStream, SettingsLog, Protocol):
+    """Feature store, interaction log, exposure stream and settings in one; every implementation is one."""

@@ -21,8 +21,8 @@ Keys, all under one hash tag so that the scripts work on a cluster too:
     Offset at which a user was deleted, until that is trimmed.
 ``dd:N``
     Event ids of a period.
-``fault``
-    What is wrong with the server, as who runs an embedded one found.
+``exposures``, ``trials``, ``fault``
+    Stream of what was shown; what came of explored items; what is wrong with the server, as who runs it found.
 
 Rights that an ACL must give: ``~{rec}:* +@read +@write +@scripting +@connection +time``, and ``+info`` for the
 warnings of `ping`.
@@ -43,6 +43,7 @@ from recommender.errors import InvalidRequestError, StoreError
 from recommender.schema import RecentItem, UserState
 from recommender.stores.codec import pack, pack_time, unpack_event, unpack_item, unpack_user
 from recommender.stores.connection import Connection
+from recommender.stores.exposure_stream import RedisExposureStream
 from recommender.stores.feature_kinds import MOST_PLAIN, kinds_of, refusal
 from recommender.stores.health import read_health
 from recommender.stores.pagination import list_live, newest_first
@@ -82,7 +83,7 @@ REFUSED = -1
 _decode_ids = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 
 
-class RedisStore(RedisSettings):
+class RedisStore(RedisSettings, RedisExposureStream):
     """A store in Redis or Valkey; it connects with the first call.
 
     Parameters

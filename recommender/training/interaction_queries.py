@@ -9,6 +9,7 @@ from cachetools import LRUCache
 
 from recommender.storage.archive import interaction_pages
 from recommender.storage.archive.archive import Archive
+from recommender.storage.archive.first_interactions import first_timestamps
 from recommender.storage.archive.interaction_pages import InteractionPage
 from recommender.storage.archive.user_interactions import (
     HistoryCursor,
@@ -108,6 +109,11 @@ class InteractionQueries:
         learned = interaction_pages.LearnedPart(segments_of(base), base.meta.log_offset if base else -1)
         at = interaction_pages.InteractionCursor.parse(cursor)
         return await interaction_pages.page_of(learned, self._archive, self._store, at, limit)
+
+    async def first_seen(self) -> dict[str, float]:
+        """Time of the first learned interaction of each item, in seconds since the epoch."""
+        base = await self._archiver.source(await self._bases.find())
+        return await asyncio.to_thread(first_timestamps, self._archive, segments_of(base))
 
     async def _learned_rows(self, user_id: str) -> list[Row]:
         """Learned interactions of a user; those of users who are read page by page are read once a version."""

@@ -62,6 +62,8 @@ class TrainingPipeline:
         Items from which on a version has an index; None for never.
     forget
         What full trainings forget; nothing when absent.
+    attributed_through
+        Offset of the log behind which interactions are still to be attributed to what was shown, and are not trimmed.
     clock
         Seconds since the epoch, by which something is old.
     """
@@ -80,6 +82,7 @@ class TrainingPipeline:
         keep_versions: int = 5,
         approximate_above: int | None = APPROXIMATE_ABOVE,
         forget: ForgetSettings | None = None,
+        attributed_through: Callable[[], int] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._registry = registry
@@ -96,7 +99,7 @@ class TrainingPipeline:
             forget or ForgetSettings(),
             clock,
         )
-        self.retention = Retention(registry, archive, store, keep_versions, self.reconcile)
+        self.retention = Retention(registry, archive, store, keep_versions, self.reconcile, attributed_through)
         self._reconciliation = Reconciliation(store, archive, catalogue)
         self._bases = BaseVersions(registry)
         self._archiver = LogArchiver(registry, archive, store)
@@ -214,6 +217,10 @@ class TrainingPipeline:
     async def interactions(self, cursor: str | None, limit: int) -> InteractionPage:
         """A page of all interactions, learned or waiting; see `recommender.storage.archive.interaction_pages`."""
         return await self._queries.interactions(cursor, limit)
+
+    async def first_seen(self) -> dict[str, float]:
+        """Time of the first learned interaction of each item, in seconds since the epoch."""
+        return await self._queries.first_seen()
 
     async def _learn(self, segments: list[Segment], consumed: ConsumedLog, begun: Begun, progress: Progress) -> Learned:
         train = self._steps.full if begun.mode == "full" else self._steps.increment

@@ -11,7 +11,6 @@ from deployments.stages import routing
 from deployments.telemetry import metrics
 from recommender.schema import Query, RankQuery
 from recommender.serving import request_cost
-from recommender.stores.protocols import Appended, Interaction
 
 ANSWER = b'{"model_version": "1", "items": [{"item_id": "a"}]}'
 
@@ -52,18 +51,6 @@ class Handle:
     @property
     def fetch_many(self):
         return self.method(lambda user_ids: b"." * len(user_ids))
-
-
-class Log:
-    """A store that has had each interaction with an event id once."""
-
-    def __init__(self) -> None:
-        self._ids: set[str] = set()
-
-    async def append(self, interactions: list[Interaction]) -> Appended:
-        new = {each.event_id or object() for each in interactions} - self._ids
-        self._ids |= new
-        return Appended(len(new), len(interactions) - len(new), 0)
 
 
 @pytest.fixture(autouse=True)
@@ -132,18 +119,15 @@ def test_a_heavy_request_does_not_share_a_micro_batch_with_light_ones():
     assert sorted(predictor.asked) == [1, 3]
 
 
-def test_what_is_sent_again_is_no_second_hit(monkeypatch):
-    counted: list[tuple[str, int]] = []
-    monkeypatch.setattr(metrics, "count", lambda metric, amount=1, /, **_: counted.append((metric.name, amount)))
-    monkeypatch.setattr(metrics, "observe", lambda *_, **__: None)
-    batch = [Interaction("u", "a", 1.0, 0.0, event_id=event_id) for event_id in ("e1", "e1", "e2")]
+def test_an_answer_is_an_exposure_and_reading_it_waits(monkeypatch):
+    monkeypatch.setattr(metrics, "count", lambda *_, **__: None)
+    kept: list[bytes] = []
 
-    async def run() -> None:
-        whole = Service(None, None, None, None, Log())
-        whole._shown.remember("u", ANSWER)
-        await whole.append(batch)
-        await whole.append([*batch, Interaction("u", "a", 1.0, 0.0)])
+    async def ask(service: Service) -> object:
+        monkeypatch.setattr(service.exposures, "record", lambda answers, _: kept.extend(answers))
+        await service.recommend(Query(user_id="u"))
+        return await service.recommend_many([Query(user_id="v"), Query()])
 
-    asyncio.run(run())
+    asked(ask, 0.001)
 
-    assert sum(amount for name, amount in counted if name == metrics.ONLINE_HITS.name) == 2 + 1
+    assert kept == [ANSWER] * 3

@@ -20,7 +20,7 @@ def test_a_clock_that_was_set_back_makes_nothing_younger_than_now():
 
 
 def test_each_part_says_how_it_does_and_one_that_does_not_answer_is_down():
-    trainer = {"health": "degraded: half of the log is poison"}
+    trainer = {"health": "degraded: half of the log is poison", "exposures": "degraded: the disk is full"}
     away = StoreUnavailableError("away")
     status = _status({}, TimeoutError(), [SERVES, SERVES], trainer, away, away)
 
@@ -29,6 +29,7 @@ def test_each_part_says_how_it_does_and_one_that_does_not_answer_is_down():
         "predictors": "down",
         "feature_fetchers": "ok",
         "trainer": "degraded: half of the log is poison",
+        "exposures": "degraded: the disk is full",
         "store": "down: away",
     }
     assert status["interactions_waiting"] is None

@@ -67,6 +67,7 @@ def trainer_of(folder: Path, store: MemoryStore, dataset: str = "none") -> objec
         _is_served=False,
         _told_resets=0,
         _audited_at=float("inf"),
+        _exposures=SimpleNamespace(health="ok"),
     )
     return made
 

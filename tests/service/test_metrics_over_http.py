@@ -82,6 +82,7 @@ def is_complete(samples: Samples) -> bool:
             ("ray_recommender_degraded_total", {"part": "features"}, 1),
             ("ray_recommender_store_errors_total", {"call": "fetch"}, 1),
             ("ray_recommender_online_hits_total", {}, 1),
+            ("ray_recommender_online_interactions_total", {}, 13),
         )
     )
 

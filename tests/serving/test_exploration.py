@@ -42,7 +42,7 @@ def test_newcomers_get_the_share_and_the_others_keep_their_order(share, k, seed)
     assert max(own, int(share * k)) <= len(new) <= max(own, int(share * k) + 1)
     assert others == before.positions[: len(others)] or own
     assert sorted(others, key=before.positions.index) == others
-    assert after.explored <= set(new)
+    assert after.explored.keys() <= set(new)
     true = SNAPSHOT.score(asked.user._replace(bias=0.0), np.array(after.positions, np.int32))
     assert after.scores == pytest.approx(true, abs=1e-5)
 
@@ -100,7 +100,7 @@ def test_to_explore_does_not_walk_over_all_newcomers(monkeypatch):
     [before] = choose(catalogue, [asked])
     looked: list[int] = []
     are_new = exploration._are_new
-    monkeypatch.setattr(exploration, "TRIED", 2)
+    monkeypatch.setattr(exploration, "POOL", 2)
     monkeypatch.setattr(exploration, "_are_new", lambda *each: looked.append(len(each[1])) or are_new(*each))
     explore(catalogue, asked, before, 0.5, Random(1))
 
@@ -114,4 +114,4 @@ def test_where_newcomers_are_few_each_of_them_is_found():
     catalogue.masked[-2:] = False
     found = explore(catalogue, asked, before, 1.0, Random(0))
 
-    assert found.explored == {SNAPSHOT.n_items - 1, SNAPSHOT.n_items - 2}
+    assert found.explored.keys() == {SNAPSHOT.n_items - 1, SNAPSHOT.n_items - 2}

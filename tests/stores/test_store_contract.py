@@ -727,3 +727,46 @@ def test_users_and_items_may_have_vectors_of_different_lengths_and_a_forgotten_n
             return await store.feature_kinds("items", ["text", "x"]) | await store.feature_kinds("users", ["text"])
 
     assert run(work()) == {"text": 3, "x": 0}
+
+
+def test_exposures_come_back_in_order_and_leave_when_they_are_taken_over(url: str) -> None:
+    async def work() -> list[Any]:
+        async with opened(url) as store:
+            await store.append_exposures([b"a", b"b", b"c"])
+            await store.append_exposures([])
+            await store.append_exposures([b"d"])
+            first = await store.read_exposures(0, 2)
+            rest = await store.read_exposures(first[-1].offset, 10)
+            await store.drop_exposures([first[0].offset, rest[0].offset])
+            left = [entry.packed for entry in await store.read_exposures(0, 10)]
+            await store.trim_exposures(first[-1].offset)
+            trimmed = [entry.packed for entry in await store.read_exposures(0, 10)]
+            offsets = [entry.offset for entry in (*first, *rest)]
+            return [[entry.packed for entry in (*first, *rest)], offsets == sorted(set(offsets)), left, trimmed]
+
+    assert run(work()) == [[b"a", b"b", b"c", b"d"], True, [b"b", b"d"], [b"d"]]
+
+
+def test_what_came_of_explored_items_is_kept_as_it_was_put_last(url: str) -> None:
+    async def work() -> list[bytes | None]:
+        async with opened(url) as store:
+            before = await store.get_trials()
+            await store.put_trials(b"a")
+            await store.put_trials(b"b")
+            return [before, await store.get_trials()]
+
+    assert run(work()) == [None, b"b"]
+
+
+def test_a_full_stream_of_exposures_takes_all_or_none(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recommender.stores.exposure_stream.MAX_EXPOSURES", 3)
+    monkeypatch.setattr("recommender.stores.memory_store.MAX_EXPOSURES", 3)
+
+    async def work() -> int:
+        async with opened(url) as store:
+            await store.append_exposures([b"a", b"b"])
+            with pytest.raises(StoreFullError, match="limit is 3"):
+                await store.append_exposures([b"c", b"d"])
+            return await store.count_exposures()
+
+    assert run(work()) == 2

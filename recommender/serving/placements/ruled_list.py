@@ -68,7 +68,7 @@ def apply_rules(
     shown = [pool.positions[each] for each in found.order]
     scores = np.array([pool.scores[each] for each in shown], np.float32)
     names = {pool.positions[each]: name for each, name in found.names.items()}
-    return Retrieved(shown, scores, ranked.explored & set(shown), names)
+    return Retrieved(shown, scores, {each: ranked.explored[each] for each in shown if each in ranked.explored}, names)
 
 
 class _Pool:

@@ -130,6 +130,11 @@ class Archive:
                     break
         return pa.concat_tables([STORED.empty_table(), *found]).drop_columns("position").to_pandas()
 
+    def columns(self, segment: Segment, names: Sequence[str]) -> pa.Table:
+        """Some columns of a segment's rows, in no order; `CorruptArtifactError` where they cannot be read."""
+        with _refusing(segment):
+            return pq.read_table(self._checked(segment), columns=list(names))
+
     def erase(self, segments: Sequence[Segment], users: Mapping[str, int]) -> list[Segment]:
         """Segments without the rows of deleted users; the old files stay until `prune`.
 

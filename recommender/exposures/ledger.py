@@ -1,0 +1,337 @@
+"""Exposure ledger: what was shown and what came of it, in an SQLite file whose every change is one transaction.
+
+The offsets up to which the exposure stream and the interaction log have been taken over stand in the same file as what
+came of them: whatever dies in between, each exposure and each interaction counts once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from hashlib import blake2b, sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recommender.errors import ArtifactError, StoreError
+from recommender.exposures.exposure import Exposure, pack, unpack
+from recommender.exposures.ledger_schema import SCHEMA
+from recommender.stores.exposure_stream import ExposureEntry
+
+YOUNG_S = 7 * 86_400.0
+"""An item that was first put or seen less long ago is young."""
+ERASED_S = 300.0
+"""Exposures of an erased user that come late, out of the buffer of some process, are recognised for so long."""
+LATENCY_BOUNDS_S = tuple(0.001 * 2 ** (step / 4) for step in range(64))
+"""Upper ends of the buckets that latencies are counted in: a quarter of an octave, from 1 ms to about a minute."""
+
+
+class Offsets(NamedTuple):
+    """Offsets up to which the stream and the log have been taken over, and the stream is archived."""
+
+    stream: int
+    log: int
+    archived: int
+
+
+class OpenExposure(NamedTuple):
+    """An exposure that interactions can still be attributed to."""
+
+    offset: int
+    cell: int
+    exposure: Exposure
+
+
+class Ledger:
+    """Exposure ledger in an SQLite file; safe to call from several threads.
+
+    Parameters
+    ----------
+    path
+        Of the file; made with its folder where it is not there.
+
+    Raises
+    ------
+    ArtifactError
+        The file cannot be opened or is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _translated(path):
+            # no write-ahead log: the folder may be on a network file system; deleted content is overwritten
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            for pragma in ("journal_mode = DELETE", "synchronous = FULL", "secure_delete = ON", "cache_size = -16384"):
+                self._database.execute(f"PRAGMA {pragma}").fetchall()
+            self._database.executescript(SCHEMA)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One change: all of the block or nothing, durable when it ends."""
+        with self._lock, _translated(self.path):
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+    def read(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a query."""
+        with self._lock, _translated(self.path):
+            return self._database.execute(query, parameters).fetchall()
+
+    def copy(self, path: Path) -> None:
+        """Write a consistent copy into another file."""
+        with self._lock, _translated(path), closing(sqlite3.connect(path)) as target:
+            self._database.backup(target)
+
+    def offsets(self) -> Offsets:
+        """How far stream and log have been taken over; 0 for not at all."""
+        return offsets_in(self.read("SELECT name, value FROM positions"))
+
+    def advance_log(self, through: int) -> None:
+        """Take what is in the log up to an offset for done, where it is not there any more."""
+        with self.transaction() as database:
+            set_offset(database, "log", through)
+
+    def restart_log(self, offset: int) -> None:
+        """Go on behind an offset that is lower: the store has come back with less than it had."""
+        with self.transaction() as database:
+            database.execute("UPDATE positions SET value = ? WHERE name = 'log'", (offset,))
+
+    def unknown_items(self, entries: Sequence[ExposureEntry]) -> set[str]:
+        """Items of stream entries of which it is not known since when they are there."""
+        shown = {item.item_id for each in readable(entries) for item in each[1].items}
+        known = {item for some in _chunks(sorted(shown)) for (item,) in self.read(_in("items", "item_id", some), some)}
+        return shown - known
+
+    def add_items(self, first_at: Mapping[str, float]) -> None:
+        """Note since when items are there, in seconds since the epoch; the earliest counts."""
+        with self.transaction() as database:
+            note_items(database, first_at)
+
+    def add_exposures(self, entries: Sequence[ExposureEntry]) -> int:
+        """Take over entries of the stream, each ``recommendation_id`` once; returns how many were new."""
+        with self.transaction() as database:
+            before = offsets_in(database.execute("SELECT name, value FROM positions").fetchall()).stream
+            added = [_add_exposure(database, *each) for each in readable(entries) if each[0] > before]
+            if entries:
+                set_offset(database, "stream", entries[-1].offset)
+        return sum(added)
+
+    def exposure_named(self, recommendation_id: str) -> OpenExposure | None:
+        """Exposure with an id, while it is open."""
+        found = self.read(
+            "SELECT offset, cell, packed FROM exposures WHERE recommendation_id = ?", (recommendation_id,)
+        )
+        return opened(found[0]) if found else None
+
+    def exposures(self, between: tuple[int, int], limit: int, *, newest_first: bool) -> list[tuple[int, Exposure]]:
+        """Open exposures with offsets between two, which are not among them."""
+        order = "DESC" if newest_first else "ASC"
+        query = f"SELECT offset, packed FROM exposures WHERE offset > ? AND offset < ? ORDER BY offset {order} LIMIT ?"
+        return [(offset, unpack(packed)) for offset, packed in self.read(query, (*between, limit))]
+
+    def taken_of(self, offsets: Sequence[int]) -> dict[int, dict[int, dict[str, int]]]:
+        """By exposure and position, how many interactions of each event are attributed."""
+        found: dict[int, dict[int, dict[str, int]]] = {}
+        for some in _chunks(offsets):
+            query = _in("taken", "exposure", some, "exposure, position, event, interactions")
+            for offset, position, event, n in self.read(query, some):
+                found.setdefault(offset, {}).setdefault(position, {})[event] = n
+        return found
+
+    def trials(self) -> dict[str, tuple[int, int]]:
+        """Exposures of items that were drawn, and attributed interactions with them, by item."""
+        found = self.read("SELECT item_id, shown, taken FROM trials")
+        return {item_id: (shown, taken) for item_id, shown, taken in found}
+
+    def forget(self, oldest_open: float, oldest: float, archived_through: int) -> None:
+        """Drop what is too old.
+
+        Parameters
+        ----------
+        oldest_open
+            Open exposures from before, in seconds since the epoch, are closed where they are archived.
+        oldest
+            Figures of the days before are dropped.
+        archived_through
+            Offset up to which exposures are in the archive.
+        """
+        day = day_of(oldest)
+        with self.transaction() as database:
+            database.execute("DELETE FROM exposures WHERE at < ? AND offset <= ?", (oldest_open, archived_through))
+            cells = "cell IN (SELECT cell FROM cells WHERE day < ?)"
+            for table in ("cell_positions", "cell_events", "cell_users", "cell_items", "cells"):
+                database.execute(f"DELETE FROM {table} WHERE {cells}", (day,))
+            database.execute("DELETE FROM trials WHERE at < ?", (oldest,))
+            database.execute("DELETE FROM erased WHERE at < ?", (datetime.now(UTC).timestamp() - ERASED_S,))
+
+
+def set_offset(database: sqlite3.Connection, name: str, offset: int) -> None:
+    """Note how far something has come; it never goes back."""
+    database.execute(
+        "INSERT INTO positions VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+        (name, offset),
+    )
+
+
+def offsets_in(rows: Sequence[tuple[Any, ...]]) -> Offsets:
+    """Offsets of the table of positions."""
+    known = dict(rows)
+    return Offsets(known.get("stream", 0), known.get("log", 0), known.get("archived", 0))
+
+
+def note_items(database: sqlite3.Connection, first_at: Mapping[str, float]) -> None:
+    """Note since when items are there; the earliest counts."""
+    database.executemany(
+        "INSERT INTO items VALUES (?, ?) ON CONFLICT (item_id) DO UPDATE SET first_at = excluded.first_at"
+        " WHERE excluded.first_at < first_at",
+        list(first_at.items()),
+    )
+
+
+def readable(entries: Sequence[ExposureEntry]) -> list[tuple[int, Exposure]]:
+    """Entries that can be read, as exposures; a later release may have written others."""
+    found: list[tuple[int, Exposure]] = []
+    for offset, packed in entries:
+        try:
+            found.append((offset, unpack(packed)))
+        except StoreError:
+            continue
+    return found
+
+
+def opened(row: tuple[int, int, bytes]) -> OpenExposure:
+    """Row of the table of exposures."""
+    return OpenExposure(row[0], row[1], unpack(row[2]))
+
+
+def day_of(at: float) -> str:
+    """Day in UTC."""
+    return datetime.fromtimestamp(at, UTC).date().isoformat()
+
+
+def hash_of(unit: str) -> int:
+    """What stands for a user or session where only counting matters: 62 bits, of which nobody is told."""
+    return int.from_bytes(blake2b(unit.encode(), digest_size=8, person=b"unit").digest()) >> 2
+
+
+def erased_name(user_id: str) -> str:
+    """What an erased user is recognised by."""
+    return sha256(user_id.encode()).hexdigest()
+
+
+def _add_exposure(database: sqlite3.Connection, offset: int, exposure: Exposure) -> bool:
+    if exposure.user_id is not None and _is_erased(database, exposure):
+        return False
+    cell = _cell_of(database, exposure)
+    unit = None if exposure.unit is None else hash_of(exposure.unit)
+    row = (offset, exposure.recommendation_id, exposure.user_id, unit, exposure.at, cell, pack(exposure))
+    if not database.execute("INSERT OR IGNORE INTO exposures VALUES (?, ?, ?, ?, ?, ?, ?)", row).rowcount:
+        return False
+    young = _young_positions(database, exposure)
+    database.execute(
+        "UPDATE cells SET exposures = exposures + 1, empty = empty + ?, degraded = degraded + ?, shown = shown + ?,"
+        " young = young + ? WHERE cell = ?",
+        (not exposure.items, exposure.degraded, len(exposure.items), len(young), cell),
+    )
+    database.executemany(
+        "INSERT INTO cell_positions VALUES (?, ?, 1, ?) ON CONFLICT DO UPDATE SET exposures = exposures + 1,"
+        " young = young + excluded.young",
+        [(cell, item.position, item.position in young) for item in exposure.items],
+    )
+    database.executemany(
+        "INSERT OR IGNORE INTO cell_items VALUES (?, ?, 0)", [(cell, item.item_id) for item in exposure.items]
+    )
+    database.executemany(
+        "INSERT INTO trials VALUES (?, 1, 0, ?) ON CONFLICT DO UPDATE SET shown = shown + 1, at = excluded.at",
+        [(item.item_id, exposure.at) for item in exposure.items if item.propensity is not None],
+    )
+    if unit is not None:
+        longest = max((item.position for item in exposure.items), default=0)
+        database.execute(
+            "INSERT INTO cell_users VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET longest = max(longest, excluded.longest)",
+            (cell, unit, longest),
+        )
+    _count_in_experiment(database, exposure, unit)
+    return True
+
+
+def _is_erased(database: sqlite3.Connection, exposure: Exposure) -> bool:
+    found = database.execute("SELECT at FROM erased WHERE user = ?", (erased_name(exposure.user_id or ""),)).fetchone()
+    return found is not None and exposure.at <= found[0]
+
+
+def _cell_of(database: sqlite3.Connection, exposure: Exposure) -> int:
+    names = (exposure.model_version, exposure.placement, exposure.experiment, exposure.variant)
+    key = (day_of(exposure.at), *(name or "" for name in names))
+    database.execute(
+        "INSERT OR IGNORE INTO cells (day, version, placement, experiment, variant) VALUES (?, ?, ?, ?, ?)", key
+    )
+    found = database.execute(
+        "SELECT cell FROM cells WHERE (day, version, placement, experiment, variant) = (?, ?, ?, ?, ?)", key
+    ).fetchone()
+    return int(found[0])
+
+
+def _young_positions(database: sqlite3.Connection, exposure: Exposure) -> set[int]:
+    """Positions with items that were first put or seen less than a week before."""
+    database.executemany(
+        "INSERT OR IGNORE INTO items VALUES (?, ?)", [(item.item_id, exposure.at) for item in exposure.items]
+    )
+    items = [item.item_id for item in exposure.items]
+    found = [
+        row
+        for some in _chunks(items)
+        for row in database.execute(_in("items", "item_id", some, "item_id, first_at"), some)
+    ]
+    young = {item_id for item_id, first_at in found if first_at > exposure.at - YOUNG_S}
+    return {item.position for item in exposure.items if item.item_id in young}
+
+
+def _count_in_experiment(database: sqlite3.Connection, exposure: Exposure, unit: int | None) -> None:
+    arm = (exposure.experiment or "", exposure.variant or "")
+    if exposure.experiment is None:
+        return
+    if exposure.latency_s is not None:
+        bucket = bisect_left(LATENCY_BOUNDS_S, exposure.latency_s)
+        database.execute(
+            "INSERT INTO latencies VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET answers = answers + 1", (*arm, bucket)
+        )
+    if unit is not None:
+        database.execute(
+            "INSERT INTO experiment_users VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET exposures = exposures + 1",
+            (*arm, unit),
+        )
+
+
+def _in(table: str, column: str, values: Sequence[Any], wanted: str | None = None) -> str:
+    marks = ",".join("?" * len(values))
+    return f"SELECT {wanted or column} FROM {table} WHERE {column} IN ({marks})"
+
+
+def _chunks(values: Sequence[Any], size: int = 500) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise ArtifactError(f"the exposure ledger {path} cannot be read or written: {error}") from error
