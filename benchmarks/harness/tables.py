@@ -15,7 +15,12 @@ from benchmarks.catalogue import BENCHMARKS
 from benchmarks.harness.report import RESULTS
 
 ROOT = RESULTS.parents[1]
-PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md", ROOT / "docs" / "freshness.md")
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "benchmarks" / "README.md",
+    ROOT / "docs" / "freshness.md",
+    ROOT / "docs" / "training.md",
+)
 _BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
 
@@ -140,6 +145,57 @@ def half_load() -> str:
     return table(head, rows)
 
 
+def trainings() -> str:
+    """A full training by the service's defaults, by size: seconds of its longest stages, memory, bytes."""
+    head = ["interactions", "threads", "training, s", "CPU s", "of it LightFM's epochs", "peak, GiB", "artifact, MiB"]
+    columns = ("full_s", "full_cpu_s", "epochs_s", "peak_gib", "artifact_mib")
+    return table(
+        head,
+        [
+            [f"{row['interactions']:,}", str(row["threads"]), *(_figures(row[column]) for column in columns)]
+            for row in result("training")["rows"]
+        ],
+    )
+
+
+def peer_trainings() -> str:
+    """A full training against those of other libraries."""
+    head = ["interactions", "model", "training, s", "CPU s", "ndcg@10", "recall@10"]
+    return table(
+        head,
+        [
+            [
+                f"{row['world']}, {row['interactions']:,}",
+                row["model"],
+                f"{row['fit_s']:,.0f}",
+                f"{row['fit_cpu_s']:,.0f}",
+                f"{row['ndcg@10']:.4f}",
+                f"{row['recall@10']:.4f}",
+            ]
+            for row in result("peer_trainings")["rows"]
+        ],
+    )
+
+
+def turnover() -> str:
+    """Sizes over a year, with forgetting and without."""
+    head = ["week", "forget", "users", "items", "interactions", "artifact, KiB", "archive, KiB", "store records"]
+    return table(
+        head,
+        [
+            [
+                str(row["week"]),
+                row["forget"],
+                *(f"{row[name]:,}" for name in ("model_users", "model_items", "interactions")),
+                *(f"{row[name] / 1024:,.0f}" for name in ("artifact_bytes", "archive_bytes")),
+                f"{row['stored_users'] + row['stored_items'] + row['deletion_notes']:,}",
+            ]
+            for row in result("turnover")["rows"]
+            if row["week"] in (4, 12, 28, 52)
+        ],
+    )
+
+
 def all_results() -> str:
     """One row a benchmark: what it measures, when it was run and on what."""
     rows = []
@@ -167,6 +223,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "search": search,
     "service": service,
     "half_load": half_load,
+    "trainings": trainings,
+    "peer_trainings": peer_trainings,
+    "turnover": turnover,
 }
 
 

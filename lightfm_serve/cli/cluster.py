@@ -37,9 +37,10 @@ def head(port: int) -> None:
 
 @cluster.command()
 @click.argument("head")
-def join(head: str) -> None:
+@click.option("--labels", metavar="KEY=VALUE,…", help="Of this node, which a deployment may ask for: role=training.")
+def join(head: str, labels: str | None) -> None:
     """Join the cluster at HEAD, as in 10.0.0.1:6399."""
-    _become_node([f"--address={head}"], {})
+    _become_node([f"--address={head}", *([f"--labels={labels}"] if labels else [])], {})
 
 
 @cluster.command()
