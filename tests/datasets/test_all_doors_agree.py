@@ -8,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from recommender.datasets import folder, gorse, open_dataset
 from recommender.datasets.batches import open_folder
 from recommender.datasets.dataset import feature_records
+from recommender.dense_vectors import with_lists
 
 MARKERS = ["", "NULL", "null", "N/A", "nan", "None", "\\N", "?", " NA "]
 BLANKS = ["", "", "", " ", "\u00a0", "\u200b", "\ufeff", "  "]
@@ -25,6 +27,8 @@ SEPARATORS = [",", ";", "\t", "|"]
 words = st.sampled_from(["tea", "milk", "\u00e9t\u00e9", "it's", "a b", "Z\u00fcrich", "x,y", 'q"q', "pi;pe"])
 numbers = st.integers(-50, 5000) | st.sampled_from([0.5, -2.25, 1e3])
 """Whole and other numbers that each format holds exactly."""
+looks = st.none() | st.lists(st.integers(-32, 32).map(lambda eighths: eighths / 8), min_size=3, max_size=3)
+"""Dense vectors that 16 bits hold exactly."""
 
 
 @st.composite
@@ -39,6 +43,7 @@ def worlds(draw):
         "zip": [f"0{draw(st.integers(1000, 9999))}" for _ in range(n)],
         "member": draw(st.lists(st.none() | st.booleans(), min_size=n, max_size=n)),
         "tags": draw(st.lists(st.lists(words, min_size=1, max_size=3), min_size=n, max_size=n)),
+        "look": draw(st.lists(looks, min_size=n, max_size=n).filter(any)),
     }
 
 
@@ -85,10 +90,10 @@ def ids_of(world):
 FEATURES = ("price", "brand", "zip", "member", "tags")
 
 
-def expected(world):
+def expected(world, names):
     """What is to be understood."""
     return {
-        an_id: {name: world[name][row] for name in FEATURES if world[name][row] is not None}
+        an_id: {name: world[name][row] for name in names if world[name][row] is not None}
         for row, an_id in enumerate(ids_of(world))
     }
 
@@ -100,6 +105,8 @@ def write_csv(path, world, hands):
     ids = [f"{an_id}.0" if floats else an_id for an_id in ids_of(world)]
     rows = [[hands.text(an_id), *(hands.cell(world[name][row]) for name in FEATURES)] for row, an_id in enumerate(ids)]
     _csv(path / "items.csv", [["item_id", *FEATURES], *rows], separator, index, hands)
+    look = np.array([each or [np.nan] * 3 for each in world["look"]], hands.pick([np.float16, np.float32, np.float64]))
+    np.save(path / "items.look.npy", look)
     pairs = [[hands.text(f"u{row % 3}"), hands.text(an_id)] for row, an_id in enumerate(ids)]
     _csv(path / "interactions.csv", [["user_id", "item_id"], *pairs], separator, index, hands)
 
@@ -129,6 +136,7 @@ def write_parquet(path, world, hands):
         "zip": world["zip"],
         "member": pa.array(world["member"], pa.bool_()),
         "tags": lists,
+        "look": pa.array(world["look"], pa.list_(hands.pick([pa.float32(), pa.float64()]))),
     }
     pq.write_table(pa.table(table), path / "items.parquet")
     users = [hands.text(f"u{row % 3}") for row in range(len(ids))]
@@ -163,7 +171,7 @@ def understood(path):
     loaded = open_dataset(path)
     rows = gorse.open_gorse(path) if gorse.is_export(path) else open_folder(path)
     sent = {each.name: [record for batch in each.batches() for record in batch.records] for each in rows}
-    items = dict(feature_records(loaded.items))
+    items = {an_id: with_lists(features) for an_id, features in feature_records(loaded.items)}
     pairs = list(zip(loaded.interactions["user_id"], loaded.interactions["item_id"], strict=True))
     assert {each["item_id"]: each["features"] for each in sent["items"]} == items
     assert [(each["user_id"], each["item_id"]) for each in sent["interactions"]] == pairs
@@ -178,11 +186,12 @@ def understood(path):
 def test_all_doors_understand_the_same(data, world):
     hands = Hands(data.draw)
     pairs = [(f"u{row % 3}", an_id) for row, an_id in enumerate(ids_of(world))]
-    for write in (write_csv, write_parquet, write_gorse):
+    with_looks = (*FEATURES, "look")  # Gorse knows no vectors
+    for write, names in ((write_csv, with_looks), (write_parquet, with_looks), (write_gorse, FEATURES)):
         with TemporaryDirectory() as name:
             write(Path(name), world, hands)
             items, found = understood(Path(name))
 
-        assert items == expected(world), write.__name__
+        assert items == expected(world, names), write.__name__
         assert found == pairs, write.__name__
         assert all(math.isfinite(each["price"]) for each in items.values() if "price" in each)
