@@ -161,9 +161,13 @@ class FeatureSpace:
             names = names.extended(projection.labels(escaped(name)))
         return FeatureSpace(names, self.edges, normalise=self.normalise, rare=self.rare, vectors=projections)
 
-    def rescaled(self, factors: Mapping[str, float]) -> FeatureSpace:
-        """Space in which the components of some dense vectors are so many times as large."""
-        scaled = {name: self.vectors[name].scaled(factor) for name, factor in factors.items()}
+    def rescaled(self, first: int, factors: NDArray[np.float32]) -> FeatureSpace:
+        """Space in which the weights of dense vectors from a column on are so many times as large."""
+        scaled = {
+            name: projection.scaled(factors[projection.columns - first])
+            for name, projection in self.vectors.items()
+            if projection.first >= first
+        }
         return FeatureSpace(
             self.names, self.edges, normalise=self.normalise, rare=self.rare, vectors=self.vectors | scaled
         )

@@ -23,8 +23,6 @@ MOST_FITTED = 20_000
 """Vectors that a projection is fitted to, evenly over all."""
 LEAST_VARIANCE = 1e-6
 """Share of the first component's variance below which another is rounding."""
-WHITENING = 0.5
-"""How far components are brought to one variance: 0 leaves them as they are, 1 makes all alike."""
 ROWS_AT_ONCE = 10_000
 
 
@@ -68,9 +66,9 @@ class VectorProjection:
         """Labels of the columns, by the name of the feature in which no sign is left that others have."""
         return [f"{escaped}#{number or ''}" for number in range(self.axes.shape[1] + 1)]
 
-    def scaled(self, factor: float) -> VectorProjection:
-        """The same with components so many times as large."""
-        return replace(self, axes=(self.axes * factor).astype(np.float32))
+    def scaled(self, factors: NDArray[np.float32]) -> VectorProjection:
+        """The same with the weight of each column so many times as large; the first stays."""
+        return replace(self, axes=self.axes * factors[1:])
 
 
 def fit_projection(vectors: Sequence[Vector]) -> VectorProjection:
@@ -89,8 +87,7 @@ def fit_projection(vectors: Sequence[Vector]) -> VectorProjection:
     variances, axes = eigh(centred.T @ centred / len(rows), subset_by_index=[length - n, length - 1])
     kept = np.flatnonzero(variances > max(LEAST_VARIANCE * variances[-1], 1e-30))[::-1]
     variances, axes = variances[kept], axes[:, kept]
-    axes = axes * variances ** (-WHITENING / 2)
-    spread = np.sqrt((variances ** (1 - WHITENING)).mean()) if len(kept) else 1.0
+    spread = np.sqrt(variances.mean()) if len(kept) else 1.0
     return VectorProjection(mean.astype(np.float32), (axes / spread).astype(np.float32))
 
 

@@ -189,7 +189,9 @@ class LFMRecommender(LightFM):
         self._popularity_weights = fit_popularity(self.items.features, self.popularity)
         return self
 
-    def learn_vectors(self, what: Side, frame: SparseFrame, counts: NDArray[np.integer]) -> float | None:
+    def learn_vectors(
+        self, what: Side, frame: SparseFrame, counts: NDArray[np.integer], penalty: float
+    ) -> NDArray[np.float32]:
         """Learn what columns of dense vectors predict of a side's indicators; no representation of a known id changes.
 
         Parameters
@@ -198,21 +200,21 @@ class LFMRecommender(LightFM):
             Side, which has indicators.
         frame
             Known ids by all of their columns; those that join are left alone by training from now on.
-        counts
-            Interactions of each known id.
+        counts, penalty
+            As for `regress_indicators`.
 
         Returns
         -------
-        Penalty of the ridge regression, chosen by generalised cross-validation; None where nothing is said of anyone.
+        What the weights of the columns that have joined are multiplied by from now on.
         """
         side = self.items if what == "item" else self.users
         grown = side.grown([], frame)
         grown = replace(grown, regressed=np.arange(len(side.names), len(grown.names), dtype=np.int32))
         setattr(self, f"{what}s", grown)
         self._grow_tables(what, grown.n_columns)
-        penalty = regress_indicators(self, what, counts)
+        factors = regress_indicators(self, what, counts, penalty)
         self._popularity_weights = fit_popularity(self.items.features, self.popularity)
-        return penalty
+        return factors
 
     def forget_users(self, user_ids: str | Sequence[Hashable]) -> Self:
         """Begin anew with users: their rows become those of someone who has just joined, without features."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -21,10 +23,16 @@ from recommender.models.entities import Entities
 Side = Literal["user", "item"]
 Floats = NDArray[np.float64]
 
-PENALTIES = np.logspace(-1, 5, 13)
+PENALTIES = np.logspace(-1, 6, 15)
 """Of the ridge regression, from which generalised cross-validation chooses."""
+WHITENINGS = (0.0, 0.5, 1.0)
+"""How far columns are brought to one variance, the same: 0 leaves them as they are, 1 makes all alike."""
 TRUSTED_FROM = 10.0
 """Interactions at which an indicator counts half of what it counts with many."""
+MOST_FREEDOM = 0.5
+"""Degrees of freedom that a penalty may leave, as a share of the rows."""
+LEAST_SPREAD = 1e-9
+"""Standard deviation of a column below which it does not vary."""
 
 
 class Regression(NamedTuple):
@@ -33,6 +41,8 @@ class Regression(NamedTuple):
     weights: Floats
     """Shape (n_columns, n_targets)."""
     penalty: float
+    scales: Floats
+    """What each column was multiplied by before it was penalised, shape (n_columns,)."""
 
 
 @contextmanager
@@ -59,7 +69,7 @@ def regressed_parts_in_indicators(model: Any) -> Iterator[None]:
             _add_to_indicators(model, what, side, -1)
 
 
-def regress_indicators(model: Any, what: Side, counts: NDArray[np.integer]) -> float | None:
+def regress_indicators(model: Any, what: Side, counts: NDArray[np.integer], penalty: float) -> NDArray[np.float32]:
     """Set the embeddings of a side's regressed columns, and take what they predict from its indicators.
 
     Parameters
@@ -70,10 +80,13 @@ def regress_indicators(model: Any, what: Side, counts: NDArray[np.integer]) -> f
         Side, which has indicators.
     counts
         Interactions of each known id: what was learned of one with few is trusted less.
+    penalty
+        With which others will regress on these columns.
 
     Returns
     -------
-    Penalty of the vectors; None where no id has such a column.
+    Factor of each regressed column, float32: the weights of the side are multiplied by it, so that `penalty` is right
+    for them.
     """
     side: Entities = getattr(model, f"{what}s")
     embeddings, biases = getattr(model, f"{what}_embeddings"), getattr(model, f"{what}_biases")
@@ -81,18 +94,27 @@ def regress_indicators(model: Any, what: Side, counts: NDArray[np.integer]) -> f
     embeddings[columns], biases[columns] = 0, 0
     features = side.features[:, side.regressed]
     there = np.flatnonzero(np.diff(features.indptr))
-    if not len(there):
-        return None
     rows, trust = features[there].toarray().astype(np.float64), counts[there] / (counts[there] + TRUSTED_FROM)
     found = ridge(rows, embeddings[own[there]], trust)
-    embeddings[columns] = found.weights
-    biases[columns] = ridge(rows, biases[own[there], None], trust).weights[:, 0]
-    _add_to_indicators(model, what, side, -1)
-    return found.penalty
+    factors = np.where(varies(rows), found.scales * np.sqrt(penalty / found.penalty), 1.0)
+    embeddings[columns] = found.weights / factors[:, None]
+    biases[columns] = ridge(rows, biases[own[there], None], trust).weights[:, 0] / factors
+    each = np.ones(len(side.names), np.float32)
+    each[side.regressed] = factors
+    scaled = replace(side, features=sparse.csr_matrix(side.features @ sparse.diags(each), dtype=np.float32))
+    setattr(model, f"{what}s", scaled)
+    _add_to_indicators(model, what, scaled, -1)
+    return factors.astype(np.float32)
+
+
+def varies(rows: Floats) -> NDArray[np.bool_]:
+    """Which columns vary."""
+    found: NDArray[np.bool_] = rows.std(axis=0) > LEAST_SPREAD
+    return found
 
 
 def ridge(rows: Floats, targets: NDArray[np.floating], trust: Floats) -> Regression:
-    """Weighted ridge regression with the penalty of the least generalised cross-validation error.
+    """Weighted ridge regression, with penalty and whitening of the least generalised cross-validation error.
 
     Parameters
     ----------
@@ -105,8 +127,8 @@ def ridge(rows: Floats, targets: NDArray[np.floating], trust: Floats) -> Regress
 
     Notes
     -----
-    With eigenvalues s of the weighted Gram matrix and its share c of the moments, the penalty p leaves the residual
-    ``t - sum c^2 (s + 2p) / (s + p)^2`` at ``1 + sum s / (s + p)`` degrees of freedom [1]_.
+    With eigenvalues s of the weighted Gram matrix and the squared shares c of the moments along its axes, the penalty p
+    leaves the residual ``t - sum c (s + 2p) / (s + p)^2`` at ``1 + sum s / (s + p)`` degrees of freedom [1]_.
 
     References
     ----------
@@ -115,30 +137,53 @@ def ridge(rows: Floats, targets: NDArray[np.floating], trust: Floats) -> Regress
     """
     weights = trust / max(float(trust.mean()), 1e-12)
     total = max(float(weights.sum()), 1e-12)
-    constant = rows.std(axis=0) < 1e-9
     mean, level = weights @ rows / total, weights @ targets / total
     centred, wanted = rows - mean, targets - level
-    eigenvalues, axes = np.linalg.eigh((centred * weights[:, None]).T @ centred)
+    spread = float(weights @ (wanted**2).sum(axis=1))
+    slopes, penalty, scales = min(
+        (_fitted(centred * scales, wanted, weights, spread, scales) for scales in _scales(rows)),
+        key=lambda each: each[0],
+    )[1:]
+    constant = np.flatnonzero(~varies(rows))
+    if len(constant):  # what is there without any component
+        slopes[constant] = 0
+        slopes[constant[0]] = (level - mean @ slopes) / rows[0, constant[0]]
+    return Regression(slopes, penalty, scales)
+
+
+def _scales(rows: Floats) -> Iterator[Floats]:
+    """What columns may be multiplied by: powers of their spread, so that they have a variance of 1 on average."""
+    varying = varies(rows)
+    spreads = np.where(varying, rows.std(axis=0), 1.0)
+    for whitening in WHITENINGS:
+        scales = spreads**-whitening
+        size = np.sqrt(((spreads * scales)[varying] ** 2).mean()) if varying.any() else 1.0
+        yield np.where(varying, scales / size, 0.0)
+
+
+def _fitted(
+    rows: Floats, targets: Floats, weights: Floats, spread: float, scales: Floats
+) -> tuple[float, Floats, float, Floats]:
+    """Error, slopes of the unscaled columns, penalty and scales of the best penalty for centred rows."""
+    eigenvalues, axes = np.linalg.eigh((rows * weights[:, None]).T @ rows)
     eigenvalues = np.maximum(eigenvalues, 0)
-    moments = axes.T @ ((centred * weights[:, None]).T @ wanted)
-    penalty = _least_error(eigenvalues, (moments**2).sum(axis=1), float(weights @ (wanted**2).sum(axis=1)), len(rows))
+    moments = axes.T @ ((rows * weights[:, None]).T @ targets)
+    shares = (moments**2).sum(axis=1)
+    largest_first = PENALTIES[::-1].tolist()
+    error, penalty = min(
+        ((_error(each, eigenvalues, shares, spread, len(rows)), each) for each in largest_first), key=itemgetter(0)
+    )
     slopes = axes @ (moments / (eigenvalues + penalty)[:, None])
-    slopes[constant] = 0
-    if constant.any():  # what is there without any component
-        slopes[np.flatnonzero(constant)[0]] = (level - mean @ slopes) / rows[0, constant][0]
-    return Regression(slopes, penalty)
+    return error, slopes * scales[:, None], penalty, scales
 
 
-def _least_error(eigenvalues: Floats, shares: Floats, spread: float, n: int) -> float:
-    """Penalty of the least generalised cross-validation error."""
-
-    def error(penalty: float) -> float:
-        shrunk = eigenvalues + penalty
-        residual = spread - float((shares * (eigenvalues + 2 * penalty) / shrunk**2).sum())
-        freedom = 1 - min((1 + float((eigenvalues / shrunk).sum())) / n, 0.99)
-        return max(residual, 0.0) / freedom**2
-
-    return float(min(PENALTIES, key=error))
+def _error(penalty: float, eigenvalues: Floats, shares: Floats, spread: float, n: int) -> float:
+    """Generalised cross-validation error."""
+    shrunk = eigenvalues + penalty
+    residual = spread - float((shares * (eigenvalues + 2 * penalty) / shrunk**2).sum())
+    freedom = (1 + float((eigenvalues / shrunk).sum())) / n
+    # with fewer rows than columns both residual and what is left of freedom are rounding
+    return max(residual, 0.0) / (1 - freedom) ** 2 if freedom < MOST_FREEDOM else np.inf
 
 
 def _embeddings(model: Any, what: Side, side: Entities) -> tuple[NDArray[np.int32], Any, Any]:

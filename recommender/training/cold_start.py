@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recommender.models.fold_in import mapped_width
 from recommender.serving.snapshot import Rows, Snapshot, Table, append_zero_row
 from recommender.training.history_choices import NewcomerWeights
 from recommender.training.newcomer_advance import (
@@ -104,7 +105,8 @@ def _with_columns(snapshot: Snapshot, features: sparse.csr_matrix, weight: float
         return snapshot
     rows = snapshot.item_item
     known = sparse.csr_matrix((rows.weights, rows.indices, rows.indptr), (n_known, n_items))[:, :n_known]
-    columns = newcomer_columns(known, features[:n_known], features[n_known:])
+    components = snapshot.item_space.are_components()
+    columns = newcomer_columns(known, features[:n_known], features[n_known:], components)
     both = sparse.hstack([known, columns * np.float32(weight)], format="csr")
     item_item = Rows(both.indptr.astype(np.int64), both.indices.astype(np.int32), both.data.astype(np.float32))
     return replace(snapshot, item_item=item_item)
@@ -119,7 +121,7 @@ def newcomer_features(
     vectors = snapshot.items.vectors[:n_known] - known @ own.vectors[:-1]
     biases = snapshot.items.biases[:n_known] - known @ own.biases[:-1]
     indicators = np.concatenate([vectors, biases[:, None]], axis=1)
-    predicted = predicting(known, indicators, np.bincount(snapshot.seen.indices, minlength=n_known))
+    predicted = _predicted(snapshot, known, indicators)
     if len(users):
         mean_user = np.append(users.mean(axis=0), 1)
         residuals = (indicators - known @ predicted[:-1] - predicted[-1]) @ mean_user
@@ -127,6 +129,19 @@ def newcomer_features(
     return Table(
         (own.vectors + predicted[:, :-1]).astype(np.float32), (own.biases + predicted[:, -1]).astype(np.float32)
     )
+
+
+def _predicted(snapshot: Snapshot, known: sparse.csr_matrix, indicators: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What features predict of vectors and biases; what dense vectors say of LightFM's part they say already."""
+    counts = np.bincount(snapshot.seen.indices, minlength=snapshot.n_known_items)
+    predicted = predicting(known, indicators, counts)
+    components = snapshot.item_space.are_components()
+    if components.any():
+        others = sparse.csr_matrix(known @ sparse.diags_array((~components).astype(np.float32)))
+        others.eliminate_zeros()
+        lightfm = [*range(mapped_width(snapshot.fold_in_weights)), -1]
+        predicted[:, lightfm] = predicting(others, indicators[:, lightfm], counts)
+    return predicted
 
 
 def predicting(

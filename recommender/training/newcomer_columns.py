@@ -2,6 +2,7 @@
 
 Nobody has interacted with a newcomer, so nothing is regressed; what speaks for its nearest neighbours speaks for it.
 Neighbours are nearest by cosine of their features, each weighing ``idf^RARITY``: what few have in common says more.
+Dense vectors have a cosine of their own, which is added.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+
+from recommender.training.vector_neighbours import VectorNeighbours
 
 NEIGHBOURS = 30
 RARITY = 1.5
@@ -21,7 +24,10 @@ _BLOCK = 256
 
 
 def newcomer_columns(
-    matrix: sparse.csr_matrix, known: sparse.csr_matrix, newcomers: sparse.csr_matrix
+    matrix: sparse.csr_matrix,
+    known: sparse.csr_matrix,
+    newcomers: sparse.csr_matrix,
+    components: NDArray[np.bool_] | None = None,
 ) -> sparse.csr_matrix:
     """Columns of newcomers in an item-item matrix.
 
@@ -31,6 +37,8 @@ def newcomer_columns(
         float32 of shape (n_known, n_known): rows are the items of a history.
     known, newcomers
         Features of either, items by features.
+    components
+        Which features are components of dense vectors; none when absent.
 
     Returns
     -------
@@ -38,25 +46,31 @@ def newcomer_columns(
     with any known item has none.
     """
     by_item = sparse.csr_matrix(matrix.T, dtype=np.float32)
-    nearest = nearest_by_features(known, newcomers)
+    nearest = nearest_by_features(known, newcomers, components)
     means = (sparse.csr_matrix(nearest[at : at + _BLOCK] @ by_item) for at in range(0, nearest.shape[0], _BLOCK))
     blocks = [sparse.csr_matrix((0, matrix.shape[0]), dtype=np.float32), *(_largest(each, KEPT) for each in means)]
     return sparse.csr_matrix(sparse.vstack(blocks, format="csr").T)
 
 
-def nearest_by_features(known: sparse.csr_matrix, newcomers: sparse.csr_matrix) -> sparse.csr_matrix:
+def nearest_by_features(
+    known: sparse.csr_matrix, newcomers: sparse.csr_matrix, components: NDArray[np.bool_] | None = None
+) -> sparse.csr_matrix:
     """Shares of the `NEIGHBOURS` nearest known items in each newcomer, of shape (n_newcomers, n_known).
 
     Rows sum to 1, or to 0 where nothing is alike.
     """
+    vectors = None if components is None else VectorNeighbours.of(known, newcomers, components)
     counts = np.bincount(known.indices, minlength=known.shape[1])
     rarity = np.log((known.shape[0] + 1) / (counts + 1)) ** RARITY
     rarity[~_affordable(counts, np.bincount(newcomers.indices, minlength=known.shape[1]))] = 0
+    if components is not None:
+        rarity[components] = 0
     of_known, of_newcomers = (_unit_rows(features, rarity) for features in (known, newcomers))
     by_feature = of_known.T.tocsr()
     blocks = [sparse.csr_matrix((0, known.shape[0]), dtype=np.float32)]
     for start in range(0, newcomers.shape[0], _BLOCK):
         cosines = sparse.csr_matrix(of_newcomers[start : start + _BLOCK] @ by_feature)
+        cosines = cosines if vectors is None else vectors.with_cosines(cosines, start, NEIGHBOURS)
         blocks.append(_largest(cosines, NEIGHBOURS))
     nearest = sparse.vstack(blocks, format="csr")
     totals = np.asarray(nearest.sum(axis=1)).ravel()

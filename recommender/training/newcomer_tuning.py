@@ -119,7 +119,8 @@ class _PartScores(NamedTuple):
         assert history is not None  # noqa: S101 - with_history_parts has set it
         weighted = weighted_histories(liked, n_known, history.half_life)
         amounts = of_lengths(history.item_item, np.diff(liked.indptr))
-        columns = newcomer_columns(parts.item_item, features[:n_known], features[rows])
+        components = widened.item_space.are_components()
+        columns = newcomer_columns(parts.item_item, features[:n_known], features[rows], components)
         histories = sparse.csr_matrix(sparse.diags_array(amounts) @ weighted, dtype=np.float32)
         return cls(users, new.vectors, new.biases, history.n_low_pass, histories, columns)
 

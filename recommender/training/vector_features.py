@@ -13,9 +13,7 @@ from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.models.vector_regression import Side
 from recommender.serving.snapshot import Rows
 from recommender.sparse_frame import SparseFrame
-
-SMALLEST_FACTOR, LARGEST_FACTOR = 0.1, 3.0
-"""How much components may be scaled, so that the penalty of cold start is right for them."""
+from recommender.training.cold_start import PENALTY
 
 Spaces = tuple[FeatureSpace, FeatureSpace]
 
@@ -67,5 +65,5 @@ def _learned(
     if len(widened) == len(space):
         return space
     frame = SparseFrame(ids, widened.names, widened.encode_many(records))
-    model.learn_vectors(what, frame, counts)
-    return widened
+    factors = model.learn_vectors(what, frame, counts, PENALTY)
+    return widened.rescaled(len(space), factors)

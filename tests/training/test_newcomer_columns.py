@@ -124,3 +124,15 @@ def test_choices_from_before_newcomers_had_weights_are_read():
     del old["newcomers"]
 
     assert msgspec.convert(old, HistoryChoices).newcomers == NewcomerWeights(1.0, 1.0, 0.0)
+
+
+def test_vectors_tell_neighbours_beside_features_and_alone():
+    known = matrix([[1, 0, 1, 0.1], [1, 1, 0, 1], [0, 1, 1, 0]])
+    newcomers = matrix([[0, 0, 2, 0], [1, 0, 0, 3], [0, 0, 0, 0]])
+    nearest = nearest_by_features(known, newcomers, np.array([False, False, True, True])).toarray()
+    turned = np.array([1, 0.1]) / np.hypot(1, 0.1)
+
+    # the first feature is had by two of three: what it is worth stands beside the vectors
+    assert nearest[0] == pytest.approx(np.array([turned[0], 0, 1]) / (turned[0] + 1), abs=1e-6)
+    assert nearest[1].argmax() == 1
+    assert not nearest[2].any()
