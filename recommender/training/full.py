@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -76,6 +77,13 @@ class TrainingData:
     users: Mapping[str, Features]
     catalogue: Sequence[CatalogueEntry]
     deleted: Collection[str] = ()
+
+    @property
+    def columns_of_a_pair(self) -> float:
+        """Mean number of values of a user's and of an item's features, together."""
+        items = [_width(entry.features) for entry in self.catalogue]
+        users = [_width(features) for features in self.users.values()]
+        return sum(sum(side) / len(side) for side in (items, users) if side)
 
     def trained_on(self) -> dict[str, int]:
         """Counts for the manifest."""
@@ -197,7 +205,9 @@ def choose(data: TrainingData, settings: ModelSettings) -> HistoryChoices | None
         return fallback
     pretended = pretended_new(older, data.catalogue, settings.seed)
     past = replace(data, interactions=without_items(older, pretended))
-    model, snapshot = _fit_lightfm(past, settings.quick(len(older)), {"log_offset": 0, "items_sequence": 0})
+    model, snapshot = _fit_lightfm(
+        past, settings.quick(len(older), data.columns_of_a_pair), {"log_offset": 0, "items_sequence": 0}
+    )
     if snapshot is None:
         return fallback
     snapshot, users = with_folded_histories(model, snapshot)
@@ -207,6 +217,7 @@ def choose(data: TrainingData, settings: ModelSettings) -> HistoryChoices | None
     if not held_out.is_enough:
         return fallback
     parts, choices = learn_choices(held_out, kind, history, num_threads=settings.num_threads, seed=settings.seed)
+    choices = msgspec.structs.replace(choices, n_interactions=len(data.interactions))
     likings = select_likings(data.interactions)
     return learn_newcomers(snapshot, users, parts, choices, likings[likings["item_id"].isin(list(pretended))])
 
@@ -223,7 +234,7 @@ def fit(
     Without choices there are no history parts.
     """
     if _is_quick(choices):
-        settings = settings.quick(len(data.interactions))
+        settings = settings.quick(len(data.interactions), data.columns_of_a_pair)
     model, snapshot = _fit_lightfm(data, settings, meta, stopping)
     if snapshot is None:
         return model, None
@@ -235,6 +246,10 @@ def fit(
     return model, to_serving(
         model, snapshot, settings.settling, parts, choices.newcomers if choices else NewcomerWeights()
     )
+
+
+def _width(features: Features) -> int:
+    return sum(len(value) if isinstance(value, list) else 1 for value in features.values())
 
 
 def _is_quick(choices: HistoryChoices | None) -> bool:

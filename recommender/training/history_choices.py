@@ -42,7 +42,7 @@ class HistoryChoices(msgspec.Struct, frozen=True):
     holdout: HoldoutKind
     """Kind of the hold-out that taught them."""
     n_interactions: int
-    """Pairs of a user and an item, the held-out ones included."""
+    """Interactions at the time, the held-out ones included."""
     neighbours: int
     kept: int | None
     penalty: float

@@ -26,6 +26,8 @@ _LIGHTFM = (
 LEAST_EPOCHS = 5
 SHOWN_TO_COMPARE = 2_000_000
 """Interactions that LightFM is shown where it is only compared with other parts, or only serves strangers."""
+FEW_COLUMNS = 10.0
+"""Columns of a user and an item up to which so many are shown; each step takes time for every one."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,10 @@ class ModelSettings:
         """The same with exactly so many passes."""
         return replace(self, epochs=epochs, min_steps=0)
 
-    def quick(self, n_interactions: int) -> Self:
-        """The same with fewer passes over large data: enough to compare with other parts."""
-        epochs = max(LEAST_EPOCHS, SHOWN_TO_COMPARE // max(n_interactions, 1))
+    def quick(self, n_interactions: int, columns_of_a_pair: float = FEW_COLUMNS) -> Self:
+        """The same with fewer passes over large data, or over wide: enough to compare with other parts."""
+        shown = SHOWN_TO_COMPARE * FEW_COLUMNS / max(FEW_COLUMNS, columns_of_a_pair)
+        epochs = max(LEAST_EPOCHS, int(shown) // max(n_interactions, 1))
         return replace(self, epochs=min(self.epochs, epochs))
 
     def recommender(self) -> LFMRecommender:
