@@ -18,6 +18,7 @@ from recommender.training.history_parts import HistoryParts, fit_history_parts, 
 from recommender.training.history_tuning import HistorySettings, defaults, tells_order
 from recommender.training.model_settings import ModelSettings
 from recommender.training.publishing import artifact_of
+from recommender.training.snapshot_builder import CatalogueEntry
 
 META = {"log_offset": 0, "items_sequence": 0, "version": "1"}
 QUICK = ModelSettings(no_components=4, epochs=2, history=HistorySettings(low_pass=4))
@@ -50,6 +51,16 @@ def test_choices_are_learned_once_kept_in_the_manifest_and_learned_again_when_th
     again = train_full(TrainingData(interactions, {}, []), QUICK, meta=META, holdout=0, choices=kept)
     assert again.choices is kept
     assert kept.is_outgrown(2 * kept.n_interactions)
+
+
+def test_lightfm_is_compared_after_fewer_passes_where_each_takes_long():
+    items = [CatalogueEntry("a", {"tags": ["x", "y", "z"], "year": 1999}), CatalogueEntry("b", {})]
+    data = TrainingData(log([]), {"u": {"country": "no"}}, items)
+    settings = ModelSettings()
+
+    assert data.columns_of_a_pair == 3
+    assert settings.quick(100_000).epochs == settings.quick(100_000, data.columns_of_a_pair).epochs
+    assert settings.quick(100_000, 40).epochs < settings.quick(100_000).epochs < settings.quick(10_000).epochs
 
 
 def test_vectors_of_implicit_als_take_the_place_of_the_low_pass_filter_where_they_were_chosen():
