@@ -153,7 +153,8 @@ def trainings() -> str:
         head,
         [
             [f"{row['interactions']:,}", str(row["threads"]), *(_figures(row[column]) for column in columns)]
-            for row in result("training")["rows"]
+            for row in _rows("training")
+            if "full_s" in row
         ],
     )
 
@@ -172,7 +173,7 @@ def peer_trainings() -> str:
                 f"{row['ndcg@10']:.4f}",
                 f"{row['recall@10']:.4f}",
             ]
-            for row in result("peer_trainings")["rows"]
+            for row in _rows("peer_trainings")
         ],
     )
 
@@ -190,7 +191,7 @@ def turnover() -> str:
                 *(f"{row[name] / 1024:,.0f}" for name in ("artifact_bytes", "archive_bytes")),
                 f"{row['stored_users'] + row['stored_items'] + row['deletion_notes']:,}",
             ]
-            for row in result("turnover")["rows"]
+            for row in _rows("turnover")
             if row["week"] in (4, 12, 28, 52)
         ],
     )
@@ -232,6 +233,12 @@ TABLES: dict[str, Callable[[], str]] = {
 def filled(page: str) -> str:
     """Page with its tables as the JSON has them."""
     return _BLOCK.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", page)
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    """Rows of a benchmark; none where it was not run yet."""
+    rows: list[dict[str, Any]] = result(name)["rows"] if (RESULTS / f"{name}.json").exists() else []
+    return rows
 
 
 def _searched(row: dict[str, Any], scoring: str, answer: str, how: str) -> list[str]:
