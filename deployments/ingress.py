@@ -15,7 +15,17 @@ from deployments.http.admission_middleware import AdmissionMiddleware
 from deployments.http.audit_middleware import AuditMiddleware
 from deployments.http.query_parameters import check_query_parameters
 from deployments.http.request_metrics import RequestMetricsMiddleware
-from deployments.http.routes import console, data, docs, exposures, models, operations, placements, recommendations
+from deployments.http.routes import (
+    console,
+    data,
+    docs,
+    experiments,
+    exposures,
+    models,
+    operations,
+    placements,
+    recommendations,
+)
 from deployments.http.routes.fast_path import FastPathRoute
 from deployments.http.service import Service, current
 from deployments.model_store import model_store
@@ -42,7 +52,7 @@ def build_api() -> FastAPI:
     problems.install(api)
     openapi.install(api)
     api.router.routes.append(FastPathRoute())
-    for chapter in (recommendations, data, exposures, models, placements, operations, console, docs):
+    for chapter in (recommendations, data, models, placements, experiments, exposures, operations, console, docs):
         api.include_router(chapter.router)
     api.add_middleware(AuditMiddleware, record=_record)
     api.add_middleware(AccessMiddleware)

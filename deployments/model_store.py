@@ -13,10 +13,12 @@ import ray
 from deployments.ray_runtime.code_hash import release
 from deployments.telemetry import logs
 from recommender.errors import StateUnavailableError
-from recommender.storage.registry import Registry, VersionInfo
+from recommender.storage.registry import Artifact, Registry, VersionInfo
 
 NAMESPACE = "recommender"
 LONG_POLL_S = 30.0
+MOST_BESIDE = 3
+"""Versions beside the current one that stay in the object store; each takes as much of it as that one."""
 UNASKED_S = 300.0
 """After which nobody is left to ask: trainer and predictors do so all the time."""
 
@@ -43,6 +45,8 @@ class ModelStoreActor:
         self._info: VersionInfo | None = None
         self._changed = asyncio.Condition()
         self._lock = asyncio.Lock()
+        self._beside: dict[str, Published] = {}
+        self._beside_lock = asyncio.Lock()
         self._asked_at = time.monotonic()
         self._retiring = asyncio.get_event_loop().create_task(self._retire())
 
@@ -73,6 +77,27 @@ class ModelStoreActor:
                 # who asks gets on without a model; the next who asks has it looked for again
                 logger.warning("no model to serve yet: %s", error)
         return self._published
+
+    async def named(self, version: str) -> Published:
+        """A version beside the current one, for users of an experiment; the last few stay in the object store.
+
+        Raises
+        ------
+        UnknownVersionError
+            There is no such version.
+        CorruptArtifactError
+            It is not what was written.
+        """
+        if self._published is not None and self._published.version == version:
+            return self._published
+        async with self._beside_lock:
+            if version not in self._beside:
+                artifact = await asyncio.to_thread(self._registry.load, version)
+                self._beside[version] = _published(version, artifact)
+                while len(self._beside) > MOST_BESIDE:
+                    del self._beside[next(iter(self._beside))]
+                logger.info("model %s goes out beside the current one", version)
+            return self._beside[version]
 
     async def versions(self) -> list[dict[str, Any]]:
         """Versions on disk, newest first, as the contract shows them."""
@@ -128,13 +153,16 @@ class ModelStoreActor:
         version, artifact = loaded
         listed = await asyncio.to_thread(self._registry.versions)
         self._info = next((info for info in listed if info.version == version), None)
-        meta = {**artifact.meta.snapshot, "version": version}
-        # put here, so that this actor owns it: it outlives the trainer
-        reference = ray.put((dict(artifact.parts["snapshot"]), meta))
         async with self._changed:
-            self._published = Published(version, [reference])
+            self._published = _published(version, artifact)
             self._changed.notify_all()
         logger.info("model %s goes out to the predictors", version)
+
+
+def _published(version: str, artifact: Artifact) -> Published:
+    meta = {**artifact.meta.snapshot, "version": version}
+    # put by the actor, so that it owns it: it outlives the trainer
+    return Published(version, [ray.put((dict(artifact.parts["snapshot"]), meta))])
 
 
 def _shown(info: VersionInfo) -> dict[str, Any]:

@@ -6,6 +6,7 @@
     ├── NotFittedError             the model has learned nothing yet
     ├── InvalidDataError           a data set is malformed; names file, line and column
     ├── InvalidRequestError        a request asks for something that cannot be
+    ├── ConflictingSettingsError   a change of settings does not go with what there is
     ├── UnknownUserError           nothing is known of a user, and no baseline was asked for
     ├── MissingFeaturesError       features are needed because indicators are off
     ├── MissingExtraError          an optional part of the package is not installed
@@ -42,6 +43,10 @@ class InvalidDataError(RecommenderError, ValueError):
 
 class InvalidRequestError(RecommenderError, ValueError):
     """A request asks for something that cannot be."""
+
+
+class ConflictingSettingsError(RecommenderError):
+    """A change of a placement or an experiment does not go with those that there are."""
 
 
 class UnknownUserError(RecommenderError, KeyError):

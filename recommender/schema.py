@@ -211,6 +211,7 @@ class Recommendations(msgspec.Struct, frozen=True):
     """What of the filter or the boost no item has, with the nearest name that items do have."""
     placement: str | msgspec.UnsetType = msgspec.UNSET
     experiment: Assignment | msgspec.UnsetType = msgspec.UNSET
+    session_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class UnscoredItem(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from recommender.errors import (
     ArtifactError,
+    ConflictingSettingsError,
     InvalidRequestError,
     NotFittedError,
     StateUnavailableError,
@@ -111,7 +112,7 @@ def _methods(app: FastAPI, scope: Scope) -> list[str]:
 _STATUS: Sequence[tuple[tuple[type[Exception], ...], int]] = (
     ((UnknownVersionError,), 404),
     ((StateUnavailableError,), 503),
-    ((ArtifactError,), 409),
+    ((ArtifactError, ConflictingSettingsError), 409),
     ((StoreFullError, StoreError, NotFittedError), 503),
     ((BackPressureError, RayActorError), 503),
 )

@@ -162,8 +162,14 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
         Annotated[Id, Meta(description="where the items are shown; its settings hold for what is left out")] | None
     ) = None
 
+    session_id: Annotated[Id, Meta(description="of an anonymous user, who is assigned to a variant by it")] | None = (
+        None
+    )
+
     def __post_init__(self) -> None:
-        check_ids([self.user_id, self.placement, *self.recent, *self.exclude, *(self.candidates or ())])
+        check_ids(
+            [self.user_id, self.session_id, self.placement, *self.recent, *self.exclude, *(self.candidates or ())]
+        )
         _check_features(self.features)
         Filter.parse(self.filter or ())
         check_boosts(self.boost or {})
@@ -181,6 +187,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, kw_only=True):
             explain=self.explain,
             shown=decode_cursor(self.cursor),
             placement=self.placement,
+            session_id=self.session_id,
             given=frozenset(given),
             **given,
         )

@@ -22,6 +22,7 @@ from deployments.stages.routing import QueryRouter
 from deployments.telemetry import logs, metrics
 from deployments.telemetry.metric_snapshot import MetricsSnapshot, together
 from recommender.errors import StoreError
+from recommender.evaluation.experiment_counts import VariantCounts, read_counts
 from recommender.schema import Query, ReadRequest
 from recommender.stores.audit_log import AuditEntry, AuditLog, MemoryAuditLog
 from recommender.stores.protocols import Appended, Interaction, StoreHealth
@@ -168,6 +169,10 @@ class Service:
         n_items = max((replica.get("items") or 0 for replica in replicas), default=0)
         found: bytes = await call_long(self._trainer.attribution, query, n_items or None)
         return found
+
+    async def experiment_counts(self, experiment: str, event: str) -> dict[str, VariantCounts]:
+        """What judging an experiment needs of each variant that was shown."""
+        return read_counts(await call_long(self._trainer.experiment_counts, experiment, event))
 
     async def versions(self) -> list[dict[str, Any]]:
         """Versions in the registry, newest first."""

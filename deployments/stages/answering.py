@@ -6,12 +6,13 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from deployments.messages import NO_PLACEMENT, Fetched, answer
 from deployments.serial_executor import SerialExecutor
+from deployments.stages.versions_beside import VersionsBeside
 from deployments.telemetry import metrics
 from recommender.errors import NotFittedError, StoreError
 from recommender.models.feedback import Feedback
@@ -56,6 +57,7 @@ class QueryAnswerer:
         self._following = asyncio.Lock()
         self._settings = SettingsFollower(store)
         self._heavy = SerialExecutor()
+        self.beside = VersionsBeside(store, self._heavy.idle)
 
     @property
     def version(self) -> str | None:
@@ -90,17 +92,21 @@ class QueryAnswerer:
             No model serves yet.
         """
         recommender, degraded = await self._up_to(known)
+        own: dict[str | None, Recommender] = {None: recommender, recommender.version: recommender}
         if any(query.placement is not None for query in queries):
             settings, is_current = await self._settings.reach(known.settings_number)
-            queries = settings.applied(queries, current=is_current)
+            queries = settings.applied(queries, current=is_current, versions={*self.beside.names, recommender.version})
             degraded = degraded if is_current else [*degraded, "placements"]
+            for version in {query.model_version for query in queries} - own.keys():
+                other = await self.beside.up_to(version, known.items_sequence, self._catalogue_wait_s)
+                own[version] = other or recommender
         n_items = len(recommender.catalogue)
         if request_cost.is_light(queries, n_items):
-            return _counted(_recommended(recommender, queries, known.states, degraded), degraded)
+            return _counted(_recommended(own, queries, known.states, degraded), degraded)
         answers: list[bytes] = []
         # in slices, so that others have their turn, and that who has gone is not worked for any longer
         for each in request_cost.slices(queries, SLICE_MS, n_items):
-            work = partial(_recommended, recommender, queries[each], known.states[each], degraded)
+            work = partial(_recommended, own, queries[each], known.states[each], degraded)
             answers += _counted(await self._heavy.run(work), degraded)
         return answers
 
@@ -146,6 +152,18 @@ class QueryAnswerer:
             # again and again: Ray drops a gauge that is not told for a while
             metrics.show(metrics.MODEL_INFO, 1, model_version=self._recommender.version)
             await self._follower.follow()
+            await self.beside.follow()
+
+    async def wanted_versions(self) -> set[str]:
+        """Versions beside the active one that variants of running experiments answer by.
+
+        Raises
+        ------
+        StoreError
+            The store does not answer.
+        """
+        settings, _ = await self._settings.reach((await self._store.fetch([])).settings_number)
+        return settings.versions() - {str(self.version)}
 
     async def follow_trials(self) -> None:
         """Take over what came of explored items.
@@ -210,13 +228,22 @@ class _Answered(NamedTuple):
 
 
 def _recommended(
-    recommender: Recommender, queries: Sequence[Query], states: Sequence[UserState], degraded: Sequence[str]
+    recommenders: Mapping[str | None, Recommender],
+    queries: Sequence[Query],
+    states: Sequence[UserState],
+    degraded: Sequence[str],
 ) -> _Answered:
-    asked = [each for each in zip(queries, states, strict=True) if not each[0].is_unknown]
-    found = recommender.recommend_many([query for query, _ in asked], [state for _, state in asked], degraded)
-    answers = iter([answer(each) for each in found])
-    kinds = Counter((each.strategy, each.case) for each in found)
-    return _Answered([NO_PLACEMENT if query.is_unknown else next(answers) for query in queries], kinds)
+    """Answers of the version that each query wants; an empty one for a placement that there is not."""
+    answers, kinds = [NO_PLACEMENT] * len(queries), Counter[tuple[str, str]]()
+    for version, recommender in recommenders.items():
+        numbers = [n for n, query in enumerate(queries) if query.model_version == version and not query.is_unknown]
+        if numbers:
+            asked = [queries[number] for number in numbers], [states[number] for number in numbers]
+            found = recommender.recommend_many(*asked, degraded)
+            kinds.update((each.strategy, each.case) for each in found)
+            for number, each in zip(numbers, found, strict=True):
+                answers[number] = answer(each)
+    return _Answered(answers, kinds)
 
 
 def _counted(answered: _Answered, degraded: Sequence[str]) -> list[bytes]:

@@ -70,6 +70,7 @@ class SnapshotFollower:
         await self._take(await self._models.current.remote())
         followed = [self._follow_models(), _again(self._answerer.follow_catalogue, CATCH_UP_EVERY_S, "catalogue")]
         followed.append(_again(self._answerer.follow_trials, TRIALS_EVERY_S, "trials of explored items"))
+        followed.append(_again(self._follow_versions, FOLLOW_EVERY_S, "versions of experiments"))
         if with_log:
             followed.append(_again(self._answerer.follow_log, FOLLOW_EVERY_S, "log"))
         self._tasks = [asyncio.create_task(each) for each in followed]
@@ -83,14 +84,29 @@ class SnapshotFollower:
     async def _take(self, published: Published | None) -> None:
         if published is None:
             return
+        self._answerer.serve(await self._opened(published))
+        logger.info("serving model %s", published.version)
+
+    async def _opened(self, published: Published) -> Recommender:
         arrays, meta = await published.boxed[0]
         recommender = Recommender(Catalogue(Snapshot.from_arrays(arrays, meta)), self._explore, self._feedback)
         try:
             await catch_up(recommender.catalogue, self._store)  # nobody reads it yet
         except StoreError as error:
             logger.warning("starting with the catalogue of the snapshot: %s", error)
-        self._answerer.serve(recommender)
-        logger.info("serving model %s", published.version)
+        return recommender
+
+    async def _follow_versions(self) -> None:
+        """Serve the versions that experiments ask for beside the active one, and no others."""
+        wanted, beside = await self._answerer.wanted_versions(), self._answerer.beside
+        beside.keep_only(wanted)
+        for version in sorted(wanted - beside.names):
+            try:
+                beside.serve(await self._opened(await self._models.named.remote(version)))
+                logger.info("serving model %s beside", version)
+            except Exception:
+                # its users are answered by the active one, and are not counted, until it is there
+                logger.exception("model %s cannot be served beside", version)
 
     async def _follow_models(self) -> None:
         while True:

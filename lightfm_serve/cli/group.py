@@ -44,6 +44,9 @@ COMMANDS: Mapping[str, Entry] = {
     "evaluate": Entry(
         "evaluate:evaluate", "Judge the default model on held-out interactions of DATASET, next to others."
     ),
+    "experiments": Entry(
+        "experiments:experiments", "Split the users of a placement over variants, and see which is better."
+    ),
     "export": Entry("export:export", "Write users, items and interactions of a running service into FOLDER."),
     "import": Entry("import_:import_", "Stream PATH into a running service."),
     "inspect": Entry("inspect_folder:inspect", "Say what is understood of FOLDER before anybody trains on it."),

@@ -32,7 +32,7 @@ def placements() -> None:
 @as_json
 def list_(url: str, key_file: Path | None, as_json: bool) -> None:
     """List all placements, by name."""
-    found = [plain(each) for each in _ask(url, key_file, lambda client: client.list_placements().placements)]
+    found = [plain(each) for each in ask(url, key_file, lambda client: client.list_placements().placements)]
     lines = [f"{each['name']}  change {each['number']}  {_settings_in_words(each)}" for each in found]
     say(found, "\n".join(lines) or "no placements yet", as_json)
 
@@ -43,7 +43,7 @@ def list_(url: str, key_file: Path | None, as_json: bool) -> None:
 @key_option
 def show(name: str, url: str, key_file: Path | None) -> None:
     """Print the settings of NAME as JSON, as `put` takes them."""
-    click.echo(_as_json(plain(_ask(url, key_file, lambda client: client.get_placement(name)))))
+    click.echo(_as_json(plain(ask(url, key_file, lambda client: client.get_placement(name)))))
 
 
 @placements.command()
@@ -54,8 +54,8 @@ def show(name: str, url: str, key_file: Path | None) -> None:
 @as_json
 def put(name: str, settings: Path, url: str, key_file: Path | None, as_json: bool) -> None:
     """Create or replace NAME with SETTINGS, a file of JSON, or - for standard input."""
-    given = _read(settings)
-    found = plain(_ask(url, key_file, lambda client: client.put_placement(name, given)))
+    given = read_object(settings)
+    found = plain(ask(url, key_file, lambda client: client.put_placement(name, given)))
     say(found, f"{name} is as in change {found['number']}", as_json)
 
 
@@ -65,7 +65,7 @@ def put(name: str, settings: Path, url: str, key_file: Path | None, as_json: boo
 @key_option
 def delete(name: str, url: str, key_file: Path | None) -> None:
     """Delete NAME; its history stays."""
-    _ask(url, key_file, lambda client: client.delete_placement(name))
+    ask(url, key_file, lambda client: client.delete_placement(name))
     click.echo(f"{name} is deleted; `recommender placements history {name}` shows what it was")
 
 
@@ -76,7 +76,7 @@ def delete(name: str, url: str, key_file: Path | None) -> None:
 @as_json
 def history(name: str, url: str, key_file: Path | None, as_json: bool) -> None:
     """List the last 50 changes of NAME, newest first."""
-    changes = _ask(url, key_file, lambda client: client.placement_history(name)).changes
+    changes = ask(url, key_file, lambda client: client.placement_history(name)).changes
     lines = [f"{each.number}  {_when(each.at)}  {_change_in_words(plain(each.settings))}" for each in changes]
     say([plain(each) for each in changes], "\n".join(lines), as_json)
 
@@ -97,7 +97,7 @@ def restore(name: str, number: int, url: str, key_file: Path | None) -> None:
             raise click.ClickException(f"{name} has no change {number} to put back; there are {known or 'none'}")
         return client.put_placement(name, found).number
 
-    click.echo(f"{name} is as in change {number} again, with change {_ask(url, key_file, put_back)}")
+    click.echo(f"{name} is as in change {number} again, with change {ask(url, key_file, put_back)}")
 
 
 def plain(struct: Any) -> Any:
@@ -107,12 +107,14 @@ def plain(struct: Any) -> Any:
     return msgspec.to_builtins(struct)
 
 
-def _ask(url: str, key_file: Path | None, ask: Callable[[Client], T]) -> T:
+def ask(url: str, key_file: Path | None, question: Callable[[Client], T]) -> T:
+    """Answer of a running service to one question."""
     with calling(url, key_file, PATIENCE_S) as client:
-        return ask(client)
+        return question(client)
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def read_object(path: Path) -> Mapping[str, Any]:
+    """JSON object of a file, or of what is typed into ``-``."""
     text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     try:
         given = json.loads(text)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from lightfm_serve.client import endpoints, placement_endpoints
+from lightfm_serve.client import endpoints, experiment_endpoints, placement_endpoints
 from lightfm_serve.client.endpoints import Call
 
 P = ParamSpec("P")
@@ -86,6 +86,11 @@ class EndpointMethods:
     add_exposures = Method(endpoints.add_exposures)
     list_exposures = Method(endpoints.list_exposures)
     attribution = Method(endpoints.attribution)
+    put_experiment = Method(experiment_endpoints.put_experiment)
+    get_experiment = Method(experiment_endpoints.get_experiment)
+    list_experiments = Method(experiment_endpoints.list_experiments)
+    end_experiment = Method(experiment_endpoints.end_experiment)
+    delete_experiment = Method(experiment_endpoints.delete_experiment)
     models = Method(endpoints.models)
     train = Method(endpoints.train)
     active_model = Method(endpoints.active_model)

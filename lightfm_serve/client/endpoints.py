@@ -123,6 +123,7 @@ def recommend(
     cursor: str | None = None,
     fallback: Literal["popular", "none"] | None = None,
     placement: str | None = None,
+    session_id: Id | None = None,
 ) -> Call[responses.Recommendations]:
     """Recommend items to a user, best first.
 
@@ -150,6 +151,8 @@ def recommend(
         ``none``: `NotFoundError` for a user of whom nothing is known.
     placement
         Name of the place where the items are shown; `NotFoundError` where there is none of that name.
+    session_id
+        Of an anonymous user, for an experiment to assign them by.
     """
     # what is not set stays out of the URL: it is the placement's, and the service answers the plain request fastest
     params = {
@@ -162,6 +165,7 @@ def recommend(
         "cursor": cursor,
         "fallback": fallback,
         "placement": placement,
+        "session_id": None if session_id is None else plain_id(session_id, "session_id"),
     }
     return Call("GET", "/v1/users/{user_id}/recommendations", _recommendations, {"user_id": user_id}, params)
 

@@ -85,6 +85,7 @@ class Request(msgspec.Struct, omit_defaults=True, kw_only=True):
     cursor: str | None = None
     fallback: str | None = None
     placement: str | None = None
+    session_id: str | None = None
 
 
 class RankItem(msgspec.Struct, omit_defaults=True, kw_only=True):

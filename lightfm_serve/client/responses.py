@@ -64,6 +64,7 @@ class Recommendations(msgspec.Struct, frozen=True):
     warnings: list[str] = []
     placement: str | None = None
     experiment: Assignment | None = None
+    session_id: str | None = None
 
 
 class RecommendationResults(msgspec.Struct, frozen=True):

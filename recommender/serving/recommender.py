@@ -326,6 +326,7 @@ class Recommender:
             self._warnings([*query.filter, *(token for token, _ in query.boost)]),
             query.placement or msgspec.UNSET,
             query.experiment or msgspec.UNSET,
+            query.session_id or msgspec.UNSET,
         )
 
     def _listed(self, query: Query, person: QueriedUser, chosen: Retrieved) -> list[ScoredItem]:

@@ -23,7 +23,7 @@ from lightfm_serve import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from lightfm_serve.client import endpoints, errors, placement_endpoints
+from lightfm_serve.client import endpoints, errors, experiment_endpoints, placement_endpoints
 from lightfm_serve.client.retries import Attempts
 from tests.support.scripted_server import HANG_UP, Reply, accepting, problem, with_request_ids
 
@@ -57,6 +57,11 @@ def each_call():
     yield placement_endpoints.list_placements()
     yield placement_endpoints.placement_history("home")
     yield placement_endpoints.delete_placement("home")
+    yield experiment_endpoints.put_experiment("news", {"placement": "home", "variants": []})
+    yield experiment_endpoints.get_experiment("news")
+    yield experiment_endpoints.list_experiments()
+    yield experiment_endpoints.end_experiment("news", "diverse")
+    yield experiment_endpoints.delete_experiment("news")
     yield endpoints.delete_item("50")
     yield endpoints.list_items()
     yield endpoints.put_items([{"item_id": "50"}])
@@ -86,7 +91,7 @@ def test_both_clients_have_a_method_for_every_route_of_the_service():
     assert {(call.method, call.template) for call in described} >= routes
     methods = {
         name
-        for module in (endpoints, placement_endpoints)
+        for module in (endpoints, experiment_endpoints, placement_endpoints)
         for name, found in vars(module).items()
         if getattr(found, "__module__", "") == module.__name__
     }

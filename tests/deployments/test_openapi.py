@@ -42,7 +42,12 @@ def test_only_what_can_happen_is_documented():
     creating = {" ".join(operation) for operation, about in OPERATIONS.items() if "201" in about["responses"]}
     accepting = {" ".join(operation) for operation, about in OPERATIONS.items() if "202" in about["responses"]}
 
-    assert creating == {"PUT /v1/users/{user_id}", "PUT /v1/items/{item_id}", "PUT /v1/placements/{name}"}
+    assert creating == {
+        "PUT /v1/users/{user_id}",
+        "PUT /v1/items/{item_id}",
+        "PUT /v1/placements/{name}",
+        "PUT /v1/experiments/{name}",
+    }
     assert accepting == {"POST /v1/interactions", "POST /v1/exposures", "POST /v1/models"}
     assert not any("200" in OPERATIONS[tuple(each.split(" "))]["responses"] for each in accepting)
 

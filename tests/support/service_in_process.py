@@ -49,6 +49,9 @@ class ServiceInProcess:
         monkeypatch.setattr(metrics, "show", lambda *_, **__: None)
         monkeypatch.setenv("RECOMMENDER_API_KEYS", "admin:a,write:w,read:r")
         self.store = MemoryStore()
+        self.counts: list[dict[str, Any]] = []
+        """What the trainer's ledger has of every experiment."""
+        self.versions = [{"version": "00000001", "status": "active"}, {"version": "00000002", "status": "ready"}]
         self._recommenders = recommenders
         self._monkeypatch = monkeypatch
 
@@ -60,6 +63,7 @@ class ServiceInProcess:
         return asyncio.run(self._run(asked))
 
     async def _run(self, asked: tuple[tuple[Any, ...], ...]) -> list[httpx.Response]:
+        self.answerers: list[QueryAnswerer] = []
         services = [self._service(recommender) for recommender in self._recommenders]
         answers = []
         for each in asked:
@@ -82,7 +86,24 @@ class ServiceInProcess:
         predictor = Predictor.func_or_class.__new__(Predictor.func_or_class)
         predictor._answerer = QueryAnswerer(self.store, catalogue_wait_s=30.0)
         predictor._answerer.serve(recommender)
-        return Service(Handle(fetcher), Handle(predictor), Handle(None), None, self.store)
+        self.answerers.append(predictor._answerer)
+        return Service(Handle(fetcher), Handle(predictor), Handle(_Trainer(self)), Handle(_Models(self)), self.store)
+
+
+class _Trainer:
+    def __init__(self, service: ServiceInProcess) -> None:
+        self._service = service
+
+    async def experiment_counts(self, _request_ids: object, _experiment: str, _event: str) -> bytes:
+        return msgspec.json.encode(self._service.counts)
+
+
+class _Models:
+    def __init__(self, service: ServiceInProcess) -> None:
+        self._service = service
+
+    async def versions(self) -> list[dict[str, Any]]:
+        return self._service.versions
 
 
 async def _asked(method: str, path: str, body: object, key: str) -> httpx.Response:

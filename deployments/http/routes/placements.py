@@ -15,13 +15,15 @@ from deployments.http.placement_schemas import (
     Placements,
     StoredPlacement,
 )
-from deployments.http.problems import invalid
+from deployments.http.problems import Problem, invalid
 from deployments.http.routes.parameters import Name, answer, not_found
 from deployments.http.service import current
-from recommender.serving.placements.settings import read_placement, write_document
+from recommender.serving.placements.settings import Settings, read_placement, write_document
 from recommender.stores.settings_log import SettingChange, SettingPut
 
 router = APIRouter(tags=["placements"])
+
+CHANGED_MEANWHILE = "somebody has changed a placement or an experiment at the same moment; ask again"
 
 _placement = msgspec.json.Decoder(PlacementBody)
 
@@ -56,11 +58,16 @@ async def get_placement(name: Name) -> Response:
     return answer(_shown(await _found(name)))
 
 
-@router.delete("/v1/placements/{name}", **documented(None, 404))
+@router.delete("/v1/placements/{name}", **documented(None, 404, 409))
 async def delete_placement(name: Name) -> Response:
     """Delete a placement; its history stays, and what was there can be put back."""
     await _found(name)
-    await current().store.put_settings([SettingPut("placement", name, None)], time.time())
+    settings = Settings.of(await current().store.settings())
+    running = settings.running(name)
+    if running is not None:
+        raise Problem(409, f"experiment {running[0]!r} splits the users of placement {name!r}; end that first")
+    if await current().store.put_settings([SettingPut("placement", name, None)], time.time(), settings.number) is None:
+        raise Problem(409, CHANGED_MEANWHILE)
     return Response(status_code=204)
 
 

@@ -13,6 +13,7 @@ from deployments.http.routes.parameters import (
     ItemId,
     K,
     PlacementName,
+    SessionId,
     ShownItems,
     Typed,
     UserId,
@@ -73,6 +74,7 @@ async def recommend(
     boost: BoostAmounts,
     shown: ShownItems,
     placement: PlacementName,
+    session_id: SessionId,
     request: Request,
     k: K = 10,
     exclude_seen: bool = True,
@@ -99,6 +101,7 @@ async def recommend(
         shown=shown,
         fallback=fallback,
         placement=placement,
+        session_id=session_id,
         given=frozenset(request.query_params),
     )
     return await answered(query)
