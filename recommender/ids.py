@@ -155,12 +155,14 @@ class IdTable:
             return table, table.indices_of(texts)[codes]
         return cls.from_ids(texts), codes.astype(np.int32)
 
-    def indices_of(self, ids: Sequence[str] | pd.Series[str]) -> NDArray[np.int32]:
+    def indices_of(self, ids: Sequence[str] | pd.Series[str] | IdTable) -> NDArray[np.int32]:
         """Indices of `ids`, in that order; int32, -1 for those that are not here.
 
         A column repeats its ids: of a series, each distinct one is looked up once, and there is never a
-        Python string for each row.
+        Python string for each row. Of another table all are looked up at once, by its hashes.
         """
+        if isinstance(ids, IdTable):
+            return self._indices_of_table(ids)
         if isinstance(ids, pd.Series):
             codes, distinct = pd.factorize(ids)
             indices: NDArray[np.int32] = self.indices_of(distinct.tolist())[codes]
@@ -170,6 +172,18 @@ class IdTable:
         positions = np.searchsorted(self.hashes, wanted).tolist()
         found = (self._find(*each) for each in zip(encoded, wanted.tolist(), positions, strict=True))
         return np.fromiter(found, np.int32, len(encoded))
+
+    def _indices_of_table(self, other: IdTable) -> NDArray[np.int32]:
+        found = np.full(len(other), UNKNOWN, np.int32)
+        places = np.searchsorted(self.hashes, other.hashes)
+        alike = np.append(self.hashes, np.uint64(0))[places] == other.hashes
+        alike[places == len(self)] = False
+        own, theirs = self.order[places[alike]], other.order[alike]
+        same = _are_equal(self.texts, own, other.texts, theirs)
+        found[theirs[same]] = own[same]
+        for index in theirs[~same].tolist():  # two ids of one hash
+            found[index] = self.index_of(other[index])
+        return found
 
     def ids_of(self, indices: Iterable[int]) -> list[str]:
         """Ids at `indices`, in that order."""
@@ -241,6 +255,20 @@ def without_prefix(prefix: str, arrays: Arrays) -> dict[str, NDArray[np.generic]
     """Those arrays that `with_prefix` named, under their own names again."""
     start = f"{prefix}."
     return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+
+
+def _are_equal(
+    first: TextTable, places: NDArray[np.int32], second: TextTable, others: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Whether a text of one table is that of another, for each pair of places."""
+    starts, other_starts = first.offsets[places], second.offsets[others]
+    lengths = first.offsets[places + 1] - starts
+    equal: NDArray[np.bool_] = lengths == second.offsets[others + 1] - other_starts
+    longest = int(lengths.max(initial=0))
+    for at in range(longest):  # a byte of every text at a time
+        left = np.flatnonzero(equal & (lengths > at))
+        equal[left] = first.data[starts[left] + at] == second.data[other_starts[left] + at]
+    return equal
 
 
 def _objects(ids: Iterable[object]) -> NDArray[np.object_]:

@@ -97,9 +97,9 @@ class SparseFrame:
         """Frame with exactly these rows and columns, in this order; missing ones are zero."""
         wanted_rows = self.rows if rows is None else _table(rows, "row")
         wanted_columns = self.columns if columns is None else _table(columns, "column")
-        return SparseFrame(wanted_rows, wanted_columns, self.take(list(wanted_rows), wanted_columns))
+        return SparseFrame(wanted_rows, wanted_columns, self.take(wanted_rows, wanted_columns))
 
-    def take(self, rows: Sequence[str], columns: IdTable) -> sparse.csr_matrix:
+    def take(self, rows: Sequence[str] | IdTable, columns: IdTable) -> sparse.csr_matrix:
         """CSR with a row for each of `rows`, repeats allowed, and the columns of `columns`.
 
         What this frame does not have is zero; what is not asked for is dropped.
@@ -107,7 +107,7 @@ class SparseFrame:
         indices = self.rows.indices_of(rows)
         picked = sparse.vstack([self.matrix, sparse.csr_matrix((1, self.shape[1]), dtype=np.float32)], "csr")
         coo = picked[np.where(indices == UNKNOWN, self.shape[0], indices)].tocoo()
-        target = columns.indices_of(list(self.columns))[coo.col]
+        target = columns.indices_of(self.columns)[coo.col]
         kept = target != UNKNOWN
         shape = (len(rows), len(columns))
         return sparse.csr_matrix((coo.data[kept], (coo.row[kept], target[kept])), shape)

@@ -119,7 +119,7 @@ class Entities:
 
 def _used_names(ids: IdTable, frame: SparseFrame) -> list[str]:
     """Columns of `frame` that a known id has; only these will be trained."""
-    known = ids.indices_of(list(frame.rows)) != UNKNOWN
+    known = ids.indices_of(frame.rows) != UNKNOWN
     rows = frame.matrix[np.flatnonzero(known)]
     return frame.columns.ids_of(np.unique(rows.indices[rows.data != 0]))
 
@@ -129,12 +129,12 @@ def _updated(features: sparse.csr_matrix, ids: IdTable, names: IdTable, frame: S
     grown = sparse.vstack([old, _zeros(len(ids) - features.shape[0], len(names))], "csr")
     if frame is None:
         return grown
-    target = ids.indices_of(list(frame.rows))
+    target = ids.indices_of(frame.rows)
     source = np.flatnonzero(target != UNKNOWN)
     kept = np.ones(len(ids), np.float32)
     kept[target[source]] = 0
     moves = sparse.csr_matrix((np.ones(len(source), np.float32), (target[source], source)), (len(ids), frame.shape[0]))
-    updated = sparse.diags(kept) @ grown + moves @ frame.take(list(frame.rows), names)
+    updated = sparse.diags(kept) @ grown + moves @ frame.take(frame.rows, names)
     updated.eliminate_zeros()
     return updated.astype(np.float32)
 

@@ -399,8 +399,8 @@ class LFMRecommender(LightFM):
     def _placed(self, frame: SparseFrame) -> tuple[sparse.coo_matrix, NDArray[np.bool_]]:
         """Stored values at the places of this model, and which of them have one."""
         active = frame.matrix.tocoo()
-        rows = self.users.ids.indices_of(list(frame.rows))[active.row]
-        columns = self.items.ids.indices_of(list(frame.columns))[active.col]
+        rows = self.users.ids.indices_of(frame.rows)[active.row]
+        columns = self.items.ids.indices_of(frame.columns)[active.col]
         # a value of 0 may stand for a pair of which one never had an interaction and has not joined
         joined = (rows != UNKNOWN) & (columns != UNKNOWN)
         places = (rows[joined], columns[joined])

@@ -243,7 +243,7 @@ class _Step:
         """Sampled pairs of the past as 1; as 0 whatever else those users and the new ones have done."""
         wanted = round(self._settings.replay * new.matrix.nnz)
         users, items = sampled(without(self._learned, self._disliked), wanted, seed=len(self._learned.indices))
-        known = self._model.users.ids.indices_of(list(new.rows))
+        known = self._model.users.ids.indices_of(new.rows)
         involved = np.union1d(known[known != UNKNOWN], users).astype(np.int64)
         all_users, all_items = pairs_of(self._learned, involved[involved < len(self._learned.indptr) - 1])
         rows, columns = np.unique(all_users), np.unique(all_items)

@@ -137,7 +137,7 @@ def _learned(side: Entities, space: FeatureSpace, embeddings: Any, biases: Any) 
 
 
 def _places(side: Entities, space: FeatureSpace) -> NDArray[np.int32]:
-    places = side.names.indices_of(list(space.names))
+    places = side.names.indices_of(space.names)
     if (places == UNKNOWN).any():
         missing = space.names[int(np.flatnonzero(places == UNKNOWN)[0])]
         raise InvalidDataError(f"the model was not trained with the column {missing!r} of this feature space")

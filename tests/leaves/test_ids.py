@@ -18,6 +18,8 @@ def check_against_a_dictionary(table: IdTable, expected: dict[str, int], strange
 
     assert list(table) == list(expected)
     assert table.indices_of(asked).tolist() == [expected.get(an_id, UNKNOWN) for an_id in asked]
+    distinct = IdTable.from_ids(reversed(asked))
+    assert table.indices_of(distinct).tolist() == table.indices_of(list(distinct)).tolist()
     assert [table.index_of(an_id) for an_id in asked] == [expected.get(an_id, UNKNOWN) for an_id in asked]
     assert [an_id in table for an_id in asked] == [an_id in expected for an_id in asked]
     assert (np.diff(table.hashes.astype(object)) >= 0).all()
