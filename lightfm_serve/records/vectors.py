@@ -12,8 +12,8 @@ from typing import Any
 
 FEWEST_NUMBERS, MOST_NUMBERS = 2, 4_096
 """Of a dense vector."""
-LARGEST_NUMBER = 3.4028234663852886e38
-"""Of float32."""
+LARGEST_NUMBER = 1e38
+"""Of a dense vector: rounded to what is kept of it, it still is below the largest number of float32."""
 
 
 def is_vector(members: Sequence[Any]) -> bool:
@@ -44,7 +44,7 @@ def clean_vector(members: Sequence[float]) -> list[float]:
     Raises
     ------
     ValueError
-        They are too few or too many, or one is not finite or beyond what 32 bits hold.
+        They are too few or too many, or one is not finite or beyond 1e38.
     """
     if not FEWEST_NUMBERS <= len(members) <= MOST_NUMBERS:
         raise ValueError(
@@ -52,5 +52,5 @@ def clean_vector(members: Sequence[float]) -> list[float]:
             "and categories are text"
         )
     if not all(-LARGEST_NUMBER <= number <= LARGEST_NUMBER for number in members):  # NaN is not either
-        raise ValueError("{} is a vector with a number that is not finite, or beyond what 32 bits hold")
+        raise ValueError(f"{{}} is a vector with a number that is not finite, or beyond {LARGEST_NUMBER:g}")
     return list(map(float, members))

@@ -25,13 +25,18 @@ def refusal(kind, body: str | bytes) -> Problem:
         (schemas.UserBody, '{"features":{"fine":1,"age":1e999}}', "body.features.age"),
         (schemas.UserBody, '{"features":{"age":18446744073709551616}}', "body.features.age"),
         (schemas.ItemBodies, '{"items":[{"item_id":"a"},{"item_id":"b","features":{"x":1,"y":{}}}]}', "body.items[1]"),
-        (schemas.ItemBody, '{"features":{"fine":["a"],"tags":["a",1.5]}}', "body.features.tags[1]"),
+        (schemas.ItemBody, '{"features":{"fine":["a"],"tags":["a",true]}}', "body.features.tags[1]"),
         (schemas.RecommendationRequests, '{"requests":[{},{"boost":{"a:b":"x"}}]}', "body.requests[1].boost.a:b"),
         (schemas.RankRequest, '{"items":["a",{"item_id":"b","features":{"y":{}}}]}', "body.items[1].features.y"),
     ],
 )
 def test_a_bad_feature_is_named(kind, body, loc):
     assert refusal(kind, body).errors[0]["loc"].startswith(loc)
+
+
+def test_a_list_that_mixes_categories_and_numbers_is_named():
+    body = '{"features":{"fine":["a"],"tags":["a",1.5]}}'
+    assert "the list of feature 'tags' mixes text and numbers" in str(refusal(schemas.ItemBody, body))
 
 
 def test_a_name_of_any_length_is_not_repeated():
