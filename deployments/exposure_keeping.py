@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,8 +13,9 @@ import msgspec
 from deployments.args import ExposureArgs
 from deployments.telemetry import metrics
 from recommender.errors import RecommenderError, StateUnavailableError
+from recommender.evaluation.experiment_counts import VariantCounts
 from recommender.exposures.attribution import Attributed
-from recommender.exposures.experiment_counts import VariantCounts, experiment_counts
+from recommender.exposures.experiment_counts import LedgerCounts
 from recommender.exposures.follower import LOOK_EVERY_S, ExposureFollower, FirstSeen
 from recommender.exposures.keeper import ExposureKeeper, parse_cursor, to_json
 from recommender.exposures.report import AttributionQuery, report
@@ -65,10 +66,10 @@ class ExposureKeeping:
         keeper, _ = self._opened()
         return msgspec.json.encode(await asyncio.to_thread(report, keeper.ledger, query, n_items))
 
-    async def experiment_counts(self, experiment: str, event: str) -> list[VariantCounts]:
+    async def experiment_counts(self, experiment: str, event: str) -> Mapping[str, VariantCounts]:
         """What judging an experiment needs of each variant."""
         keeper, _ = self._opened()
-        return await asyncio.to_thread(experiment_counts, keeper.ledger, experiment, event)
+        return await asyncio.to_thread(LedgerCounts(keeper.ledger).counts, experiment, event)
 
     def check(self) -> None:
         """Raise where following has ended."""

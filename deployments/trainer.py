@@ -6,9 +6,9 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from ray import serve
 
 from deployments.args import AppArgs
@@ -22,6 +22,7 @@ from deployments.telemetry.metric_snapshot import MetricsSnapshot
 from deployments.telemetry.model_freshness import tell_freshness
 from recommender.datasets import open_dataset
 from recommender.errors import RecommenderError, describe_error
+from recommender.evaluation.experiment_counts import VariantCounts
 from recommender.exposures.report import AttributionQuery
 from recommender.storage.archive.archive import Archive
 from recommender.storage.audit_trail import AuditTrail
@@ -160,9 +161,9 @@ class Trainer:
         return await self._exposures.attribution(query, n_items)
 
     @with_request_ids
-    async def experiment_counts(self, experiment: str, event: str) -> bytes:
-        """JSON of what judging an experiment needs of each variant."""
-        return msgspec.json.encode(await self._exposures.experiment_counts(experiment, event))
+    async def experiment_counts(self, experiment: str, event: str) -> Mapping[str, VariantCounts]:
+        """What judging an experiment needs of each variant."""
+        return await self._exposures.experiment_counts(experiment, event)
 
     def check_health(self) -> None:
         """Serve asks this; without its watch nothing would be learned."""
