@@ -42,7 +42,9 @@ class LedgerCounts:
         latencies = self._ledger.read(
             "SELECT bucket, answers FROM latencies WHERE experiment = ? AND variant = ? ORDER BY bucket", arm
         )
-        return VariantCounts(*sums, answers, empty, degraded, _percentile_ms(latencies, 0.99))
+        users, n, h, nn, hh, nh = sums
+        p99_ms = _percentile_ms(latencies, 0.99)
+        return VariantCounts(users, n, h, nn, hh, nh, answers, empty, degraded, p99_ms)
 
 
 def _percentile_ms(buckets: Sequence[tuple[int, int]], share: float) -> float | None:
