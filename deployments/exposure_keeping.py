@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -15,6 +14,7 @@ from deployments.telemetry import metrics
 from recommender.errors import RecommenderError, StateUnavailableError
 from recommender.evaluation.experiment_counts import VariantCounts
 from recommender.exposures.attribution import Attributed
+from recommender.exposures.buffer import count_in_stream, erase_from_stream
 from recommender.exposures.experiment_counts import LedgerCounts
 from recommender.exposures.follower import LOOK_EVERY_S, ExposureFollower, FirstSeen
 from recommender.exposures.keeper import ExposureKeeper, parse_cursor, to_json
@@ -29,8 +29,8 @@ class ExposureKeeping:
 
     Parameters
     ----------
-    location
-        Folder ``exposures`` of the state, or its URL.
+    state_dir
+        Folder of the state, or its URL.
     store
         With the stream of exposures and the log.
     args
@@ -39,8 +39,8 @@ class ExposureKeeping:
         Since when items have had interactions.
     """
 
-    def __init__(self, location: Any, store: Store, args: ExposureArgs, first_seen: FirstSeen) -> None:
-        self._location, self._store, self._args = location, store, args
+    def __init__(self, state_dir: str, store: Store, args: ExposureArgs, first_seen: FirstSeen) -> None:
+        self._state_dir, self._store, self._args = state_dir, store, args
         self._first_seen = first_seen
         self._keeper: ExposureKeeper | None = None
         self._follower: ExposureFollower | None = None
@@ -71,6 +71,20 @@ class ExposureKeeping:
         keeper, _ = self._opened()
         return await asyncio.to_thread(LedgerCounts(keeper.ledger).counts, experiment, event)
 
+    name = "exposures"
+
+    async def erase(self, user_id: str, through: int) -> int:  # noqa: ARG002 (all that was shown so far)
+        """Take out what there is of a user; returns how many exposures it was."""
+        keeper, _ = self._opened()
+        await erase_from_stream(self._store, user_id)
+        return await asyncio.to_thread(keeper.erase_user, user_id)
+
+    async def look(self, user_id: str) -> tuple[str, int]:
+        """What was searched, in words, and how many exposures are there of a user."""
+        keeper, _ = self._opened()
+        n = await asyncio.to_thread(keeper.count_of, user_id) + await count_in_stream(self._store, user_id)
+        return f"the stream, the ledger, and {len(keeper.segments())} segments of what was shown", n
+
     def check(self) -> None:
         """Raise where following has ended."""
         if self._task.done():
@@ -93,7 +107,7 @@ class ExposureKeeping:
 
     async def _open(self) -> None:
         args = self._args
-        keeper = await asyncio.to_thread(ExposureKeeper, self._location, args.keep_days, args.window_s)
+        keeper = await asyncio.to_thread(ExposureKeeper, self._state_dir, args.keep_days, args.window_s)
         self._keeper, self._follower = keeper, ExposureFollower(keeper, self._store, self._first_seen, _count)
 
     def _opened(self) -> tuple[ExposureKeeper, ExposureFollower]:

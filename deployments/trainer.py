@@ -91,7 +91,7 @@ class Trainer:
         self._last: dict[str, Any] | None = None
         self._running: asyncio.Task[None] | None = None
         self._exposures = ExposureKeeping(
-            within(args.state_dir, "exposures"),
+            args.state_dir,
             measured(open_store(store_url, max_backlog=args.max_backlog)),
             args.exposures,
             self._learner.first_seen,

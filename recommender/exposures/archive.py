@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from recommender.errors import ArtifactError, CorruptArtifactError
 from recommender.exposures.exposure import Exposure, ShownItem
 from recommender.storage.archive.backends import open_backend
+from recommender.storage.file_store import open_files
 
 COLUMNS = pa.schema(
     [
@@ -68,6 +69,7 @@ class ExposureArchive:
     """
 
     def __init__(self, location: Path | str) -> None:
+        self._location = location
         self._backend = open_backend(location)
 
     def write(self, rows: Sequence[Row]) -> ExposureSegment:
@@ -122,6 +124,23 @@ class ExposureArchive:
         wanted = pa.array(list(user_ids), pa.large_string())
         return bool(pc.any(pc.is_in(self._table(segment, ["user_id"])["user_id"], value_set=wanted)).as_py())
 
+    def count_of(self, segment: ExposureSegment, user_id: str) -> int:
+        """Exposures of a user in a segment."""
+        return int(pc.sum(pc.equal(self._table(segment, ["user_id"])["user_id"], user_id)).as_py() or 0)
+
+    def found(self) -> list[ExposureSegment]:
+        """Segments that are there, oldest first, whoever names them: for a ledger that was lost.
+
+        Of two whose offsets overlap, the one with more offsets counts, or with fewer rows: it was written later, to
+        compact or to erase.
+        """
+        segments = [self._described(name) for name in open_files(self._location).sizes() if name.endswith(".parquet")]
+        kept: list[ExposureSegment] = []
+        for segment in sorted(segments, key=lambda each: (each.first - each.last, each.rows)):
+            if all(segment.last < each.first or segment.first > each.last for each in kept):
+                kept.append(segment)
+        return sorted(kept, key=lambda each: each.first)
+
     def remove(self, names: Collection[str]) -> None:
         """Remove segments that the ledger does not name any more."""
         try:
@@ -144,6 +163,13 @@ class ExposureArchive:
             raise ArtifactError(f"cannot write into the archive {self._backend.location}: {error}") from error
         times = pc.min_max(rows["at"]).as_py()
         return ExposureSegment(name, len(rows), size, first, last, times["min"], times["max"])
+
+    def _described(self, name: str) -> ExposureSegment:
+        size = open_files(self._location).sizes()[name]
+        path = self._backend.path(name, size)
+        rows = pq.read_table(path, columns=["offset", "at"])
+        offsets, times = pc.min_max(rows["offset"]).as_py(), pc.min_max(rows["at"]).as_py()
+        return ExposureSegment(name, len(rows), size, offsets["min"], offsets["max"], times["min"], times["max"])
 
     def _table(self, segment: ExposureSegment, columns: list[str] | None = None) -> Any:
         with _refusing(segment):

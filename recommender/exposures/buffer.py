@@ -169,12 +169,23 @@ class ExposureWriter:
 
 async def erase_from_stream(stream: ExposureStream, user_id: str) -> None:
     """Remove a user's exposures that wait in the store's stream."""
+    await stream.drop_exposures(await _own_in_stream(stream, user_id))
+
+
+async def count_in_stream(stream: ExposureStream, user_id: str) -> int:
+    """Exposures of a user that wait in the store's stream."""
+    return len(await _own_in_stream(stream, user_id))
+
+
+async def _own_in_stream(stream: ExposureStream, user_id: str) -> list[int]:
+    """Offsets of a user's exposures."""
     name, after = user_id.encode(), 0
+    own: list[int] = []
     while page := await stream.read_exposures(after, PAGE):
         # most entries are of others, which the bytes tell; one with the name in it may be another's too
         after = page[-1].offset
-        own = [each.offset for each in page if name in each.packed and _user_of(each.packed) == user_id]
-        await stream.drop_exposures(own)
+        own += [each.offset for each in page if name in each.packed and _user_of(each.packed) == user_id]
+    return own
 
 
 def _user_of(packed: bytes) -> str | None:

@@ -12,11 +12,11 @@ import msgspec
 
 from recommender.errors import ArtifactError, InvalidRequestError
 from recommender.exposures.archive import ExposureArchive, ExposureSegment, Row
-from recommender.exposures.attribution import OPEN_S, WINDOW_S
+from recommender.exposures.attribution import OPEN_S, WINDOW_S, erase_user
 from recommender.exposures.exposure import as_json
 from recommender.exposures.ledger import Ledger, offsets_in, set_offset
 from recommender.storage import atomic_files
-from recommender.storage.object_store import Bucket, is_url
+from recommender.storage.object_store import Bucket, is_url, within
 
 logger = logging.getLogger("recommender.exposures")
 
@@ -39,31 +39,45 @@ class ExposurePage(NamedTuple):
 class ExposureKeeper:
     """Keeps what was shown: the ledger, the archive, and how long either has it.
 
+    The archive is in the folder ``exposures`` of the state, the ledger in ``ledger``. A ledger that is new takes over
+    the segments that are there, as after a restore; the figures begin anew then.
+
     Where the state is in a bucket, the ledger is a file of this machine that is copied there whenever something is
     archived. `durable` says how far that copy has come; before that nothing may be dropped that it is made of.
 
     Parameters
     ----------
-    location
-        Folder ``exposures`` of the state, or the URL of a bucket.
+    state_dir
+        Folder of the state, or the URL of a bucket.
     keep_days
         How long exposures and figures are kept.
     window_s
         How long before an interaction an exposure may have been, for the interaction to be attributed to it.
     """
 
-    def __init__(self, location: Path | str, keep_days: float = 30.0, window_s: float = WINDOW_S) -> None:
+    def __init__(self, state_dir: Path | str, keep_days: float = 30.0, window_s: float = WINDOW_S) -> None:
         self.keep_s = keep_days * DAY_S
         self.window_s = window_s
-        self._bucket = Bucket(str(location)) if is_url(location) else None
-        self._archive = ExposureArchive(location)
-        folder = self._bucket.cache() if self._bucket else Path(location)
+        place = within(state_dir, "ledger")
+        self._bucket = Bucket(str(place)) if is_url(place) else None
+        self._archive = ExposureArchive(within(state_dir, "exposures"))
+        folder = self._bucket.cache() if self._bucket else Path(place)
         if self._bucket:
             _fetch(self._bucket, folder / LEDGER)
         self.ledger = Ledger(folder / LEDGER)
+        if self.ledger.is_new:
+            self._adopt()
         self.durable = self.ledger.offsets()
         self._unnamed: list[str] = []
         self._archived_at = self._tidied_at = self._sent_at = 0.0
+
+    def _adopt(self) -> None:
+        """Take over the segments that are there."""
+        segments = self._archive.found()
+        with self.ledger.transaction() as database:
+            database.executemany("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)", segments)
+            for name in ("archived", "stream"):
+                set_offset(database, name, segments[-1].last if segments else 0)
 
     def close(self) -> None:
         """Let go of the ledger."""
@@ -110,6 +124,20 @@ class ExposureKeeper:
         """Exposures as the HTTP contract words them, with what was attributed to them."""
         taken = self.ledger.taken_of([offset for offset, _ in rows])
         return [as_json(exposure, taken.get(offset)) for offset, exposure in rows]
+
+    def erase_user(self, user_id: str, now: float | None = None) -> int:
+        """Erase a user from ledger and archive at once; returns how many exposures they had."""
+        found = self.count_of(user_id)
+        with self.ledger.transaction() as database:
+            erase_user(database, user_id, time.time() if now is None else now)
+        self._erase()
+        self._make_durable(time.time(), at_once=True)
+        return found
+
+    def count_of(self, user_id: str) -> int:
+        """Exposures that ledger and archive have of a user; one that is in both counts twice."""
+        [(in_ledger,)] = self.ledger.read("SELECT COUNT(*) FROM exposures WHERE user_id = ?", (user_id,))
+        return int(in_ledger) + sum(self._archive.count_of(segment, user_id) for segment in self.segments())
 
     def segments(self) -> list[ExposureSegment]:
         """Segments of the archive, oldest first."""
@@ -172,11 +200,11 @@ class ExposureKeeper:
                 set_offset(database, "archived", archived)
         self._unnamed += [segment.name for segment in old]
 
-    def _make_durable(self, now: float) -> None:
+    def _make_durable(self, now: float, *, at_once: bool = False) -> None:
         """Have the ledger where it outlives this machine; only then files that it named before may go."""
         offsets = self.ledger.offsets()
         if self._bucket is not None:
-            is_due = offsets != self.durable and now - self._sent_at >= ARCHIVE_EVERY_S
+            is_due = at_once or (offsets != self.durable and now - self._sent_at >= ARCHIVE_EVERY_S)
             if not is_due and not self._unnamed:
                 return
             _send(self._bucket, self.ledger)

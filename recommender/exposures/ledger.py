@@ -53,6 +53,11 @@ class Ledger:
     path
         Of the file; made with its folder where it is not there.
 
+    Attributes
+    ----------
+    is_new : bool
+        Whether it was empty when it was opened.
+
     Raises
     ------
     ArtifactError
@@ -69,6 +74,7 @@ class Ledger:
             for pragma in ("journal_mode = DELETE", "synchronous = FULL", "secure_delete = ON", "cache_size = -16384"):
                 self._database.execute(f"PRAGMA {pragma}").fetchall()
             self._database.executescript(SCHEMA)
+        self.is_new = not self.read("SELECT 1 FROM positions")
 
     def close(self) -> None:
         """Let go of the file."""

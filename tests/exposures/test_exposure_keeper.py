@@ -25,7 +25,7 @@ def _at_once(monkeypatch):
 
 @pytest.fixture
 def keeper(tmp_path):
-    made = ExposureKeeper(tmp_path / "exposures", keep_days=3650)
+    made = ExposureKeeper(tmp_path, keep_days=3650)
     yield made
     made.close()
 
@@ -82,7 +82,7 @@ def test_what_is_older_than_it_is_kept_leaves_ledger_archive_and_figures(keeper)
 
 def test_two_processes_for_a_moment_archive_nothing_twice(keeper, tmp_path):
     keeper.ledger.add_exposures(entries([exposure("1")]))
-    other = ExposureKeeper(tmp_path / "exposures")
+    other = ExposureKeeper(tmp_path)
     rows = keeper.ledger.exposures((0, 9), 9, newest_first=False)
     other.archive(NOW, at_once=True)
 
@@ -96,6 +96,30 @@ def test_a_cursor_of_somebody_else_is_refused():
     with pytest.raises(InvalidRequestError):
         parse_cursor("x")
     assert parse_cursor("9" * 19) == keeper_module.NEWEST
+
+
+def test_a_ledger_that_was_lost_takes_over_the_segments_that_are_there(keeper, tmp_path):
+    for number in range(3):
+        keeper.ledger.add_exposures(entries([exposure(f"{number}a"), exposure(f"{number}b")], 2 * number + 1))
+        keeper.archive(NOW, at_once=True)
+    first, second, _ = keeper.segments()
+    keeper._archive.rewrite([first, second])  # whose old ones were still there
+    keeper.close()
+    (tmp_path / "ledger" / "ledger.sqlite").unlink()
+    anew = ExposureKeeper(tmp_path, keep_days=3650)
+    anew.ledger.add_exposures(entries([exposure("known"), exposure("new")], 6))
+
+    assert names(anew) == ["new", "2b", "2a", "1b", "1a", "0b", "0a"]
+    assert len(anew.segments()) == 2
+    anew.close()
+
+
+def test_a_user_is_erased_on_request_and_counted(keeper):
+    keeper.ledger.add_exposures(entries([exposure("1"), exposure("2", "v")]))
+    keeper.archive(NOW, at_once=True)
+
+    assert keeper.count_of("u") == keeper.erase_user("u") == 2
+    assert (keeper.count_of("u"), keeper.count_of("v")) == (0, 2)
 
 
 async def followed(keeper: ExposureKeeper, store: MemoryStore, **more) -> None:
