@@ -12,7 +12,22 @@ from tests.support.rows import FACTOR, Row
 pytestmark = pytest.mark.reliability
 
 
+CONFIGURATION = """
+[[operations]]
+include-name = [{names}]
+[operations.checks]
+positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "5xx", "422"]
+"""
+"""Of Schemathesis: a schema cannot say that a name which is a dense vector for some is one of that length for all."""
+WITH_FEATURES = [
+    *("PUT /v1/items/{item_id}", "POST /v1/items", "PUT /v1/users/{user_id}", "POST /v1/users"),
+    *("POST /v1/rank", "POST /v1/recommendations"),
+]
+
+
 def test_every_answer_to_a_made_up_request_is_as_documented(house, tmp_path):
+    names = ", ".join(f'"{name}"' for name in WITH_FEATURES)
+    (tmp_path / "schemathesis.toml").write_text(CONFIGURATION.format(names=names))
     command = [
         str(Path(sys.executable).parent / "schemathesis"),
         *("run", f"{house.service.url}/openapi.json", "--checks", "all"),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from recommender.datasets import open_dataset
+from recommender.dense_vectors import pack_vector
 from recommender.errors import TrainingError
 from recommender.models.checkpoint import model_from_arrays
 from recommender.serving.snapshot import Snapshot
@@ -498,3 +499,35 @@ def test_a_version_of_a_release_that_wrote_less_is_read_with_defaults(tmp_path):
 
     assert version.meta == VersionMeta(log_offset=7)
     assert last_full_at([version]) == version.created_at.timestamp()
+
+
+@asynchronous
+async def test_a_name_that_nobody_has_any_more_is_free_after_a_full_training(house):
+    items = {f"i{n}": {"look": pack_vector([float(n), 0.5])} for n in range(3)}
+    await house.store.put_items([Item(each, None, {**has, "old": 1}, True, 1.0) for each, has in items.items()])
+    await house.store.put_items([Item(each, None, has, True, 2.0) for each, has in items.items()])
+    await house.store.put_users([User("u1", {"face": pack_vector([0.5, 1.0])}, 1.0)])
+    await house.store.append([Interaction(f"u{n % 4}", f"i{n % 3}", 1.0, float(n)) for n in range(12)])
+    snapshot = await house.learn()
+
+    assert await house.store.feature_kinds("items", ["look", "old"]) == {"look": 2}
+    assert await house.store.feature_kinds("users", ["face"]) == {"face": 2}
+    assert snapshot.item_space.vectors["look"].length == 2
+
+
+@asynchronous
+async def test_an_increment_goes_on_with_vectors_from_disk(house):
+    items = {f"i{n}": {"look": pack_vector([float(n), 0.5, float(n % 2)])} for n in range(6)}
+    await house.store.put_items([Item(each, None, has, True, 1.0) for each, has in items.items()])
+    await house.store.append([Interaction(f"u{n % 5}", f"i{n * 7 % 5}", 1.0, float(n)) for n in range(40)])
+    first = await house.learn()
+    await house.store.append([Interaction("new", "i5", 1.0, 50.0), Interaction("u1", "i5", 1.0, 51.0)])
+    house.learner = house.learner_of(house.store)  # as after a restart: what it goes on from is read from disk
+    second = await house.learn("incremental")
+    row = second.item_space.vectors["look"]
+
+    assert (row.mean == first.item_space.vectors["look"].mean).all()
+    assert (row.axes == first.item_space.vectors["look"].axes).all()
+    columns = row.columns
+    assert second.item_features.vectors[columns, :8] == pytest.approx(first.item_features.vectors[columns, :8])
+    assert second.item_ids.index_of("i5") < second.n_known_items
