@@ -38,7 +38,6 @@ from recommender.ids import UNKNOWN, Arrays, IdTable
 from recommender.schema import FeatureValue
 from recommender.vector_projection import (
     VectorProjection,
-    fit_projection,
     most_frequent_length,
     projections_from,
     projections_to_arrays,
@@ -143,20 +142,26 @@ class FeatureSpace:
         names = self.names.extended(label for label in labels if label in new)
         return FeatureSpace(names, self.edges | edges, normalise=self.normalise, rare=left, vectors=self.vectors)
 
-    def with_projections(self, records: Iterable[Features]) -> FeatureSpace:
-        """Space with columns for the dense vectors of `records` whose names have none yet.
+    def new_vectors(self, records: Iterable[Features]) -> dict[str, list[tuple[int, Vector]]]:
+        """Dense vectors whose names have no columns, each with the place of its record.
 
         Of vectors of several lengths under one name those of the most frequent count; doors refuse the others.
         """
-        vectors: dict[str, list[Vector]] = {}
-        for record in records:
+        vectors: dict[str, list[tuple[int, Vector]]] = {}
+        for place, record in enumerate(records):
             for name, value in cleaned(vectors_among(record)):
                 if is_packed(value) and name not in self.vectors:
-                    vectors.setdefault(name, []).append(value)
+                    vectors.setdefault(name, []).append((place, value))
+        lengths = {name: most_frequent_length([each for _, each in found]) for name, found in vectors.items()}
+        return {
+            name: [(place, each) for place, each in found if length_of(each) == lengths[name]]
+            for name, found in vectors.items()
+        }
+
+    def with_projections(self, added: Mapping[str, VectorProjection]) -> FeatureSpace:
+        """Space with columns for dense vectors, by their names, which have none yet."""
         names, projections = self.names, dict(self.vectors)
-        for name, found in vectors.items():
-            length = most_frequent_length(found)
-            projection = fit_projection([each for each in found if length_of(each) == length])
+        for name, projection in added.items():
             projections[name] = replace(projection, first=len(names))
             names = names.extended(projection.labels(escaped(name)))
         return FeatureSpace(names, self.edges, normalise=self.normalise, rare=self.rare, vectors=projections)

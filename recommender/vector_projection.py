@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,17 @@ from recommender.ids import Arrays, with_prefix, without_prefix
 
 MOST_COMPONENTS = 64
 """Columns of a vector: of 100,000 items they cost a snapshot 52 MB."""
+MOST_PRODUCTS = 4_000_000_000
+"""Multiplications for the covariance of vectors, half a second; of long ones fewer are looked at, evenly over all."""
 MOST_FITTED = 20_000
-"""Vectors that a projection is fitted to, evenly over all."""
+"""Vectors that a projection is fitted to, and the fewest of very long ones."""
+FEWEST_FITTED = 2_000
 LEAST_VARIANCE = 1e-6
 """Share of the first component's variance below which another is rounding."""
 ROWS_AT_ONCE = 10_000
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,24 +72,31 @@ class VectorProjection:
         """Labels of the columns, by the name of the feature in which no sign is left that others have."""
         return [f"{escaped}#{number or ''}" for number in range(self.axes.shape[1] + 1)]
 
+    def turned(self, axes: NDArray[np.floating]) -> VectorProjection:
+        """Projection to other components, each a sum of these by a column of `axes`."""
+        return replace(self, axes=(self.axes @ axes).astype(np.float32))
+
     def scaled(self, factors: NDArray[np.float32]) -> VectorProjection:
         """The same with the weight of each column so many times as large; the first stays."""
         return replace(self, axes=self.axes * factors[1:])
 
 
-def fit_projection(vectors: Sequence[Vector]) -> VectorProjection:
+def fit_projection(vectors: Sequence[Vector], most: int = MOST_COMPONENTS) -> VectorProjection:
     """Principal components of vectors, of a variance of 1 on average.
 
     Parameters
     ----------
     vectors
         All of one length.
+    most
+        Components at most.
     """
-    rows = unpack_vectors(_some(vectors)).astype(np.float64)
+    length = length_of(vectors[0])
+    n_rows = max(FEWEST_FITTED, min(MOST_FITTED, MOST_PRODUCTS // length**2))
+    rows = unpack_vectors(spread_evenly(vectors, n_rows)).astype(np.float64)
     mean = rows.mean(axis=0)
     centred = rows - mean
-    length = len(mean)
-    n = min(MOST_COMPONENTS, length)
+    n = min(most, length)
     variances, axes = eigh(centred.T @ centred / len(rows), subset_by_index=[length - n, length - 1])
     kept = np.flatnonzero(variances > max(LEAST_VARIANCE * variances[-1], 1e-30))[::-1]
     variances, axes = variances[kept], axes[:, kept]
@@ -120,6 +133,7 @@ def projections_from(arrays: Arrays, meta: Mapping[str, Any]) -> dict[str, Vecto
     return found
 
 
-def _some(vectors: Sequence[Vector]) -> list[Vector]:
-    n = min(len(vectors), MOST_FITTED)
+def spread_evenly(vectors: Sequence[T], most: int) -> list[T]:
+    """At most so many, evenly over all."""
+    n = min(len(vectors), most)
     return [vectors[place] for place in np.linspace(0, len(vectors) - 1, n).astype(np.int64).tolist()]

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.dense_vectors import Vector
 from recommender.feature_space import Features, FeatureSpace
 from recommender.models.entities import Entities
 from recommender.models.lightfm_recommender import LFMRecommender
-from recommender.models.vector_regression import Side
+from recommender.models.vector_regression import TRUSTED_FROM, Side, ridge
 from recommender.serving.snapshot import Rows
 from recommender.sparse_frame import SparseFrame
 from recommender.training.cold_start import PENALTY
+from recommender.vector_projection import MOST_COMPONENTS, VectorProjection, fit_projection, spread_evenly
+
+MOST_DIRECTIONS = 512
+"""Principal components of a vector that are looked at."""
+MOST_REDUCED = 50_000
+"""Users or items by whom long vectors are reduced."""
+LEAST_SIZE = 1e-4
+"""Share of the largest direction below which another says nothing."""
 
 Spaces = tuple[FeatureSpace, FeatureSpace]
 
@@ -61,9 +70,40 @@ def _learned(
         return space
     ids = list(side.ids)
     records = [features.get(each, {}) for each in ids]
-    widened = space.with_projections(records)
-    if len(widened) == len(space):
+    vectors = space.new_vectors(records)
+    if not vectors:
         return space
+    own = side.indicator_columns
+    indicators = np.column_stack([getattr(model, f"{what}_embeddings")[own], getattr(model, f"{what}_biases")[own]])
+    widened = space.with_projections({name: project(found, indicators, counts) for name, found in vectors.items()})
     frame = SparseFrame(ids, widened.names, widened.encode_many(records))
     factors = model.learn_vectors(what, frame, counts, PENALTY)
     return widened.rescaled(len(space), factors)
+
+
+def project(
+    vectors: Sequence[tuple[int, Vector]], indicators: NDArray[np.float32], counts: NDArray[np.int64]
+) -> VectorProjection:
+    """Components of vectors: of long ones those directions that predict the most of the indicators.
+
+    Parameters
+    ----------
+    vectors
+        With the row of each in `indicators` and `counts`.
+    """
+    projection = fit_projection([vector for _, vector in vectors], MOST_DIRECTIONS)
+    if projection.axes.shape[1] <= MOST_COMPONENTS:
+        return projection
+    some = spread_evenly(vectors, MOST_REDUCED)
+    places = np.array([place for place, _ in some])
+    rows = projection.weights([vector for _, vector in some])[:, 1:].astype(np.float64)
+    slopes = ridge(rows, indicators[places], counts[places] / (counts[places] + TRUSTED_FROM)).weights
+    # of what is predicted, and not of the slopes: a direction in which vectors hardly differ predicts little
+    spreads = rows.std(axis=0)
+    directions, sizes, _ = np.linalg.svd(spreads[:, None] * slopes, full_matrices=False)
+    kept = min(MOST_COMPONENTS, int((sizes > LEAST_SIZE * sizes[0]).sum())) if sizes[0] > 0 else 0
+    if not kept:
+        return fit_projection([vector for _, vector in vectors])
+    # each component has its share in the prediction as its spread, as principal components have theirs
+    axes = directions[:, :kept] / spreads[:, None] * sizes[:kept] / np.sqrt((sizes[:kept] ** 2).mean())
+    return projection.turned(axes)

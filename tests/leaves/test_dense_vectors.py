@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recommender.dense_vectors import decimals_of, length_of, pack_vector, unpack_vectors, with_lists
 from recommender.feature_space import FeatureSpace, tokens
-from recommender.vector_projection import MOST_COMPONENTS
+from recommender.vector_projection import MOST_COMPONENTS, fit_projection
 
 sizes = st.sampled_from([1e-20, 1e-3, 0.2, 1.0, 7.0, 1e6, 1e30])
 numbers = st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=40)
@@ -42,8 +42,14 @@ def test_384_numbers_take_769_bytes():
     assert len(pack_vector([0.1] * 384).data) == 769
 
 
-def space_of(records):
-    return FeatureSpace.empty().extended(records).with_projections(records)
+def with_vectors(space, records):
+    """Space with the principal components of all vectors that have no columns."""
+    found = space.new_vectors(records)
+    return space.with_projections({name: fit_projection([each for _, each in own]) for name, own in found.items()})
+
+
+def space_of(records, *, normalise=False):
+    return with_vectors(FeatureSpace.empty(normalise=normalise).extended(records), records)
 
 
 def records_of(n=50, length=6, seed=0):
@@ -95,7 +101,7 @@ def test_what_was_not_learned_of_a_vector_is_named_and_does_no_harm():
 def test_old_columns_keep_their_places_when_a_space_grows():
     records = records_of()
     space = space_of(records)
-    grown = space.extended([{"tag": "new"}, {"tag": "new"}]).with_projections(records_of(seed=1))
+    grown = with_vectors(space.extended([{"tag": "new"}, {"tag": "new"}]), records_of(seed=1))
 
     assert grown.encode(records[3]).columns.tolist() == space.encode(records[3]).columns.tolist()
     assert grown.encode(records[3]).weights.tolist() == space.encode(records[3]).weights.tolist()
@@ -116,7 +122,7 @@ def test_a_space_with_vectors_comes_back_from_its_arrays_and_meta():
 
 def test_division_by_the_count_of_features_leaves_vectors_alone():
     records = [{**record, "other": "x"} for record in records_of()]
-    plain, divided = (FeatureSpace.empty(normalise=each).extended(records).with_projections(records) for each in (0, 1))
+    plain, divided = (space_of(records, normalise=each) for each in (False, True))
 
     assert divided.encode(records[0]).weights[:2].tolist() == [0.5, 0.5]
     assert divided.encode(records[0]).weights[2:].tolist() == plain.encode(records[0]).weights[2:].tolist()

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recommender.dense_vectors import pack_vector
 from recommender.models.checkpoint import model_from_arrays, model_to_arrays, model_to_meta
+from recommender.models.vector_regression import ridge
 from recommender.schema import Query, RankQuery, UserState
 from recommender.serving.catalogue import Catalogue, ItemChange
 from recommender.serving.recommender import Recommender
@@ -17,6 +19,8 @@ from recommender.training.incremental import IncrementSettings, News, train_incr
 from recommender.training.model_settings import ModelSettings
 from recommender.training.promotion_gate import Verdict
 from recommender.training.snapshot_builder import CatalogueEntry
+from recommender.training.vector_features import project
+from recommender.vector_projection import fit_projection
 
 N_USERS, N_KNOWN, N_NEW, N_TASTES, LENGTH = 150, 80, 40, 4, 24
 META = {"version": "1", "log_offset": 0, "items_sequence": 0}
@@ -255,3 +259,23 @@ def test_a_side_without_indicators_learns_nothing_of_vectors_and_says_so(world):
 
     assert not snapshot.item_space.vectors
     assert ranking.ignored_features == ["text"]
+
+
+def test_of_long_vectors_the_directions_are_kept_that_tell_what_was_learned_however_little_they_vary():
+    chance = np.random.default_rng(3)
+    n, signal = 600, 0.3 * chance.normal(size=(600, 4))
+    rows = np.hstack([5 * chance.normal(size=(n, 100)), signal]) @ np.linalg.qr(chance.normal(size=(104, 104)))[0]
+    indicators = (signal @ chance.normal(size=(4, 8)) + 0.1 * chance.normal(size=(n, 8))).astype(np.float32)
+    vectors = [(place, pack_vector(row)) for place, row in enumerate(rows.tolist())]
+    known, new = slice(0, 500), slice(500, None)
+
+    def explained(projection):
+        weights = projection.weights([vector for _, vector in vectors]).astype(np.float64)
+        found = ridge(weights[known], indicators[known], np.ones(500)).weights
+        return 1 - (indicators[new] - weights[new] @ found).var() / indicators[new].var()
+
+    reduced = project(vectors[known], indicators, np.full(n, 20))
+
+    assert reduced.axes.shape == (104, 8)
+    assert explained(reduced) > 0.7
+    assert explained(fit_projection([vector for _, vector in vectors[known]])) < 0.2
