@@ -55,9 +55,11 @@ class ExposureKeeping:
     async def page(self, cursor: str | None, limit: int) -> bytes:
         """JSON of a page of exposures, newest first, without those of users who are deleted."""
         keeper, follower = self._opened()
+        # before the page: a deletion that is taken over while it is read is then still looked for
+        known = (await asyncio.to_thread(keeper.ledger.offsets)).log
         page = await asyncio.to_thread(keeper.page, parse_cursor(cursor), limit)
         users = sorted({exposure.user_id for _, exposure in page.rows if exposure.user_id is not None})
-        hidden = await follower.hidden_users(users)
+        hidden = await follower.hidden_users(users, known)
         kept = [row for row in page.rows if row[1].user_id not in hidden]
         return to_json(page, await asyncio.to_thread(keeper.as_json, kept))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,7 +22,7 @@ from deployments.stages.routing import QueryRouter
 from deployments.telemetry import logs, metrics
 from deployments.telemetry.metric_snapshot import MetricsSnapshot, together
 from recommender.errors import StoreError
-from recommender.evaluation.experiment_counts import VariantCounts, read_counts
+from recommender.evaluation.experiment_counts import VariantCounts
 from recommender.schema import Query, ReadRequest
 from recommender.stores.audit_log import AuditEntry, AuditLog, MemoryAuditLog
 from recommender.stores.protocols import Appended, Interaction, StoreHealth
@@ -170,9 +170,10 @@ class Service:
         found: bytes = await call_long(self._trainer.attribution, query, n_items or None)
         return found
 
-    async def experiment_counts(self, experiment: str, event: str) -> dict[str, VariantCounts]:
+    async def experiment_counts(self, experiment: str, event: str) -> Mapping[str, VariantCounts]:
         """What judging an experiment needs of each variant that was shown."""
-        return read_counts(await call_long(self._trainer.experiment_counts, experiment, event))
+        found: Mapping[str, VariantCounts] = await call_long(self._trainer.experiment_counts, experiment, event)
+        return found
 
     async def versions(self) -> list[dict[str, Any]]:
         """Versions in the registry, newest first."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-import msgspec
-
 
 class VariantCounts(NamedTuple):
     """Sums of one variant. A user is whoever has an id or a session; `n` and `h` are their exposures and hits.
@@ -41,39 +39,3 @@ class ExperimentCounts(Protocol):
     def counts(self, experiment: str, event: str) -> Mapping[str, VariantCounts]:
         """Counts by variant, of those that have been shown, with the hits of one kind of event."""
         ...
-
-
-class _Row(msgspec.Struct):
-    variant: str
-    exposures: int
-    users: int
-    sum_x: float
-    sum_xx: float
-    sum_y: float
-    sum_yy: float
-    sum_xy: float
-    empty: int
-    degraded: int
-    p99_s: float | None
-
-
-_rows = msgspec.json.Decoder(list[_Row])
-
-
-def read_counts(rows: bytes) -> dict[str, VariantCounts]:
-    """Counts by variant, of the JSON of what the exposure ledger has of an experiment."""
-    return {
-        row.variant: VariantCounts(
-            users=row.users,
-            exposures=int(row.sum_x),
-            hits=int(row.sum_y),
-            exposures_squared=int(row.sum_xx),
-            hits_squared=int(row.sum_yy),
-            products=int(row.sum_xy),
-            answers=row.exposures,
-            empty=row.empty,
-            degraded=row.degraded,
-            p99_ms=None if row.p99_s is None else 1e3 * row.p99_s,
-        )
-        for row in _rows.decode(rows)
-    }

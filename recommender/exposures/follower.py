@@ -145,8 +145,7 @@ class ExposureFollower:
             await self._store.put_trials(msgspec.msgpack.encode(trials))
             self._trials = trials
 
-    async def hidden_users(self, user_ids: Sequence[str]) -> set[str]:
-        """Those of some users whose deletion is in the log, and not taken over yet."""
-        known = (await asyncio.to_thread(self._keeper.ledger.offsets)).log
+    async def hidden_users(self, user_ids: Sequence[str], known: int) -> set[str]:
+        """Those of some users whose deletion is in the log behind the offset `known`."""
         states = (await self._store.fetch(list(user_ids))).users
         return {user_id for user_id, state in zip(user_ids, states, strict=True) if state.deleted_at > known}

@@ -3,6 +3,7 @@
 import pytest
 
 from lightfm_serve.records.assignment import variant_of
+from recommender.evaluation.experiment_counts import VariantCounts
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
 from tests.support.known_worlds import shared_snapshot, with_meta
@@ -24,24 +25,9 @@ def service(monkeypatch) -> ServiceInProcess:
     return ServiceInProcess(monkeypatch, *(Recommender(Catalogue(shared_snapshot())) for _ in range(2)))
 
 
-def row(variant: str, users: int, hits: int) -> dict:
+def sums(users: int, hits: int) -> VariantCounts:
     """Sums of users who were shown four answers each, and clicked on one of as many of them as there are hits."""
-    return {
-        "variant": variant,
-        "exposures": 4 * users,
-        "users": users,
-        "sum_x": 4.0 * users,
-        "sum_xx": 16.0 * users,
-        "sum_y": float(hits),
-        "sum_yy": float(hits),
-        "sum_xy": 4.0 * hits,
-        "sum_rate": hits / 4,
-        "sum_rate_squared": hits / 16,
-        "hits": hits,
-        "empty": 0,
-        "degraded": 0,
-        "p99_s": 0.01,
-    }
+    return VariantCounts(users, 4 * users, hits, 16 * users, hits, 4 * hits, 4 * users, p99_ms=10.0)
 
 
 def asked(user_id: str, more: str = "") -> tuple[int, str, str]:
@@ -118,12 +104,12 @@ def test_a_placement_has_one_experiment_at_a_time(service):
 
 
 def test_an_experiment_tells_its_figures_and_a_decision_in_words(service):
-    service.counts = [row("control", 1_000, 400), row("short", 1_000, 700)]
+    service.counts = {"control": sums(1_000, 400), "short": sums(1_000, 700)}
     *_, found, listed = service.run(
         (0, "PUT", HOME, {}),
-        lambda: setattr(service, "counts", []),
+        lambda: setattr(service, "counts", {}),
         (0, "PUT", TEST, SPLIT),
-        lambda: setattr(service, "counts", [row("control", 1_000, 400), row("short", 1_000, 700)]),
+        lambda: setattr(service, "counts", {"control": sums(1_000, 400), "short": sums(1_000, 700)}),
         (0, "GET", TEST),
         (1, "GET", "/v1/experiments"),
     )
@@ -164,7 +150,7 @@ def test_a_name_with_figures_is_not_taken_twice(service):
         (0, "PUT", HOME, {}),
         (0, "PUT", TEST, SPLIT),
         (0, "DELETE", TEST),
-        lambda: setattr(service, "counts", [row("control", 5, 1)]),
+        lambda: setattr(service, "counts", {"control": sums(5, 1)}),
         (0, "PUT", TEST, SPLIT),
     )
 

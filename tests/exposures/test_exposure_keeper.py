@@ -172,7 +172,7 @@ def test_a_deletion_that_is_not_taken_over_yet_hides_the_user(keeper):
     async def work() -> set[str]:
         following = ExposureFollower(keeper, store)
         await store.delete_user("u")
-        return await following.hidden_users(["u", "v"])
+        return await following.hidden_users(["u", "v"], 0)
 
     assert asyncio.run(work()) == {"u"}
 

@@ -8,9 +8,8 @@ import pytest
 
 from recommender.errors import InvalidRequestError
 from recommender.evaluation.confidence_sequences import boundary, exposures_needed, hit_rate
-from recommender.evaluation.experiment_counts import VariantCounts, read_counts
+from recommender.evaluation.experiment_counts import VariantCounts
 from recommender.evaluation.sample_ratio import mismatch_p_value
-from recommender.exposures.experiment_counts import VariantCounts as LedgerCounts
 from recommender.serving.experiments.experiment import Experiment, Variant
 from recommender.serving.experiments.judgement import judge
 from recommender.serving.placements.placement import Placement
@@ -144,11 +143,3 @@ def test_what_is_no_experiment_is_refused_by_name(change, named):
 
 def test_counts_without_users_have_no_rate():
     assert hit_rate(VariantCounts()).low == float("-inf")
-
-
-def test_what_the_exposure_ledger_has_of_an_experiment_is_read_as_counts():
-    found = LedgerCounts("new", 12, 4, 10.0, 30.0, 3.0, 5.0, 9.0, 1.2, 0.5, 3, 1, 2, 0.25)
-
-    assert read_counts(msgspec.json.encode([found])) == {
-        "new": VariantCounts(4, 10, 3, 30, 5, 9, answers=12, empty=1, degraded=2, p99_ms=250.0)
-    }

@@ -19,6 +19,7 @@ from deployments.predictor import Predictor
 from deployments.stages.answering import QueryAnswerer
 from deployments.stages.fetching import UserFetcher
 from deployments.telemetry import metrics
+from recommender.evaluation.experiment_counts import VariantCounts
 from recommender.serving.recommender import Recommender
 from recommender.stores import MemoryStore
 
@@ -49,7 +50,8 @@ class ServiceInProcess:
         monkeypatch.setattr(metrics, "show", lambda *_, **__: None)
         monkeypatch.setenv("RECOMMENDER_API_KEYS", "admin:a,write:w,read:r")
         self.store = MemoryStore()
-        self.counts: list[dict[str, Any]] = []
+        self.answerers: list[QueryAnswerer] = []
+        self.counts: dict[str, VariantCounts] = {}
         """What the trainer's ledger has of every experiment."""
         self.versions = [{"version": "00000001", "status": "active"}, {"version": "00000002", "status": "ready"}]
         self._recommenders = recommenders
@@ -63,7 +65,6 @@ class ServiceInProcess:
         return asyncio.run(self._run(asked))
 
     async def _run(self, asked: tuple[tuple[Any, ...], ...]) -> list[httpx.Response]:
-        self.answerers: list[QueryAnswerer] = []
         services = [self._service(recommender) for recommender in self._recommenders]
         answers = []
         for each in asked:
@@ -94,8 +95,8 @@ class _Trainer:
     def __init__(self, service: ServiceInProcess) -> None:
         self._service = service
 
-    async def experiment_counts(self, _request_ids: object, _experiment: str, _event: str) -> bytes:
-        return msgspec.json.encode(self._service.counts)
+    async def experiment_counts(self, _request_ids: object, _experiment: str, _event: str) -> dict[str, VariantCounts]:
+        return self._service.counts
 
 
 class _Models:
