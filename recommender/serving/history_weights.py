@@ -49,6 +49,8 @@ class HistoryWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """b, one a bucket."""
     n_low_pass: int = 0
     """How many of the last columns of the vectors are low-pass components."""
+    mean_history: float = 1.0
+    """How much the mean history counts for whoever has features and no history."""
 
     @classmethod
     def from_meta(cls, meta: Any) -> Self:

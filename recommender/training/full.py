@@ -51,6 +51,7 @@ from recommender.training.promotion_gate import (
 )
 from recommender.training.serving_transform import to_serving, with_folded_histories
 from recommender.training.snapshot_builder import CatalogueEntry, build_snapshot
+from recommender.training.stranger_tuning import learn_mean_history
 from recommender.training.vector_features import learn_vectors
 
 Progress = Callable[[str], None]
@@ -218,6 +219,7 @@ def choose(data: TrainingData, settings: ModelSettings) -> HistoryChoices | None
         return fallback
     parts, choices = learn_choices(held_out, kind, history, num_threads=settings.num_threads, seed=settings.seed)
     choices = msgspec.structs.replace(choices, n_interactions=len(data.interactions))
+    choices = learn_mean_history(snapshot, users, parts, choices, held_out.pairs)
     likings = select_likings(data.interactions)
     return learn_newcomers(snapshot, users, parts, choices, likings[likings["item_id"].isin(list(pretended))])
 

@@ -59,6 +59,9 @@ class HistoryChoices(msgspec.Struct, frozen=True):
     """What each part reached alone on the hold-out, and ``mixture`` all."""
     newcomers: NewcomerWeights = NewcomerWeights()
     """Of items without interactions."""
+    mean_history: float | None = None
+    """How much the mean history counts for whoever has features and no history, in scales of what LightFM gives them;
+    None: as it counts for others."""
     vectors: Vectors = "low_pass"
     """What stands in the place of the low-pass filter, which it is itself unless others do better."""
 

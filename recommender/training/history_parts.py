@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -145,7 +146,7 @@ def _with_mean_history(
     totals = (weights @ counted).astype(np.float32).reshape(-1, 1)
     total = float(totals[totals > 0].mean()) if (totals > 0).any() else 1.0
     mean = np.zeros((snapshot.n_items, 1), np.float32)
-    mean[: len(parts.low_pass.items), 0] = _mean_history(snapshot.liked(), parts, history)
+    mean[: len(parts.low_pass.items), 0] = history.mean_history * mean_history(snapshot.liked(), parts, history)
     absent = -totals / total
     each = counted[:, None] / np.float32(total)
     widened = replace(
@@ -160,7 +161,22 @@ def _with_mean_history(
     return widened, np.zeros_like(absent)
 
 
-def _mean_history(liked: Rows, parts: HistoryParts, history: HistoryWeights) -> NDArray[np.float32]:
+def score_strangers(snapshot: Snapshot, rows: NDArray[np.integer]) -> NDArray[np.float32]:
+    """What LightFM's part gives users by their features alone, shape (len(rows), n_known_items)."""
+    items, features = snapshot.items, snapshot.user_features
+    n_known = snapshot.n_known_items
+    vectors = _matrix(snapshot.user_rows, len(features.biases))[rows] @ features.vectors
+    scores: NDArray[np.float32] = vectors @ items.vectors[:n_known].T + items.biases[:n_known]
+    return scores
+
+
+def users_with_features(snapshot: Snapshot) -> NDArray[np.int64]:
+    """Rows of known users who have features, at most `MOST_MEASURED`, chosen evenly."""
+    users = np.flatnonzero(np.diff(snapshot.user_rows.indptr))
+    return users[np.linspace(0, len(users) - 1, min(MOST_MEASURED, len(users))).astype(np.int64)]
+
+
+def mean_history(liked: Rows, parts: HistoryParts, history: HistoryWeights) -> NDArray[np.float32]:
     """What the parts add on average to the score of each item, all interactions of a history counting the same.
 
     Whoever begins does not begin with what those like best who have seen the rest.
@@ -190,13 +206,19 @@ def weights_of(
     item_item = (weighted @ parts.item_item).toarray()
     low_pass = parts.low_pass.users(weighted) @ parts.low_pass.items.T
     spread = _spread(lightfm)
-    return HistoryWeights(
+    weights = HistoryWeights(
         half_life=choices.half_life,
         lengths=list(LENGTHS[1:]),
         item_item=_scaled(choices.item_item_weights, spread, _spread(item_item)),
         low_pass=_scaled(choices.low_pass_weights, spread, _spread(low_pass)),
         n_low_pass=parts.low_pass.items.shape[1],
     )
+    strangers = users_with_features(snapshot)
+    if choices.mean_history is None or not len(strangers):
+        return weights
+    own = float(mean_history(liked, parts, weights).std())
+    factor = _spread(score_strangers(snapshot, strangers)) / own if own > 0 else 0.0
+    return msgspec.structs.replace(weights, mean_history=choices.mean_history * factor)
 
 
 def _measured(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
