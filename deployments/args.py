@@ -156,7 +156,7 @@ class TrainingArgs(_Strict):
     holdout: Share = 0.1
     """Share of the newest interactions that is held out to evaluate a version."""
     tune_s: Annotated[float, Field(ge=0)] = _HISTORY.tune_s
-    """Seconds in which the item-item matrix is tuned, at the first full training and when the data has doubled."""
+    """Processor seconds for tuning the item-item matrix, at the first full training and when the data has doubled."""
     holdout_kind: Literal["auto", "last", "random"] = _HISTORY.holdout_kind
     """What teaches how much each part counts: each user's newest interactions, or any; ``auto``: by whether timestamps
     tell an order."""

@@ -30,8 +30,6 @@ from recommender.training.recency import learn_half_life, weighted_histories
 
 HELD_OUT = 0.1
 """Share of the interactions that teach."""
-PAIRS_A_SECOND = 10_000
-"""So many interactions are worth a second of tuning: small data is done sooner."""
 KEPT = (0.5, 0.75)
 """Shares of the weights of a column, the largest, that may be enough."""
 MOST_LOST = 0.003
@@ -66,7 +64,7 @@ class HistorySettings:
         What teaches how much each counts: each user's newest interactions (``last``), any (``random``), or by whether
         timestamps tell an order (``auto``).
     tune_s
-        Seconds for the tuning of the item-item matrix; small data takes less.
+        Seconds of processor time for the tuning of the item-item matrix; small data takes less.
     item_item_mib
         Memory of its fit beside the interactions and the matrix itself.
     """
@@ -180,8 +178,7 @@ def learn_choices(
     liked, wanted = held_out.liked, held_out.pairs
     pairs = liked_pairs(liked, wanted.shape[1])
     start = ItemItemSettings(budget_bytes=settings.budget_bytes)
-    tune_s = min(settings.tune_s, pairs.nnz / PAIRS_A_SECOND)
-    tuned = tune_item_item(pairs, wanted, tune_s, start=start, num_threads=num_threads).settings
+    tuned = tune_item_item(pairs, wanted, settings.tune_s, start=start, num_threads=num_threads).settings
     matrix = item_item_matrix(pairs, tuned, num_threads)
     kept = enough_weights(matrix, tuned.neighbours, pairs, wanted)
     matrix = with_largest(matrix, kept)

@@ -11,14 +11,18 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.models.item_item import ItemItemSettings, item_item_matrix
-from recommender.models.mixture import ndcg_of, sure_gain
+from recommender.models.mixture import ERRORS, ndcg_of, sure_gain
 
 STEPS = (4.0, 0.25, 2.0, 0.5)
 """Factors by which the penalty moves: far before near, or it stays in a hollow that is only noise."""
 LENGTH_EXPONENTS = (0.0, 0.5, 1.0)
 MOST_NEIGHBOURS = 400
-_COST = 5.0
-"""How many times as long a fit with twice the neighbours takes, at most about."""
+MOST_TRIED = 12
+"""Settings: enough for a climb, and small data is done sooner."""
+LEAST_ERRORS = 0.5
+"""Standard errors that a gain must exceed for a move that costs nothing later."""
+_COST = 3.0
+"""How many times as long a fit with twice the neighbours takes, about."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def tune_item_item(
     start: ItemItemSettings | None = None,
     k: int = 10,
     num_threads: int = 1,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = time.process_time,
 ) -> Tuned:
     """Climb from some settings to better ones, as long as there is time.
 
@@ -49,7 +53,8 @@ def tune_item_item(
     held_out
         Users by items: what is to be found.
     tune_s
-        Seconds. A fit that is expected to end later is not begun, beside the first.
+        Seconds of processor time, which do not depend on what else the machine does. A fit that is expected to end
+        later is not begun, beside the first.
     start
         Where to begin, by default the defaults; those of the last training where there are any.
     k
@@ -57,7 +62,7 @@ def tune_item_item(
     num_threads
         Of each fit.
     clock
-        Seconds that pass.
+        Seconds of processor time.
 
     Returns
     -------
@@ -70,26 +75,27 @@ def tune_item_item(
     moves = _moves(best)
     while (move := next(moves, None)) is not None:
         cost = took * (_COST if move.neighbours > best.neighbours else 1.0)
-        if move in judged or clock() - began + cost > tune_s:
+        if move in judged or len(judged) == MOST_TRIED or clock() - began + cost > tune_s:
             continue
         at = clock()
         judged[move] = _judged(move, train, held_out, k, num_threads)
-        is_larger = move.neighbours > best.neighbours
-        gains = judged[move] - judged[best]
-        if (sure_gain(gains) if is_larger else _mean(gains)) > 0:
+        errors = ERRORS if move.neighbours > best.neighbours else LEAST_ERRORS
+        if sure_gain(judged[move] - judged[best], errors) > 0:
             best, took, moves = move, clock() - at, _moves(move)
     return Tuned(best, _mean(judged[best]), len(judged))
 
 
 def _moves(now: ItemItemSettings) -> Iterator[ItemItemSettings]:
     """Settings beside these, the cheapest and most telling first."""
-    for factor in STEPS:
+    for factor in STEPS[:2]:
+        yield replace(now, penalty=now.penalty * factor)
+    if now.neighbours * 2 <= MOST_NEIGHBOURS:
+        yield replace(now, neighbours=now.neighbours * 2)
+    for factor in STEPS[2:]:
         yield replace(now, penalty=now.penalty * factor)
     at = LENGTH_EXPONENTS.index(now.length_exponent) if now.length_exponent in LENGTH_EXPONENTS else 1
     for length_exponent in LENGTH_EXPONENTS[max(0, at - 1) : at + 2]:
         yield replace(now, length_exponent=length_exponent)
-    if now.neighbours * 2 <= MOST_NEIGHBOURS:
-        yield replace(now, neighbours=now.neighbours * 2)
 
 
 def _judged(

@@ -1,6 +1,7 @@
 """Newcomers' columns of the item-item matrix: the mean column of the known items most like them by features.
 
-Nobody has interacted with a newcomer, so nothing is regressed; what speaks for its nearest neighbours speaks for it.
+Nobody has interacted with a newcomer, so nothing is regressed; what speaks for its nearest neighbours speaks for it,
+and so do they themselves.
 Neighbours are nearest by cosine of their features, each weighing ``idf^RARITY``: what few have in common says more.
 Dense vectors have a cosine of their own, which is added.
 """
@@ -13,10 +14,13 @@ from scipy import sparse
 
 from recommender.training.vector_neighbours import VectorNeighbours
 
-NEIGHBOURS = 30
+NEIGHBOURS = 50
+"""Known items whose columns are averaged."""
+ALIKE, ALIKE_SHARE = 200, 0.25
+"""Known items that speak for a newcomer themselves, and how much they do together, as a share of the mean column."""
 RARITY = 1.5
 """Exponent of the inverse document frequency."""
-KEPT = 200
+KEPT = 600
 """Weights of a column that are kept, the largest."""
 MOST_PRODUCTS = 2_000_000_000
 """Multiplications that cosines may cost; the most frequent features are left out until they are so few."""
@@ -46,19 +50,24 @@ def newcomer_columns(
     with any known item has none.
     """
     by_item = sparse.csr_matrix(matrix.T, dtype=np.float32)
-    nearest = nearest_by_features(known, newcomers, components)
-    means = (sparse.csr_matrix(nearest[at : at + _BLOCK] @ by_item) for at in range(0, nearest.shape[0], _BLOCK))
-    blocks = [sparse.csr_matrix((0, matrix.shape[0]), dtype=np.float32), *(_largest(each, KEPT) for each in means)]
+    alike = nearest_by_features(known, newcomers, components)
+    blocks = [sparse.csr_matrix((0, matrix.shape[0]), dtype=np.float32)]
+    blocks += [_columns(alike[at : at + _BLOCK], by_item) for at in range(0, alike.shape[0], _BLOCK)]
     return sparse.csr_matrix(sparse.vstack(blocks, format="csr").T)
+
+
+def _columns(alike: sparse.csr_matrix, by_item: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Mean columns of the nearest, and on top what is alike itself."""
+    means = sparse.csr_matrix(_shares(_largest(alike.copy(), NEIGHBOURS)) @ by_item)
+    amounts = np.asarray(abs(means).sum(axis=1)).ravel()
+    own = sparse.diags_array(np.float32(ALIKE_SHARE) * amounts) @ _shares(alike)
+    return _largest(sparse.csr_matrix(means + own, dtype=np.float32), KEPT)
 
 
 def nearest_by_features(
     known: sparse.csr_matrix, newcomers: sparse.csr_matrix, components: NDArray[np.bool_] | None = None
 ) -> sparse.csr_matrix:
-    """Shares of the `NEIGHBOURS` nearest known items in each newcomer, of shape (n_newcomers, n_known).
-
-    Rows sum to 1, or to 0 where nothing is alike.
-    """
+    """Cosines of the `ALIKE` nearest known items of each newcomer, of shape (n_newcomers, n_known)."""
     vectors = None if components is None else VectorNeighbours.of(known, newcomers, components)
     counts = np.bincount(known.indices, minlength=known.shape[1])
     rarity = np.log((known.shape[0] + 1) / (counts + 1)) ** RARITY
@@ -70,12 +79,15 @@ def nearest_by_features(
     blocks = [sparse.csr_matrix((0, known.shape[0]), dtype=np.float32)]
     for start in range(0, newcomers.shape[0], _BLOCK):
         cosines = sparse.csr_matrix(of_newcomers[start : start + _BLOCK] @ by_feature)
-        cosines = cosines if vectors is None else vectors.with_cosines(cosines, start, NEIGHBOURS)
-        blocks.append(_largest(cosines, NEIGHBOURS))
-    nearest = sparse.vstack(blocks, format="csr")
-    totals = np.asarray(nearest.sum(axis=1)).ravel()
-    nearest.data /= np.repeat(totals, np.diff(nearest.indptr))
-    return nearest.astype(np.float32)
+        cosines = cosines if vectors is None else vectors.with_cosines(cosines, start, ALIKE)
+        blocks.append(_largest(cosines, ALIKE))
+    return sparse.csr_matrix(sparse.vstack(blocks, format="csr"), dtype=np.float32)
+
+
+def _shares(rows: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The same with rows that sum to 1, or are empty."""
+    totals = np.asarray(rows.sum(axis=1)).ravel()
+    return sparse.csr_matrix(sparse.diags_array(np.where(totals > 0, 1 / np.maximum(totals, 1e-9), 0)) @ rows)
 
 
 def _affordable(of_known: NDArray[np.int64], of_newcomers: NDArray[np.int64]) -> NDArray[np.bool_]:

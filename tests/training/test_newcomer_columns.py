@@ -32,15 +32,15 @@ def test_the_nearest_share_rare_features_and_what_all_have_says_nothing():
     known = matrix([[1, 1, 0], [1, 1, 0], [1, 0, 1], [1, 0, 0]])
     nearest = nearest_by_features(known, matrix([[1, 1, 0], [1, 0, 0]])).toarray()
 
-    assert nearest[0] == pytest.approx([0.5, 0.5, 0, 0])
+    assert nearest[0] == pytest.approx([1, 1, 0, 0])
     assert not nearest[1].any()
 
 
-def test_a_column_is_the_mean_of_those_of_the_nearest():
+def test_a_column_is_the_mean_of_those_of_the_nearest_and_these_themselves_by_a_share():
     known, weights = matrix([[1, 0], [1, 0], [0, 1]]), matrix([[0, 2, 1], [4, 0, 3], [0, 6, 0]])
     columns = newcomer_columns(weights, known, matrix([[1, 0], [0, 1], [0, 0]])).toarray()
 
-    assert pytest.approx(np.array([[1, 2, 3], [1, 3, 0], [0, 0, 0]])) == columns.T
+    assert pytest.approx(np.array([[1.75, 2.75, 3], [1, 3, 1], [0, 0, 0]])) == columns.T
 
 
 def test_features_that_many_have_are_left_out_where_comparing_them_would_take_too_long(monkeypatch):
@@ -133,6 +133,6 @@ def test_vectors_tell_neighbours_beside_features_and_alone():
     turned = np.array([1, 0.1]) / np.hypot(1, 0.1)
 
     # the first feature is had by two of three: what it is worth stands beside the vectors
-    assert nearest[0] == pytest.approx(np.array([turned[0], 0, 1]) / (turned[0] + 1), abs=1e-6)
+    assert nearest[0] == pytest.approx(np.array([turned[0], 0, 1]), abs=1e-6)
     assert nearest[1].argmax() == 1
     assert not nearest[2].any()
