@@ -13,6 +13,7 @@ from recommender.models.feedback import Feedback
 from recommender.stores.embedded_valkey import START_TIMEOUT_S
 from recommender.stores.redis_store import MAX_BACKLOG
 from recommender.training.admission import FeatureAdmission
+from recommender.training.canary import CanarySettings
 from recommender.training.forgetting import ForgetSettings
 from recommender.training.history_tuning import HistorySettings
 from recommender.training.incremental import IncrementSettings
@@ -136,6 +137,30 @@ class AdmissionArgs(_Strict):
         return FeatureAdmission(**self.model_dump())
 
 
+_CANARY = CanarySettings()
+
+
+class CanaryArgs(_Strict):
+    """How a version that a full training made is tried on a share of the users before it serves all of them."""
+
+    share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of the users who are answered by it, as 0.05; 0: a version that the gate accepts serves all at once."""
+    metric: Annotated[str, Field(pattern="^.+_rate$")] = _CANARY.metric
+    """Name of an event and ``_rate``: the share of exposures that such an interaction is attributed to."""
+    min_exposures: Positive = _CANARY.min_exposures
+    """Exposures of the canary from which on anything is decided."""
+    worse_by: Annotated[float, Field(gt=0, lt=1)] = _CANARY.worse_by
+    """How much worse it may be, as a share of the metric of the active version."""
+    at_most_s: Seconds = _CANARY.at_most_s
+    """Seconds after which it is promoted, where it is not worse beyond doubt."""
+
+    def settings(self) -> CanarySettings | None:
+        """As the library takes it; None where no version is tried."""
+        if not self.share:
+            return None
+        return CanarySettings(self.share, self.metric, self.min_exposures, self.worse_by, self.at_most_s)
+
+
 class TrainingArgs(_Strict):
     """When the model is trained, how it is judged and what is kept."""
 
@@ -171,6 +196,8 @@ class TrainingArgs(_Strict):
     approximate_above: Positive | None = APPROXIMATE_ABOVE
     """Items above which search is approximate, with a measured recall@100 of at least 0.99; null: always exact."""
 
+    canary: CanaryArgs = CanaryArgs()
+    """How versions of full trainings are tried on a share of the users first; not at all by default."""
     admission: AdmissionArgs = AdmissionArgs()
     """Which categories of features get a row of the model."""
     forget: ForgetArgs = ForgetArgs()

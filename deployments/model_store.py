@@ -173,6 +173,7 @@ def _shown(info: VersionInfo) -> dict[str, Any]:
         "metrics": info.meta.metrics,
         "judged_on": info.meta.judged_on,
         "status": info.status,
+        "reason": info.reason,
     }
 
 

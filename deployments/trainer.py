@@ -34,6 +34,7 @@ from recommender.storage.registry.version_meta import Mode
 from recommender.stores import open_store
 from recommender.stores.audit_log import open_audit_log
 from recommender.training import unreadable_entries
+from recommender.training.canary import Canary
 from recommender.training.interaction_queries import HistoryRow
 from recommender.training.pipeline import TrainingPipeline
 from recommender.training.publishing import Learned
@@ -44,6 +45,9 @@ logger = logging.getLogger("recommender.trainer")
 LOOK_EVERY_S = 1.0
 NICENESS = 10
 ARCHIVE_AUDIT_EVERY_S = 60.0
+JUDGE_CANARY_EVERY_S = 2.0
+HURRY_FROM = 0.5
+"""Share of the log's room at which a canary has to be decided, because nothing is learned while it is tried."""
 
 
 @serve.deployment
@@ -90,6 +94,11 @@ class Trainer:
         self._doing = "idle"
         self._last: dict[str, Any] | None = None
         self._running: asyncio.Task[None] | None = None
+        self._store = measured(open_store(store_url, max_backlog=args.max_backlog))
+        self._canary = Canary(self._registry, self._store, args.training.canary.settings())
+        self._judged_at = 0.0
+        # until the first look: the process before this one may have left one behind
+        self._has_canary = True
         self._exposures = ExposureKeeping(
             args.state_dir,
             measured(open_store(store_url, max_backlog=args.max_backlog)),
@@ -103,8 +112,8 @@ class Trainer:
 
     @with_request_ids
     async def train(self, mode: Mode) -> bool:
-        """Begin a training; False when one is running already."""
-        if self._lock.locked():
+        """Begin a training; False when one is running already, or a version is being tried."""
+        if self._lock.locked() or await self._canary.version() is not None:
             return False
         self._running = asyncio.create_task(self._train(mode))
         await asyncio.sleep(0)  # let it take the lock, so that a second caller is refused
@@ -123,6 +132,7 @@ class Trainer:
             "health": health,
             "store_resets": self._learner.store_resets,
             "exposures": self._exposures.health,
+            "canary": await self._canary.version(),
         }
 
     async def counted(self) -> MetricsSnapshot:
@@ -188,11 +198,32 @@ class Trainer:
         if self._learner.retention.failure and not self._tidying.remaining_s and not self._lock.locked():
             await self._tidy()
         await self._archive_audit()
-        if self._backoff.remaining_s:
+        if await self._try_canary() or self._backoff.remaining_s:
             return
         mode = await self._due()
         if mode is not None:
             await self._train(mode)
+
+    async def _try_canary(self) -> bool:
+        """Judge the version that is being tried; True while there is one, on which what is learned next may build."""
+        version = await self._canary.version()
+        if version is None and not self._has_canary:
+            return False
+        if time.monotonic() < self._judged_at + JUDGE_CANARY_EVERY_S or self._lock.locked():
+            return version is not None
+        self._judged_at = time.monotonic()
+        hurry = await self._learner.waiting() > HURRY_FROM * self._args.max_backlog
+        async with self._lease.held():
+            verdict = await self._canary.look(self._counts, time.time(), hurry=hurry)
+        self._has_canary = verdict is not None and verdict.decision == "wait"
+        if verdict is not None and not self._has_canary:
+            outcome = "promoted" if verdict.decision == "promote" else "rolled back"
+            self._last = {**(self._last or {}), "outcome": outcome, "version": version, "reason": verdict.reason}
+            await self._serve()
+        return self._has_canary
+
+    async def _counts(self, experiment: str, event: str) -> Mapping[str, VariantCounts]:
+        return await self._exposures.experiment_counts(experiment, event)
 
     async def _serve(self) -> None:
         """Have the newest version served; where that fails it is tried again with the next look."""
@@ -237,7 +268,8 @@ class Trainer:
             try:
                 learned = await self._learn(mode)
                 outcome |= {"mode": learned.mode, "version": learned.version}
-                outcome["outcome"] = "published" if learned.accepted else "rejected"
+                is_tried = learned.accepted and learned.mode == "full" and await self._canary.begin(learned.version)
+                outcome["outcome"] = "canary" if is_tried else "published" if learned.accepted else "rejected"
                 if learned.reason:
                     outcome["reason"] = learned.reason
                 if learned.accepted:

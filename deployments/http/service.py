@@ -132,7 +132,7 @@ class Service:
     async def train(self, mode: str) -> None:
         """Begin a training, or answer 409."""
         if not await self._trainer.train.remote(logs.request_ids(), mode):
-            raise Problem(409, "a training is running; see /v1/status")
+            raise Problem(409, "a training is running, or a new version is being tried; see /v1/status")
 
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
         """Learned interactions of a user, newest first."""

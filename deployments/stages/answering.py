@@ -93,10 +93,11 @@ class QueryAnswerer:
         """
         recommender, degraded = await self._up_to(known)
         own: dict[str | None, Recommender] = {None: recommender, recommender.version: recommender}
-        if any(query.placement is not None for query in queries):
-            settings, is_current = await self._settings.reach(known.settings_number)
+        has_placement = any(query.placement is not None for query in queries)
+        settings, is_current = await self._settings.reach(known.settings_number)
+        if has_placement or settings.experiments:
             queries = settings.applied(queries, current=is_current, versions={*self.beside.names, recommender.version})
-            degraded = degraded if is_current else [*degraded, "placements"]
+            degraded = [*degraded, "placements"] if has_placement and not is_current else degraded
             for version in {query.model_version for query in queries} - own.keys():
                 other = await self.beside.up_to(version, known.items_sequence, self._catalogue_wait_s)
                 own[version] = other or recommender

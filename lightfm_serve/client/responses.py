@@ -331,6 +331,8 @@ class Model(msgspec.Struct, frozen=True):
     trained_on: dict[str, int]
     metrics: dict[str, float]
     status: str
+    reason: str | None = None
+    """Why it was rejected or rolled back, with the figures."""
     judged_on: JudgedOn | None = None
 
 

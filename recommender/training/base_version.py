@@ -13,6 +13,7 @@ from recommender.models.checkpoint import model_from_arrays
 from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.segment import Segment
 from recommender.storage.registry import Registry, VersionInfo
+from recommender.storage.registry.artifact import MAY_SERVE
 from recommender.storage.registry.version_meta import Mode
 from recommender.training.full import Trained
 from recommender.training.history_choices import choices_of
@@ -92,7 +93,7 @@ class BaseVersions:
 
     def newest(self) -> VersionInfo | None:
         """Newest version that may serve."""
-        return next((version for version in self._registry.versions() if version.status != "rejected"), None)
+        return next((version for version in self._registry.versions() if version.status in MAY_SERVE), None)
 
     def has_had_versions(self) -> bool:
         """Whether there was ever a version, readable or not."""
@@ -108,7 +109,7 @@ class BaseVersions:
 
     def _base_and_pin(self) -> tuple[VersionInfo | None, str | None]:
         """Base, and the pinned version that it is or builds on."""
-        ready = {version.version: version for version in self._registry.versions() if version.status != "rejected"}
+        ready = {version.version: version for version in self._registry.versions() if version.status in MAY_SERVE}
         current = self._registry.current()
         if not current.pinned or current.version not in ready:
             return next(iter(ready.values()), None), None
@@ -146,7 +147,7 @@ class BaseVersions:
 
     def _set_aside(self, version: str, reason: str) -> bool:
         """Quarantine a damaged version, unless it is the last that may serve."""
-        ready = [each.version for each in self._registry.versions() if each.status != "rejected"]
+        ready = [each.version for each in self._registry.versions() if each.status in MAY_SERVE]
         if ready == [version]:
             return False
         logger.error("version %s is corrupt and goes into quarantine: %s", version, reason)

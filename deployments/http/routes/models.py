@@ -34,6 +34,9 @@ class Model(msgspec.Struct):
     trained_on: dict[str, int]
     metrics: dict[str, float]
     status: str
+    """``active``, ``ready``, ``rejected``, ``canary`` while it is tried, or ``rolled_back``."""
+    reason: str | None = None
+    """Why it was rejected or rolled back, with the figures."""
     judged_on: JudgedOn | None = None
 
 

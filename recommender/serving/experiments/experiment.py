@@ -15,6 +15,8 @@ from recommender.serving.placements.placement import Placement
 
 Guardrail = Literal["empty_share", "degraded_share", "p99_ms"]
 
+EVERYWHERE = ""
+"""Placement of the experiment of a canary: all that have no experiment of their own, and none."""
 MOST_VARIANTS = 10
 RATE = "_rate"
 

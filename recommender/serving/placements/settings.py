@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 import msgspec
 
 from recommender.schema import Assignment, Query
-from recommender.serving.experiments.experiment import Experiment
+from recommender.serving.experiments.experiment import EVERYWHERE, Experiment
 from recommender.serving.placements.placement import Placement, with_placement
 from recommender.stores.settings_log import SettingChange, StoredSettings
 
@@ -79,27 +79,32 @@ class Settings:
         now
             Seconds since the epoch; the clock's when absent. Rules are those that hold then.
         versions
-            Those that can answer here; None for any. Whose variant needs another one is answered as if there were no
-            experiment, and is not counted in it.
+            Those that can answer here; None for any. Where an experiment needs another one, all its users are answered
+            as if there were none, and are not counted in it.
 
         Returns
         -------
         A query each, in their order, with `Query.is_unknown` where there is no placement of that name.
         """
         at = time.time() if now is None else now
-        return [
-            query if query.placement is None else self._applied(query, query.placement, current, at, versions)
-            for query in queries
-        ]
+        everywhere = self.running(EVERYWHERE, at)
+        return [self._applied(query, current, at, versions, everywhere) for query in queries]
 
-    def _applied(self, query: Query, name: str, current: bool, now: float, versions: Collection[str] | None) -> Query:
-        placement = self.placements.get(name)
+    def _applied(
+        self,
+        query: Query,
+        current: bool,
+        now: float,
+        versions: Collection[str] | None,
+        everywhere: tuple[str, Experiment] | None,
+    ) -> Query:
+        placement = _NO_SETTINGS if query.placement is None else self.placements.get(query.placement)
         if placement is None:
             return msgspec.structs.replace(query, is_unknown=current)
-        running = self.running(name, now)
+        running = (self.running(query.placement, now) if query.placement else None) or everywhere
         variant = running and running[1].assigned(running[0], query)
-        if running is None or variant is None or not _can_answer(variant.model_version, versions):
-            return with_placement(query, placement, now)
+        if running is None or variant is None or not _can_answer(running[1], versions):
+            return query if query.placement is None else with_placement(query, placement, now)
         assigned = msgspec.structs.replace(
             query, experiment=Assignment(running[0], variant.name), model_version=variant.model_version
         )
@@ -121,10 +126,13 @@ def write_document(setting: Placement | Experiment) -> bytes:
     return _encoder.encode(setting)
 
 
-def _can_answer(version: str | None, versions: Collection[str] | None) -> bool:
-    return version is None or versions is None or version in versions
+def _can_answer(experiment: Experiment, versions: Collection[str] | None) -> bool:
+    """Whether all variants can be answered: else who is counted would depend on the variant."""
+    wanted = (each.model_version for each in experiment.variants)
+    return versions is None or all(version is None or version in versions for version in wanted)
 
 
+_NO_SETTINGS = Placement()
 _placement = msgspec.json.Decoder(Placement)
 _experiment = msgspec.json.Decoder(Experiment)
 _encoder = msgspec.json.Encoder()

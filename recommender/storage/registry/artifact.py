@@ -14,6 +14,10 @@ from recommender.errors import ArtifactError
 from recommender.storage.registry.safetensors_file import Arrays, non_finite
 from recommender.storage.registry.version_meta import VersionMeta
 
+WrittenStatus = Literal["ready", "rejected"]
+VersionStatus = Literal["active", "ready", "rejected", "canary", "rolled_back"]
+MAY_SERVE = ("active", "ready")
+"""Statuses of the versions that are activated by themselves, and that others build on."""
 _PART = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -52,6 +56,21 @@ class Pointer(Current, frozen=True):
     """Stored form of `Current`; `newest` is the newest version when it was pinned."""
 
     newest: str | None = None
+    canary: str | None = None
+    """Version that serves a share of the users first; it is not activated by itself."""
+    rolled_back: dict[str, str] = {}
+    """Versions that were canaries and did not do, and why; they are not activated by themselves either."""
+
+    @property
+    def held(self) -> set[str | None]:
+        """Versions that are not activated by themselves."""
+        return {self.canary, *self.rolled_back}
+
+    def status_of(self, version: str, written: WrittenStatus) -> VersionStatus:
+        """Status of a version that is not the active one."""
+        if version == self.canary:
+            return "canary"
+        return "rolled_back" if version in self.rolled_back else written
 
 
 @dataclass(frozen=True)
@@ -61,13 +80,13 @@ class VersionInfo:
     version: str
     parent: str | None
     created_at: datetime
-    status: Literal["active", "ready", "rejected"]
+    status: VersionStatus
     reason: str | None
     bytes: int
     meta: VersionMeta
 
 
-def require_storable(artifact: Artifact, status: Literal["ready", "rejected"]) -> None:
+def require_storable(artifact: Artifact, status: WrittenStatus) -> None:
     """Check that an artifact may be published.
 
     Raises

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from recommender.errors import (
@@ -28,8 +29,9 @@ from recommender.storage.registry.artifact import (
     payload_bytes,
     require_storable,
 )
-from recommender.storage.registry.backend import RegistryBackend, is_version
+from recommender.storage.registry.backend import RegistryBackend
 from recommender.storage.registry.folder_backend import CURRENT, FolderBackend
+from recommender.storage.registry.listing import in_order, info_of, newest_of
 from recommender.storage.registry.manifest import SCHEMA, Manifest, Status, plain_meta, software
 from recommender.storage.registry.object_store_backend import ObjectStoreBackend
 from recommender.storage.registry.safetensors_file import non_finite, specs_of, write_arrays
@@ -135,7 +137,7 @@ class Registry:
         Files are checked for presence and size only.
         """
         pointer = self._pointer()
-        version = next(filter(self._can_serve, self._in_order(pointer)), None)
+        version = next(filter(self._can_serve, in_order(self._backend.versions(), pointer)), None)
         if version is not None and pointer.version not in {None, version}:
             self._report(f"version {version} stands in for {pointer.version!r}, which cannot serve")
         return Current(version, pointer.pinned)
@@ -144,6 +146,25 @@ class Registry:
         """Newest version at the moment when somebody chose the current one; None when nobody did."""
         pointer = self._pointer()
         return pointer.newest if pointer.pinned else None
+
+    def hold(self, version: str) -> None:
+        """Make a version the canary: it is not activated by itself until it is promoted."""
+        self._backend.change(lambda: self._point_at(replace(self._pointer(), canary=version)))
+
+    def promote(self) -> Current:
+        """End the wait of the canary: the newest version that may serve is activated, unless one is pinned."""
+        self._backend.change(lambda: self._point_at(replace(self._pointer(), canary=None)))
+        return self.advance()
+
+    def roll_back(self, version: str, reason: str) -> None:
+        """Note that a canary did not do, and why; it pins nothing."""
+
+        def noted() -> None:
+            pointer = self._pointer()
+            kept = {each: why for each, why in pointer.rolled_back.items() if each in self._backend.versions()}
+            self._point_at(replace(pointer, canary=None, rolled_back={**kept, version: reason}))
+
+        self._backend.change(noted)
 
     def pointer(self) -> Pointer:
         """What was last pointed at, as it is stored; nothing where nobody has."""
@@ -205,7 +226,7 @@ class Registry:
         Name and content; None when no version can serve.
         """
         self._backend.look()
-        for version in self._in_order(self._pointer()):
+        for version in in_order(self._backend.versions(), self._pointer()):
             try:
                 if self._backend.complete_manifest(version).status == "ready":
                     return version, self.load(version, parts)
@@ -258,7 +279,7 @@ class Registry:
                 self._report(f"version {version} in quarantine has no manifest: {error}")
                 continue
             if manifest.status == "ready":
-                return _info(manifest, None)
+                return info_of(manifest, None, Pointer(None, pinned=False))
         return None
 
     def versions(self, *, anew: bool = False) -> list[VersionInfo]:
@@ -271,8 +292,8 @@ class Registry:
         """
         if anew:
             self._backend.look()
-        active = self.current().version
-        return [_info(manifest, active) for manifest in self._manifests()]
+        active, pointer = self.current().version, self._pointer()
+        return [info_of(manifest, active, pointer) for manifest in self._manifests()]
 
     def quarantine(self, version: str, reason: str) -> None:
         """Move a version out of sight, into ``quarantine/``, together with the reason.
@@ -296,13 +317,13 @@ class Registry:
     def _prune(self, keep: int) -> list[str]:
         manifests = self._manifests()
         spared = self._spared(manifests)
-        beyond = _newest(manifests, "ready")[keep:] + _newest(manifests, "rejected")[keep:]
+        beyond = newest_of(manifests, "ready")[keep:] + newest_of(manifests, "rejected")[keep:]
         removed = [version for version in beyond if version not in spared]
         self._backend.remove(removed)
         return removed
 
     def _spared(self, manifests: Sequence[Manifest]) -> set[str | None]:
-        serving = {self.current().version, self._pointer().version}
+        serving = {self.current().version, self._pointer().version, self._pointer().canary}
         return serving | {each.parent for each in manifests if each.version in serving}
 
     def _manifests(self) -> list[Manifest]:
@@ -356,45 +377,26 @@ class Registry:
         manifest = self._backend.complete_manifest(version)
         if manifest.status == "rejected":
             raise ArtifactError(f"version {version} was rejected: {manifest.reason or 'no reason given'}")
-        self._point_at(Pointer(version, pinned, self._backend.versions()[0] if pinned else None))
+        # whoever chooses a version by hand, be it the canary, has no need of one
+        newest, rolled_back = self._backend.versions()[0] if pinned else None, self._pointer().rolled_back
+        self._point_at(Pointer(version, pinned, newest, rolled_back=rolled_back))
 
     def _point_at(self, current: Pointer) -> None:
         self._backend.point(msgspec.json.encode(current))
 
     def _follow(self) -> Current:
-        newest = next(filter(self._can_serve, self._backend.versions()), None)
-        wanted = Pointer(newest, pinned=False)
-        if wanted != self._pointer():
+        pointer = self._pointer()
+        newest = next((each for each in self._backend.versions() if self._may_follow(each, pointer)), None)
+        wanted = replace(pointer, version=newest, pinned=False, newest=None)
+        if wanted != pointer:
             self._point_at(wanted)
         return Current(newest, pinned=False)
 
-    def _in_order(self, pointer: Pointer) -> list[str]:
-        """All versions, in the order in which they should serve."""
-        versions, named = self._backend.versions(), pointer.version
-        if named is None or not is_version(named):
-            return versions
-        older = [version for version in versions if pointer.pinned and int(version) < int(named)]
-        first = [version for version in versions if version == named] + older
-        return first + [version for version in versions if version not in first]
+    def _may_follow(self, version: str, pointer: Pointer) -> bool:
+        return version not in pointer.held and self._can_serve(version)
 
     def _report(self, text: str) -> None:
         # what is looked at every second is told once
         if text not in self._reported:
             self._reported.add(text)
             logger.warning("%s: %s", self._backend.location, text)
-
-
-def _newest(manifests: Sequence[Manifest], status: Status) -> list[str]:
-    return [manifest.version for manifest in manifests if manifest.status == status]
-
-
-def _info(manifest: Manifest, active: str | None) -> VersionInfo:
-    return VersionInfo(
-        manifest.version,
-        manifest.parent,
-        manifest.created_at,
-        "active" if manifest.version == active else manifest.status,
-        manifest.reason,
-        sum(entry.bytes for entry in manifest.files),
-        manifest.meta,
-    )
