@@ -12,12 +12,15 @@ from deployments.args import AppArgs
 from deployments.trainer import Trainer
 from recommender.datasets import open_dataset
 from recommender.errors import DownloadError, StoreUnavailableError
+from recommender.evaluation.experiment_counts import VariantCounts
+from recommender.serving.placements.settings import Settings
 from recommender.storage.archive.archive import Archive
 from recommender.storage.lease import lease_on
 from recommender.storage.registry import Registry
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
 from recommender.training import schedule as schedule_module
+from recommender.training.canary import CANARY, CONTROL, Canary, CanarySettings
 from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Backoff
@@ -47,7 +50,7 @@ class Models:
         self.registry.advance()
 
 
-def trainer_of(folder: Path, store: MemoryStore, dataset: str = "none") -> object:
+def trainer_of(folder: Path, store: MemoryStore, dataset: str = "none", canary: CanarySettings | None = None) -> object:
     """A trainer over a folder, without the deployment around it."""
     made = Trainer.func_or_class.__new__(Trainer.func_or_class)
     registry = Registry(folder / "models")
@@ -68,6 +71,9 @@ def trainer_of(folder: Path, store: MemoryStore, dataset: str = "none") -> objec
         _told_resets=0,
         _audited_at=float("inf"),
         _exposures=SimpleNamespace(health="ok"),
+        _canary=Canary(registry, store, canary),
+        _has_canary=True,
+        _judged_at=-1e9,
     )
     return made
 
@@ -218,3 +224,41 @@ async def test_nothing_that_goes_wrong_in_a_look_ends_the_watch(tmp_path, monkey
     assert len(failed) >= 4
     assert trainer._last["outcome"] == "published"
     watch.cancel()
+
+
+def shown(n: int, share: float, of_canary: bool) -> VariantCounts:
+    """Counts of a world in which one in two clicks, and of those who are shown the canary next to nobody."""
+    users = int(n * (share if of_canary else 1 - share))
+    hits = 1 if of_canary else users
+    return VariantCounts(users, 2 * users, hits, 4 * users, hits, 2 * hits, answers=2 * users)
+
+
+@asynchronous
+async def test_a_full_version_is_tried_first_and_rolled_back_by_itself_and_meanwhile_nothing_is_trained(tmp_path):
+    store = MemoryStore()
+    trainer = trainer_of(tmp_path, store, canary=CanarySettings(share=0.5, min_exposures=100))
+    found: dict[str, VariantCounts] = {}
+
+    async def counts(_experiment: str, _event: str) -> dict[str, VariantCounts]:
+        return found
+
+    trainer._counts = counts
+    await store.append(clicks())
+    await trainer._train("full")
+    await store.append(clicks())
+    await trainer._train("full")
+    tried = [(each.version, each.status) for each in trainer._registry.versions()]
+    await store.append(clicks())
+    await looks(trainer, 3)
+    refused = await trainer.train([], "full")
+    found |= {CONTROL: shown(4_000, 0.5, False), CANARY: shown(4_000, 0.5, True)}
+    trainer._judged_at = -1e9
+    await looks(trainer, 1)
+
+    assert tried == [("00000002", "canary"), ("00000001", "active")]
+    assert not refused
+    told = {each.version: (each.status, each.reason) for each in trainer._registry.versions()}
+    assert told["00000002"][0] == "rolled_back"
+    assert "worse beyond doubt: click_rate" in told["00000002"][1]
+    assert not trainer._registry.current().pinned
+    assert Settings.of(await store.settings()).versions() == set()
