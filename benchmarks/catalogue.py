@@ -29,7 +29,9 @@ BENCHMARKS = (
     Benchmark("search.history_parts", "history_parts", "what the item-item matrix and low-pass filter cost an answer"),
     Benchmark("search.placement_rules", "placement_rules", "what the rules of a placement cost an answer"),
     Benchmark("service.serve_overhead", "overhead", "the service against a Serve graph that does nothing"),
-    Benchmark("service.service_vs_flask", "whole", "the service against a plain server, by catalogue and connections"),
+    Benchmark(
+        "service.service_vs_plain", "whole", "the service against two plain servers, by catalogue and connections"
+    ),
     Benchmark("service.request_options", "extras", "what filters, explanations and diversity cost"),
     Benchmark("service.predictor_scaling", "replicas", "requests a second by number of predictors"),
     Benchmark("service.replica_memory", "memory", "memory of four predictors against one"),

@@ -14,6 +14,7 @@ from deployments.ingress import Ingress
 from deployments.model_store import model_store
 from deployments.predictor import Predictor
 from deployments.ray_runtime import environment
+from deployments.stages.near import NearSettings
 from deployments.telemetry import logs
 from deployments.trainer import Trainer
 from recommender.storage.object_store import Bucket, is_url, within
@@ -39,9 +40,9 @@ def build(args: AppArgs) -> serve.Application:
     )
     trainer = Trainer.bind(args, store_url)  # type: ignore[attr-defined]
     fetcher = FeatureFetcher.bind(store_url)  # type: ignore[attr-defined]
-    sample = args.exposures.sample
+    near = NearSettings(args.near, args.explore, args.training.feedback(), args.catalogue_wait_s)
     return Ingress.bind(  # type: ignore[attr-defined]
-        fetcher, predictor, trainer, models, store_url, args.max_backlog, sample
+        fetcher, predictor, trainer, models, store_url, args.max_backlog, near, args.exposures.sample
     )
 
 

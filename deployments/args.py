@@ -257,6 +257,10 @@ class AppArgs(_Strict):
     catalogue_wait_s: Seconds = 1.0
     """Seconds that a request waits for changes of the catalogue, as after an upsert of very many items; then it is
     answered from the older catalogue and says ``degraded: ["catalogue"]``."""
+    near: Literal["auto", "always", "never"] = "auto"
+    """Which requests the process that took them answers itself. ``auto``: those whose work costs less than the way to
+    FeatureFetcher and Predictor, as long as it has not too much of them; ``always``: all that need neither the end of
+    the log nor an index; ``never``: none."""
     model: ModelArgs = ModelArgs()
     """How the model is built."""
     training: TrainingArgs = TrainingArgs()

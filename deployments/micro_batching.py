@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import Context
+from functools import partial
 from typing import Generic, TypeVar
+
+MAX_BATCH_SIZE = 32
+"""Requests that travel together; they are scored in one pass over the item block."""
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
@@ -26,9 +30,9 @@ class MicroBatcher(Generic[Asked, Answer]):
         Answers a batch, in its order.
     most
         Requests in a batch.
-    company_s
-        How long the first waits while none is under way.
-    patience_s
+    idle_wait_s
+        How long the first waits while none is under way; with 0 for those only that are there already.
+    busy_wait_s
         The same while another is.
 
     References
@@ -48,7 +52,7 @@ class MicroBatcher(Generic[Asked, Answer]):
         self._most, self._company_s, self._patience_s = most, idle_wait_s, busy_wait_s
         self._waiting: list[tuple[Asked, asyncio.Future[Answer]]] = []
         self._under_way: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     async def ask(self, asked: Asked) -> Answer:
         """Answer of one; an error of its batch is raised to each."""
@@ -60,7 +64,8 @@ class MicroBatcher(Generic[Asked, Answer]):
         elif self._timer is None:
             # in a context of nobody's: a batch does not end with the request that began it
             wait_s = self._patience_s if self._under_way else self._company_s
-            self._timer = loop.call_later(wait_s, self._flush, context=Context())
+            later = partial(loop.call_later, wait_s) if wait_s else loop.call_soon
+            self._timer = later(self._flush, context=Context())
         return await answer
 
     def _flush(self) -> None:

@@ -72,8 +72,9 @@ class Predictor:
 
     async def status(self) -> dict[str, Any]:
         """Who this is and what it serves."""
-        replica = serve.get_replica_context().replica_tag
-        return {"replica": replica, "pid": os.getpid(), **self._answerer.status()}
+        context = serve.get_replica_context()
+        who = {"deployment": context.deployment, "replica": context.replica_tag, "pid": os.getpid()}
+        return {**who, **self._answerer.status()}
 
     def check_health(self) -> None:
         """Serve asks this; a follower that has ended makes a replica that never learns again."""

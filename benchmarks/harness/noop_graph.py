@@ -4,9 +4,9 @@ from fastapi import FastAPI, Response
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from deployments.micro_batching import MicroBatcher
+from deployments.micro_batching import MAX_BATCH_SIZE, MicroBatcher
 from deployments.ray_runtime import replica_setup
-from deployments.stages.routing import IDLE_WAIT_S, MAX_BATCH_SIZE, PATIENCE_S
+from deployments.stages.routing import IDLE_WAIT_S, PATIENCE_S
 
 api = FastAPI()
 

@@ -11,7 +11,7 @@ from benchmarks.harness.fake_versions import put_versions, snapshot_mb
 from benchmarks.harness.service_process import PORT, Service
 from benchmarks.service.publish_latency import QUIET
 from benchmarks.service.replica_memory import private_mib, replicas_of
-from benchmarks.service.service_vs_flask import ours
+from benchmarks.service.service_vs_plain import ours
 from benchmarks.service.sizing import processor_s
 
 SIZES, REPLICAS = (1_700, 1_000_000), (1, 2, 4)

@@ -138,7 +138,7 @@ function note(name, status) {
 
 function replicas(status, metrics) {
   const behind = (each) => each.model_version !== status.model_version;
-  const others = metrics.replicas.filter((each) => each.deployment !== "Predictor");
+  const others = metrics.replicas.filter((each) => !status.replicas.some((other) => other.replica === each.replica));
   return h("ul", { class: "plain-list parts" },
     status.replicas.map((each) => h("li", {}, h("i", { class: behind(each) ? "lamp warn" : "lamp ok", "aria-hidden": "true" }), h("span", { class: "id" }, named({ deployment: "Predictor", ...each })),
       h("span", { class: "muted" }, each.model_version ? `model ${each.model_version} since ${span(Date.now() / 1000 - each.serving_since)}` : "no model yet"))),

@@ -14,6 +14,8 @@ REFERENCE = "#/components/schemas/{name}"
 ALWAYS = (400, 401, 403, 422, 429, 503)
 """Statuses that any route may answer."""
 
+_TAG = {"description": "Of this answer, to be sent as `If-None-Match`.", "schema": {"type": "string"}}
+
 _types: list[Any] = []
 
 
@@ -35,7 +37,7 @@ class ProblemDetails(msgspec.Struct, rename={"kind": "type"}):
 
 
 def documented(
-    result: Any, *failures: int, status: int = 200, body: Any = None, creates: bool = False
+    result: Any, *failures: int, status: int = 200, body: Any = None, creates: bool = False, shared: bool = False
 ) -> dict[str, Any]:
     """Arguments of a route that describe its body and its answers.
 
@@ -51,6 +53,8 @@ def documented(
         Type of the request's body.
     creates
         Whether success may also be 201.
+    shared
+        Whether the answer has an entity tag.
     """
     status = 204 if result is None else status
     statuses = [*failures, *ALWAYS, *((408, 413, 415) if body else ())]
@@ -67,6 +71,9 @@ def documented(
         responses[status] = {"description": HTTPStatus(status).phrase, "content": content}
         if creates:
             responses[201] = {"description": "Created", "content": content}
+        if shared:
+            responses[status]["headers"] = {"ETag": _TAG}
+            responses[304] = {"description": "Not modified: `If-None-Match` names it", "headers": {"ETag": _TAG}}
     extra = {"requestBody": {"required": True, "content": {"application/json": {"schema": _schema(body)}}}}
     return {
         "status_code": status,
@@ -87,6 +94,8 @@ def install(app: FastAPI) -> None:
             known.update(components)
             for unused in ("HTTPValidationError", "ValidationError"):
                 known.pop(unused, None)
+            # the order in which modules were imported is nobody's business
+            schema["components"]["schemas"] = dict(sorted(known.items()))
             app.openapi_schema = schema
         return app.openapi_schema
 

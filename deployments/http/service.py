@@ -55,6 +55,8 @@ class Service:
         For what is done by hand.
     sample
         Share of the users whose exposures are kept.
+    router
+        Which way queries go; along the chain when absent.
     """
 
     def __init__(
@@ -66,13 +68,14 @@ class Service:
         store: Any,
         audit: AuditLog | None = None,
         sample: float = 1.0,
+        router: QueryRouter | None = None,
     ) -> None:
         self._fetcher, self._predictor, self._trainer = fetcher, predictor, trainer
         self._models = models
         self.store = store
         self._audit = audit or MemoryAuditLog()
         self.exposures = ExposureLog(store, sample)
-        self._router = QueryRouter(Chain(fetcher, predictor))
+        self.router = router or QueryRouter(Chain(fetcher, predictor))
 
     async def prepare_store(self) -> None:
         """Before anything is written: an empty store is to count on behind what was learned.
@@ -96,7 +99,7 @@ class Service:
         before `answer_queries`, what is to be kept of the answers behind it.
         """
         began = time.perf_counter()
-        answers = await self._router.answer_queries(queries)
+        answers = await self.router.answer_queries(queries)
         if NO_PLACEMENT in answers:
             raise Problem(404, f"there is no placement {queries[answers.index(NO_PLACEMENT)].placement!r}")
         self.exposures.record(answers, time.perf_counter() - began)
@@ -122,12 +125,12 @@ class Service:
         """
         if await self.store.delete_item(item_id):
             return True
-        known = await self._router.returns_item(item_id)
+        known = await self.router.returns_item(item_id)
         return known and await self.store.delete_item(item_id, without_record=True)
 
     async def ask(self, request: ReadRequest) -> bytes | None:
         """JSON of the answer to one read request; None where nothing is known of what it names."""
-        return await self._router.answer(request)
+        return await self.router.answer(request)
 
     async def train(self, mode: str) -> None:
         """Begin a training, or answer 409."""
@@ -192,7 +195,7 @@ class Service:
         serving = await self._models.activate.remote(version)
         deadline = time.monotonic() + ACTIVATION_TIMEOUT_S
         while True:
-            answers = await _ask_all(self._predictor, "status")
+            answers = [*await _ask_all(self._predictor, "status"), *await self._ingresses()]
             missing = _unconfirmed(answers, serving)
             if answers and not missing:
                 return await self.active()
@@ -202,17 +205,16 @@ class Service:
 
     async def counted(self) -> MetricsSnapshot:
         """What every replica on the way of a request has counted; one that does not answer in time is left out."""
-        context = serve.get_replica_context()
-        own = serve.get_deployment_handle(context.deployment, context.app_name)
-        handles = (own, self._fetcher, self._predictor, self._trainer)
+        handles = (_own_deployment(), self._fetcher, self._predictor, self._trainer)
         answers = await asyncio.gather(*(_ask_all(handle, "counted") for handle in handles))
         return together(answer for each in answers for answer in each if isinstance(answer, MetricsSnapshot))
 
     async def status(self) -> dict[str, Any]:
         """Health of each part, as far as it answers."""
-        active, predictors, fetchers, trainer, log, store, waiting = await asyncio.gather(
+        active, predictors, ingresses, fetchers, trainer, log, store, waiting = await asyncio.gather(
             _or_error(self._models.active.remote()),
             _or_error(_ask_all(self._predictor, "status")),
+            _or_error(self._ingresses()),
             _or_error(_ask_all(self._fetcher, "counted")),
             _or_error(self._trainer.status.remote()),
             _or_error(self.store.state()),
@@ -220,12 +222,24 @@ class Service:
             _or_error(self.store.count_exposures()),
         )
         shown = {"waiting": None if isinstance(waiting, Exception) else waiting, "dropped": self.exposures.dropped}
-        return {**_status(active, predictors, fetchers, trainer, log, store), "exposures": shown}
+        status = _status(active, predictors, fetchers, trainer, log, store)
+        doors = _answered(ingresses) if isinstance(ingresses, list) else []
+        status["replicas"] += [{name: value for name, value in each.items() if name != "near"} for each in doors]
+        return {**status, "exposures": shown, "near": _near(self.router.status(), doors)}
 
     async def is_ready(self) -> bool:
         """Whether every predictor that answers has a model."""
         replicas = _answered(await _ask_all(self._predictor, "status"))
         return bool(replicas) and all(replica["model_version"] for replica in replicas)
+
+    async def _ingresses(self) -> list[Any]:
+        """Status of each replica of this deployment, where they answer near."""
+        return await _ask_all(_own_deployment(), "status") if self.router.answers_near else []
+
+
+def _own_deployment() -> DeploymentHandle:
+    context = serve.get_replica_context()
+    return serve.get_deployment_handle(context.deployment, context.app_name)
 
 
 async def _ask_all(handle: DeploymentHandle, method: str) -> list[Any]:
@@ -257,7 +271,7 @@ def _not_everywhere(serving: str | None, answers: Sequence[Any], missing: Sequen
     silent = len(missing) - len(others)
     named = [*others, *([f"{silent} did not answer"] if silent else [])]
     return (
-        f"model {serving} is active, and {len(answers) - len(missing)} of {len(answers)} predictors confirm it "
+        f"model {serving} is active, and {len(answers) - len(missing)} of {len(answers)} replicas confirm it "
         f"({'; '.join(named) or 'none is there'}); the others go on with what they have and follow by themselves, "
         "see /v1/status"
     )
@@ -300,6 +314,13 @@ def _status(active: Any, predictors: Any, fetchers: Any, trainer: Any, log: Any,
 
 def _exposure_health(trainer: Any) -> Any:
     return {"health": trainer["exposures"]} if isinstance(trainer, dict) and "exposures" in trainer else trainer
+
+
+def _near(own: dict[str, Any], doors: Sequence[Any]) -> dict[str, Any]:
+    """The rule of this replica, and what all of them have answered in either way."""
+    near, chain = (sum(each["near"][way] for each in doors) or own[way] for way in ("near", "chain"))
+    share = round(near / (near + chain), 4) if near + chain else None
+    return {**own, "near": near, "chain": chain, "share_near": share}
 
 
 def _shown_store(store: Any, resets: int) -> dict[str, Any]:

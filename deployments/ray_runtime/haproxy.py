@@ -3,9 +3,11 @@
 
 ``RAY_SERVE_HAPROXY_BINARY_PATH`` names it. It adds to the configuration that Ray wrote, and becomes HAProxy:
 
-* One replica's places are filled before the next one's, those of this machine first: a trip through the graph costs
-  about the same for one request as for many, so requests had better meet.
-* What is too much is refused here, for a hundredth of what a good answer costs, before a replica hears of it.
+* The replica with the fewest requests under way gets the next one, so that all of them work; those of this machine
+  before those of others, as long as they have places.
+* What is more than the replicas take on waits here, for `QUEUE_MS` at most; then it is refused, for a hundredth of what
+  a good answer costs, before a replica hears of it.
+* Health and status do not wait behind requests: they are let in beside them.
 * A read whose replica died under it is sent to another one; a write is not, it may have been applied.
 * While Serve builds an application anew it names none of its replicas; those that it named before go on answering.
 * Where nobody can answer, that is a 503 that says when to come back, where Ray says 500 or 404.
@@ -29,13 +31,17 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 AT_ONCE = int(os.environ.get("RECOMMENDER_AT_ONCE", "32"))
-"""Requests under way per ingress replica; as many as travel in one micro-batch keep every process busy."""
-KEPT_FREE = 4
-"""Further ones per replica, for those of `NEVER_REFUSED`."""
+"""Requests under way per ingress replica; as many as are answered in one micro-batch keep every process busy."""
+QUEUE_MS = int(os.environ.get("RECOMMENDER_QUEUE_MS", "200"))
+"""How long a request waits for a place."""
+MOST_WAITING = 1024
+"""Of these for each replica; what comes on top would wait too long in any case."""
+BALANCE = os.environ.get("RECOMMENDER_BALANCE", "leastconn")
+"""``first`` fills one replica's places before the next one's: for ``near: never``, where requests travel together."""
 NEVER_REFUSED = ("/healthz", "/readyz", "/v1/status", "/v1/models", "/v1/models/active")
 """Whoever looks after the service must reach it while it is busiest."""
 TOO_MANY = "more requests at once than this service can answer; come back in a second"
@@ -52,6 +58,8 @@ _BACKEND = re.compile(r"^backend (http-.*)\n(?:[ \t].*\n)*", re.MULTILINE)
 _SERVER = re.compile(r"^ +server (?!.* backup$)\S+ (.*):\d+ .*\n", re.MULTILINE)
 _ANY_SERVER = re.compile(r"^ +server[ -]", re.MULTILINE)
 _FALLBACK = re.compile(r"^(?= +server .* backup$)", re.MULTILINE)
+_WATCH = "watch-"
+"""Before the name of the backend of which it has the servers."""
 _MARK = "# below: deployments/ray_runtime/haproxy.py"
 _FRONTEND = (
     _MARK,
@@ -62,17 +70,33 @@ _FRONTEND = (
     "tcp-request connection track-sc0 src",
     f"tcp-request connection reject if {{ sc0_conn_cur gt {MOST_OF_ONE_ADDRESS} }}",
 )
-_SERVERS = f"default-server inter 2s tcp-ut 4s maxconn {AT_ONCE + KEPT_FREE}"
+_HERE_FIRST = 256
+"""HAProxy's largest weight, of replicas of this machine against 1 of others: those get what finds no place here."""
+_CHECKS = "inter 2s tcp-ut 4s"
 _ALIVE = ("option srvtcpka", "srvtcpka-idle 2s", "srvtcpka-intvl 1s", "srvtcpka-cnt 2")
 """A machine that has lost its network refuses no connection. It is asked often, and a connection on which it is silent
 for four seconds, not even acknowledging, is broken; a replica that drains is left to finish."""
+_HOT_READS = (
+    "acl is_hot path -m reg ^/v1/(users/[^/]+/recommendations|items/[^/]+/similar|popular)$",
+    "acl has_query query -m found",
+    "acl is_short query,length le 5",
+    "http-request del-header x-request-disconnect-disabled",
+    "acl is_plain var(txn.is_plain) -m bool",
+    "http-request set-var(txn.is_plain) bool(true) if METH_GET is_hot !has_query or METH_GET is_hot is_short",
+    "http-request set-header x-request-disconnect-disabled ?1 if is_plain",
+    "http-request set-header x-request-timeout-seconds 0 if is_plain",
+)
+"""What `deployments/http/routes/hot.py` answers, within a time of its own and before anybody could go away: Serve need
+not make two tasks and a timer for each of these."""
 _OWN_FOLDER = "start with recommender serve, or let RAY_SERVE_HAPROXY_CONFIG_FILE_LOC lie in a folder of your own"
 _READING_POSTS = "/v1/recommendations /v1/rank"
 _DETAILS = {
     502: "what worked on this request died; a write may have been applied: send it again with the same event_id",
-    503: "no part of the service can take this request now; come back in a second",
+    503: f"no part of the service could take this request within {QUEUE_MS} ms; come back in a second",
     504: "the answer took too long; a write may have been applied: send it again with the same event_id",
 }
+NOT_TAKEN = (TOO_MANY, _DETAILS[503])
+"""What a 503 says of a request that no replica has heard of."""
 _REASONS = {502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
 
 
@@ -95,6 +119,12 @@ def configured(text: str, error_files: Mapping[int, Path]) -> str:
     added = "".join(f"    {line}\n" for line in _FRONTEND)
     text = _replaced(r"^frontend http_frontend\n +bind .*\n", rf"\g<0>{added}", text, "frontend http_frontend")
     if has_backend(text):
+        text = re.sub(
+            r"^    use_backend (http-\S+) if (.*)\n",
+            rf"    use_backend {_WATCH}\1 if \2 {{ path {' '.join(NEVER_REFUSED)} }}\n\g<0>",
+            text,
+            flags=re.MULTILINE,
+        )
         return _BACKEND.sub(lambda found: _backend(found[0], error_files), text)
     if re.search(r"^ +use_backend ", text, re.MULTILINE):
         raise UnknownTemplateError("it knows an application, and has no backend whose name begins with http-")
@@ -132,29 +162,55 @@ def has_backend(text: str) -> bool:
 
 def _backend(section: str, error_files: Mapping[int, Path]) -> str:
     servers = list(_SERVER.finditer(section))
-    near_first = iter(sorted(servers, key=lambda server: not _is_here(server[1])))
-    head, _, rest = _SERVER.sub(lambda _: next(near_first)[0], section).partition("\n")
+    weighed = iter(_near_first(servers))
+    head, _, rest = _SERVER.sub(lambda _: next(weighed), section).partition("\n")
     # after Ray's own of that name and before the servers, for whom it is
-    rest = re.sub(r"^(?= +server )", f"    {_SERVERS}\n", rest, count=1, flags=re.MULTILINE)
+    rest = re.sub(
+        r"^(?= +server )", f"    default-server {_CHECKS} maxconn {AT_ONCE}\n", rest, count=1, flags=re.MULTILINE
+    )
+    name = head.removeprefix("backend ")
     if len(servers) + len(_FALLBACK.findall(section)) != len(_ANY_SERVER.findall(section)):
-        raise UnknownTemplateError(f"servers of {head.removeprefix('backend ')} are not written as they were")
+        raise UnknownTemplateError(f"servers of {name} are not written as they were")
     added = [
         _MARK,
-        f"acl is_full be_conn gt {AT_ONCE * max(1, len(servers))}",
-        f"acl never_refused path {' '.join(NEVER_REFUSED)}",
-        "balance first",
-        # where replicas are down and every place is taken they wait too, but not behind the others
-        "http-request set-priority-class int(-1) if never_refused",
-        # a log line costs Python's time in Ray's manager, and so as much as the refusal may
-        "http-request set-log-level silent if is_full !never_refused",
-        f"{_refusal(503, TOO_MANY)} if is_full !never_refused",
+        f"acl is_full queue({name}) gt {MOST_WAITING * max(1, len(servers))}",
+        f"balance {BALANCE}",
+        f"timeout queue {QUEUE_MS}ms",
+        # a log line costs Python's time in Ray's manager, a tenth of a small answer; ours are counted by route
+        "http-request set-log-level silent",
+        f"{_refusal(503, TOO_MANY)} if is_full",
         "retry-on conn-failure empty-response",
+        *_HOT_READS,
         f"acl reads path {_READING_POSTS}",
         "http-request disable-l7-retry if !METH_GET !reads",
         *_ALIVE,
         *(f"errorfile {status} {path}" for status, path in error_files.items()),
     ]
-    return "\n".join([head, *(f"    {line}" for line in added), rest])
+    return "\n".join([head, *(f"    {line}" for line in added), rest, _watched(name, rest, error_files)])
+
+
+def _near_first(servers: Sequence[re.Match[str]]) -> list[str]:
+    """Lines of the servers, those of this machine first and, where there are others, with a greater weight."""
+    lines = [(_is_here(server[1]), re.sub(r" weight \d+", "", server[0])) for server in servers]
+    here, others = ([line for is_here, line in lines if is_here is wanted] for wanted in (True, False))
+    if here and others:
+        here = [line.replace("\n", f" weight {_HERE_FIRST}\n") for line in here]
+    return [*here, *others]
+
+
+def _watched(name: str, rest: str, error_files: Mapping[int, Path]) -> str:
+    """A second backend with the same servers, without a limit or a queue, for those of `NEVER_REFUSED`."""
+    servers = re.findall(r"^ +server (\S+) (\S+) check.*?( backup)?$", rest, re.MULTILINE)
+    lines = [
+        *re.findall(r"^ +((?:log|http-reuse|timeout (?:connect|server|tunnel)) .*)$", rest, re.MULTILINE),
+        "retry-on conn-failure empty-response",
+        "http-request disable-l7-retry if !METH_GET",
+        *_ALIVE,
+        *(f"errorfile {status} {path}" for status, path in error_files.items()),
+        f"default-server {_CHECKS}",
+        *(f"server {server} {address} track {name}/{server}{backup}" for server, address, backup in servers),
+    ]
+    return "\n".join([f"backend {_WATCH}{name}", *(f"    {line}" for line in lines), ""])
 
 
 def _is_here(host: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from deployments.messages import NO_PLACEMENT, Fetched, answer
 from deployments.serial_executor import SerialExecutor
+from deployments.stages.answer_cache import Stand
 from deployments.stages.versions_beside import VersionsBeside
 from deployments.telemetry import metrics
 from recommender.errors import NotFittedError, StoreError
@@ -31,7 +32,15 @@ logger = logging.getLogger("recommender.predictor")
 
 SLICE_MS = 50.0
 """Cost of a slice of a heavy call by `recommender.serving.request_cost`; changes of the catalogue wait for so long."""
+SCANS = 3
 NO_MODEL = "no model serves yet; the first one is being trained"
+
+
+class ScanCost(NamedTuple):
+    """Cost of an answer in milliseconds of processor time, as it is and as it was estimated."""
+
+    measured_ms: float
+    estimated_ms: float
 
 
 class QueryAnswerer:
@@ -68,6 +77,27 @@ class QueryAnswerer:
     def n_items(self) -> int:
         """Items of the catalogue; 0 before there is one."""
         return len(self._recommender.catalogue) if self._recommender else 0
+
+    @property
+    def is_random(self) -> bool:
+        """Whether two answers to one query may differ, because newcomers are drawn into them."""
+        return self._recommender is not None and self._recommender.explore_share > 0
+
+    def stand(self) -> Stand:
+        """What an answer is given from now."""
+        return Stand(self.version, self._recommender.catalogue.sequence if self._recommender else 0)
+
+    def scan_cost(self) -> ScanCost | None:
+        """Cost of one answer that scores the whole catalogue, the cheapest of a few; None before there is a model."""
+        if self._recommender is None or not self._recommender.snapshot.n_items:
+            return None
+        query = Query(recent=tuple(self._recommender.snapshot.item_ids.ids_of([0])))
+        times = []
+        for _ in range(SCANS):
+            begin = time.thread_time()
+            self._recommender.recommend(query)
+            times.append(time.thread_time() - begin)
+        return ScanCost(min(times) * 1e3, request_cost.cost_ms(query, self.n_items))
 
     def serve(self, recommender: Recommender) -> None:
         """Answer from this one from now on; a request in flight keeps the one that it began with."""

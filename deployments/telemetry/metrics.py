@@ -43,6 +43,9 @@ ONLINE_HITS = Metric(
     "counter", "recommender_online_hits", "Those of them that are attributed to it.", ("model_version",)
 )
 ANSWERS = Metric("counter", "recommender_answers", "Answers by what was known of the user.", ("strategy", "case"))
+WAYS = Metric(
+    "counter", "recommender_ways", "Answers given in the process that took the request, or along the chain.", ("way",)
+)
 DEGRADED = Metric("counter", "recommender_degraded", "Answers given without a part.", ("part",))
 MODEL_INFO = Metric("gauge", "recommender_model_info", "1 for the version that a replica serves.", ("model_version",))
 MODEL_AGE_SECONDS = Metric("gauge", "recommender_model_age_seconds", "Since the serving version was trained.")

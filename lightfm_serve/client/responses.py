@@ -395,6 +395,7 @@ class Status(msgspec.Struct, frozen=True):
     last_training: dict[str, Any] | None = None
     health: dict[str, str] = {}
     store: dict[str, Any] | None = None
+    near: dict[str, Any] | None = None
 
 
 class AuditRecord(msgspec.Struct, frozen=True):

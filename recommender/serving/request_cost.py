@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
-from recommender.schema import FeatureMap, Query, RankQuery, ReadRequest, SearchRequest, SimilarUsersRequest
+from recommender.schema import (
+    FeatureMap,
+    PopularRequest,
+    Query,
+    RankQuery,
+    ReadRequest,
+    SearchRequest,
+    SimilarItemsRequest,
+    SimilarUsersRequest,
+)
 from recommender.serving.diversification import pool_size
 
 LIGHT_MS = 20.0
@@ -60,6 +70,20 @@ def rank_cost_ms(query: RankQuery) -> float:
     """The same of a ranking: ``0.2 + 0.2 [user or recent] + 0.03 items + 0.002 names``."""
     names = len(query.recent) + _values(query.features) + sum(_values(features) for _, features in query.items)
     return QUERY_MS + _history_ms(query) + len(query.items) * RANKED_MS + names * NAME_MS
+
+
+def read_cost_ms(request: ReadRequest, n_items: int = ASSUMED_ITEMS) -> float:
+    """The same of any read request; infinite for one that needs an index or the end of the log."""
+    match request:
+        case RankQuery():
+            return rank_cost_ms(request)
+        case PopularRequest():
+            return cost_ms(Query(k=request.k, filter=request.filter), n_items)
+        case SimilarItemsRequest():
+            # one pass for the cosines, one to choose
+            return n_items * ROW_MS + cost_ms(Query(k=request.k, filter=request.filter), n_items)
+        case _:
+            return math.inf
 
 
 def is_light(queries: Sequence[Query], n_items: int = ASSUMED_ITEMS) -> bool:

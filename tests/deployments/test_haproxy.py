@@ -1,5 +1,7 @@
 """What is added to Ray's HAProxy: its configuration, and an end together with Ray."""
 
+import http.client
+import os
 import resource
 import socket
 import stat
@@ -8,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -32,8 +34,9 @@ frontend http_frontend
 backend default_backend
     http-request return status 404 content-type text/plain lf-string "Path '%[path]' not found."
 """
+_RULE = "    use_backend http-recommender if is_http-recommender\n"
 WITH_REPLICAS = (
-    RAYS
+    RAYS.replace("    default_backend ", f"{_RULE}    default_backend ")
     + """\
 backend http-recommender
     default-server inter 5s check
@@ -43,12 +46,14 @@ backend http-recommender
     server fallback 127.0.0.1:8500 check backup
 """
 )
+RAYS_WITHOUT_SERVERS = "".join(line for line in WITH_REPLICAS.splitlines(keepends=True) if "127.0.0.1:3000" not in line)
 
 
-def test_each_replica_of_the_ingress_brings_places_and_the_fallback_none(tmp_path):
+def test_each_replica_of_the_ingress_brings_places_to_wait_in_and_the_fallback_none(tmp_path):
     configured = haproxy.configured(WITH_REPLICAS, {503: tmp_path / "503.http"})
 
-    assert f"acl is_full be_conn gt {2 * haproxy.AT_ONCE}\n" in configured
+    assert f"acl is_full queue(http-recommender) gt {2 * haproxy.MOST_WAITING}\n" in configured
+    assert f"timeout queue {haproxy.QUEUE_MS}ms\n" in configured
     assert f"errorfile 503 {tmp_path}/503.http\n" in configured
     ours = ("    stats socket /run/own/admin.sock mode 666 level admin expose-fd listeners", "  bind *:8404")
     assert set(WITH_REPLICAS.splitlines()) - set(ours) <= set(configured.splitlines())
@@ -57,7 +62,7 @@ def test_each_replica_of_the_ingress_brings_places_and_the_fallback_none(tmp_pat
 
 def test_a_replica_that_has_fallen_silent_is_found_and_its_connections_are_broken():
     lines = haproxy.configured(WITH_REPLICAS, {}).splitlines()
-    (ours,) = (number for number, line in enumerate(lines) if line.startswith("    default-server inter 2s tcp-ut 4s "))
+    ours = lines.index(f"    default-server inter 2s tcp-ut 4s maxconn {haproxy.AT_ONCE}")
 
     # a later default-server wins, and holds for the servers after it
     assert lines.index("    default-server inter 5s check") < ours
@@ -66,14 +71,29 @@ def test_a_replica_that_has_fallen_silent_is_found_and_its_connections_are_broke
 
 def test_the_places_of_a_replica_on_this_machine_are_filled_first():
     elsewhere_first = WITH_REPLICAS.replace("one 127.0.0.1", "one 192.0.2.7")
-    lines = haproxy.configured(elsewhere_first, {}).splitlines()
-    servers = [line.split()[1] for line in lines if line.startswith("    server ")]
+    configured = haproxy.configured(elsewhere_first, {})
+    servers = [line.split()[1:] for line in configured.splitlines() if line.startswith("    server ")]
 
-    assert servers == ["two", "one", "fallback"]
-    assert "    balance first" in lines
-    # more than are let in, so that whoever looks after the service finds a place
-    (places,) = (int(line.split()[-1]) for line in lines if line.startswith("    default-server inter 2s"))
-    assert places > haproxy.AT_ONCE
+    assert [server[0] for server in servers[:3]] == ["two", "one", "fallback"]
+    assert servers[0][-2:] == ["weight", str(haproxy._HERE_FIRST)]
+    assert "weight" not in servers[1]
+    assert "weight" not in haproxy.configured(WITH_REPLICAS, {})
+    # of those that are known from before the weight is worked out anew
+    again = haproxy.configured(haproxy.with_servers_known_before(RAYS_WITHOUT_SERVERS, configured), {})
+    assert again.count("weight") == 1
+
+
+def test_health_and_status_have_the_same_servers_without_a_limit_or_a_queue():
+    text = haproxy.configured(WITH_REPLICAS, {})
+    rules = [line for line in text.splitlines() if line.strip().startswith("use_backend")]
+    watch = text.partition("backend watch-http-recommender\n")[2]
+
+    assert rules[0].startswith("    use_backend watch-http-recommender if is_http-recommender { path /healthz ")
+    assert rules[1] == "    use_backend http-recommender if is_http-recommender"
+    for name, place in (("one", "127.0.0.1:30000"), ("two", "127.0.0.1:30001"), ("fallback", "127.0.0.1:8500")):
+        assert f"    server {name} {place} track http-recommender/{name}" in watch
+    assert "maxconn" not in watch
+    assert "timeout queue" not in watch
 
 
 def test_replicas_that_serve_does_not_name_while_it_builds_anew_go_on_answering():
@@ -134,13 +154,14 @@ def test_a_haproxy_that_is_watched_for_a_living_ray_is_nothing_left_behind(tmp_p
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[int]:
+def running(folder: Path, **environment: str) -> Iterator[int]:
     """HAProxy as Ray starts it, with what this service adds, before a server that answers; its port."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = free_port()
         config = rendered(folder, port, server.server_port)
-        proxy = subprocess.Popen([sys.executable, "-I", haproxy.__file__, "-db", "-f", config])
+        command = [sys.executable, "-I", haproxy.__file__, "-db", "-f", config]
+        proxy = subprocess.Popen(command, env=os.environ | environment)
         try:
             until(lambda: answers("127.0.0.1", port))
             yield port
@@ -153,7 +174,11 @@ def running(folder: Path) -> Iterator[int]:
 class Answering(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    released = threading.Event()
+
     def do_GET(self) -> None:
+        if self.path == "/slow":
+            self.released.wait(60)
         self.send_response(200)
         self.send_header("content-length", "0")
         self.end_headers()
@@ -273,3 +298,29 @@ def test_slow_heads_of_one_address_take_nothing_from_others_and_are_given_up(tmp
                 while connection.recv(1_000):
                     pass
         assert answers("127.0.0.1", port)
+
+
+def test_what_finds_no_place_waits_and_is_refused_when_it_has_waited_long_enough_and_health_is_not(tmp_path):
+    def ask(path: str) -> tuple[int, str | None]:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as link:
+            link.request("GET", path)
+            answer = link.getresponse()
+            return answer.status, answer.getheader("Retry-After")
+
+    Answering.released.clear()
+    with running(tmp_path, RECOMMENDER_AT_ONCE="1", RECOMMENDER_QUEUE_MS="300") as port:
+        first: list[tuple[int, str | None]] = []
+        holding = threading.Thread(target=lambda: first.append(ask("/slow")))
+        holding.start()
+        try:
+            until(lambda: ask("/other")[0] == 503)
+            begin = time.monotonic()
+            assert ask("/other") == (503, "1")
+            assert time.monotonic() - begin >= 0.3
+            assert ask("/v1/status") == ask("/healthz") == (200, None)
+        finally:
+            Answering.released.set()
+            holding.join()
+
+        assert first == [(200, None)]
+        assert ask("/other") == (200, None)

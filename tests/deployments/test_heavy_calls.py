@@ -56,6 +56,7 @@ class Handle:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     monkeypatch.setattr(handle_calls, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(metrics, "count", lambda *_, **__: None)
 
 
 def asked(ask, after_s: float = 0.1) -> tuple[object, Handle]:

@@ -48,17 +48,19 @@ def ask(monkeypatch, recommender):
     predictor = Predictor.func_or_class.__new__(Predictor.func_or_class)
     store = MemoryStore()
 
-    async def answered(method: str, target: str, body: object) -> httpx.Response:
+    async def answered(method: str, target: str, body: object, more: dict[str, str]) -> httpx.Response:
         predictor._answerer = QueryAnswerer(store, catalogue_wait_s=30.0)
         predictor._answerer.serve(recommender)
         service = Service(Handle(Fetcher()), Handle(predictor), None, None, store)
         monkeypatch.setattr(recommendations, "current", lambda: service)
-        headers = {"authorization": "Bearer a", "content-type": "application/json"}
+        headers = {"authorization": "Bearer a", "content-type": "application/json", **more}
         transport = httpx.ASGITransport(build_api())
         async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers) as client:
             return await client.request(method, target, content=msgspec.json.encode(body))
 
-    return lambda target, body=None: asyncio.run(answered("POST" if body else "GET", target, body))
+    return lambda target, body=None, headers=None: asyncio.run(
+        answered("POST" if body else "GET", target, body, headers or {})
+    )
 
 
 def plain(struct):
@@ -103,3 +105,21 @@ def test_what_is_no_filter_boost_or_cursor_is_refused_before_anything_is_asked(a
 
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "target", ["/v1/popular?k=3", "/v1/items/i1/similar", "/v1/latest?k=5", "/v1/trending?window_s=60"]
+)
+def test_who_has_what_everybody_gets_is_told_so_and_is_sent_what_has_changed(ask, target):
+    first = ask(target)
+    tag = first.headers["etag"]
+    again = [ask(target, headers={"if-none-match": each}) for each in (tag, f'W/{tag}, "other"', "*")]
+    other = ask(target, headers={"if-none-match": '"other"'})
+
+    assert first.headers["cache-control"] == other.headers["cache-control"] == "no-cache"
+    assert {(each.status_code, each.content, each.headers["etag"]) for each in again} == {(304, b"", tag)}
+    assert (other.status_code, other.content) == (200, first.content)
+
+
+def test_what_is_one_users_has_no_tag(ask):
+    assert "etag" not in ask("/v1/users/u3/recommendations").headers

@@ -62,4 +62,4 @@ def test_a_version_is_active_when_every_replica_has_confirmed_it_and_the_answer_
     assert missing == answers[1:]
     assert _unconfirmed([SERVES], "2") == []
     said = _not_everywhere("2", answers, missing)
-    assert "1 of 3 predictors confirm it (b serves 1; 1 did not answer)" in said
+    assert "1 of 3 replicas confirm it (b serves 1; 1 did not answer)" in said

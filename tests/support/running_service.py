@@ -22,6 +22,10 @@ TUNE_S = 3
 """Seconds of tuning in a full training: these services are there to be asked, not to be good."""
 
 
+NEAR = os.environ.get("RECOMMENDER_TEST_NEAR", "auto")
+"""``always`` or ``never``: the same tests, with one way of a request only."""
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -39,7 +43,7 @@ class RunningService:
         # the heaviest call of the contract is 8 s of processor time: a slow machine must not be taken for a fault
         config["http_options"] |= {"port": self.port, "request_timeout_s": 20}
         application = config["applications"][0]
-        application["args"] |= {"state_dir": str(folder / "state"), "model": FAST_MODEL, **args}
+        application["args"] |= {"state_dir": str(folder / "state"), "model": FAST_MODEL, "near": NEAR, **args}
         application["args"]["training"] = {"tune_s": TUNE_S, **(application["args"].get("training") or {})}
         self.config = folder / "config.yaml"
         self.config.write_text(yaml.safe_dump(config))

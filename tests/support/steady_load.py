@@ -90,7 +90,10 @@ class SteadyLoad:
         try:
             link = link or await asyncio.open_connection(self._host, self._port)
             async with asyncio.timeout(PATIENCE_S):
-                return link, await _exchange(*link, self._request(turn))
+                *answer, is_last = await _exchange(*link, self._request(turn))
+            if is_last:
+                link[1].close()
+            return None if is_last else link, tuple(answer)
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             if link is not None:
                 link[1].close()
@@ -106,7 +109,8 @@ class SteadyLoad:
 
 async def _exchange(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
-) -> tuple[int, dict, bool]:
+) -> tuple[int, dict, bool, bool]:
+    """Status, body, whether it says when to come back, and whether the connection ends with it."""
     writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
@@ -119,4 +123,4 @@ async def _exchange(
         read = json.loads(body)
     except ValueError:
         read = {"detail": body.decode(errors="replace")}  # of the proxy, which says it in other words
-    return int(lines[0].split()[1]), read, may_come_back
+    return int(lines[0].split()[1]), read, may_come_back, b"connection: close" in lines

@@ -60,7 +60,7 @@ class Status(msgspec.Struct):
     pinned: bool
     """Whether a version was chosen by hand, so that newer ones do not take over."""
     replicas: list[dict[str, Any]]
-    """Predictors, and which version each serves."""
+    """Predictors and, unless ``args.near`` is never, ingresses, and which version each serves."""
     interactions_waiting: int | None
     seconds_since_newest_learned: float | None
     training: str | None
@@ -68,6 +68,8 @@ class Status(msgspec.Struct):
     health: dict[str, str]
     """By part ``ok``, or what is wrong."""
     store: dict[str, Any] | None
+    near: dict[str, Any]
+    """By which rule requests are answered in the process that took them, and how many were in either way."""
 
 
 @router.get("/v1/models", **documented(Models))

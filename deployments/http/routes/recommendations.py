@@ -4,6 +4,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from deployments.http.body_reader import read
+from deployments.http.conditional import shared_answer
 from deployments.http.openapi import documented
 from deployments.http.routes.parameters import (
     BoostAmounts,
@@ -18,7 +19,6 @@ from deployments.http.routes.parameters import (
     Typed,
     UserId,
     WindowS,
-    answer,
     not_found,
     raw_answer,
 )
@@ -42,6 +42,8 @@ _requests = msgspec.json.Decoder(RecommendationRequests)
 _rank = msgspec.json.Decoder(RankRequest)
 
 PATH = "/v1/users/{user_id}/recommendations"
+SIMILAR = "/v1/items/{item_id}/similar"
+NO_ITEM = "item, or nothing is known of it: it was not seen in training and has no learned feature"
 NOBODY = b'"strategy":"none"'
 
 
@@ -65,6 +67,14 @@ async def ask(request: ReadRequest, absent: str = "answer") -> Response:
     if body is None:
         raise not_found(absent)
     return raw_answer(body)
+
+
+async def ask_shared(http: Request, request: ReadRequest, absent: str = "answer") -> Response:
+    """The same of what everybody gets: whoever has it already is told so, see `conditional`."""
+    body = await current().ask(request)
+    if body is None:
+        raise not_found(absent)
+    return shared_answer(http, body)
 
 
 @router.get(PATH, **documented(schema.Recommendations, 404))
@@ -129,13 +139,10 @@ async def rank(request: Request) -> Response:
     return await ask(query)
 
 
-@router.get("/v1/items/{item_id}/similar", **documented(schema.SimilarItems, 404))
-async def similar_items(item_id: ItemId, filter_: FilterClauses, k: K = 10) -> Response:
+@router.get(SIMILAR, **documented(schema.SimilarItems, 404, shared=True))
+async def similar_items(request: Request, item_id: ItemId, filter_: FilterClauses, k: K = 10) -> Response:
     """Items like this one, by the cosine of their representations; the item itself is not among them."""
-    return await ask(
-        SimilarItemsRequest(item_id=item_id, k=k, filter=filter_),
-        "item, or nothing is known of it: it was not seen in training and has no learned feature",
-    )
+    return await ask_shared(request, SimilarItemsRequest(item_id=item_id, k=k, filter=filter_), NO_ITEM)
 
 
 @router.get("/v1/users/{user_id}/similar", **documented(schema.SimilarUsers, 404))
@@ -150,10 +157,10 @@ async def similar_users(user_id: UserId, k: K = 10) -> Response:
     )
 
 
-@router.get("/v1/latest", **documented(schema.Latest))
-async def latest_items(filter_: FilterClauses, k: K = 10) -> Response:
+@router.get("/v1/latest", **documented(schema.Latest, shared=True))
+async def latest_items(request: Request, filter_: FilterClauses, k: K = 10) -> Response:
     """Available items by the time of their last change, newest first; filters look at the newest 10,000."""
-    return answer(await latest(current().store, k, filter_))
+    return shared_answer(request, msgspec.json.encode(await latest(current().store, k, filter_)))
 
 
 @router.get("/v1/search", **documented(schema.FoundItems))
@@ -166,8 +173,8 @@ async def search_items(q: Typed, k: K = 10) -> Response:
     return await ask(SearchRequest(text=q, k=k))
 
 
-@router.get("/v1/popular", **documented(schema.Popular))
-async def popular(filter_: FilterClauses, k: K = 10, window_s: WindowS | None = None) -> Response:
+@router.get("/v1/popular", **documented(schema.Popular, shared=True))
+async def popular(request: Request, filter_: FilterClauses, k: K = 10, window_s: WindowS | None = None) -> Response:
     """What everyone gets, best first; with `window_s` by the number of interactions in so many seconds up to now.
 
     An interaction counts in its window at once, by its `timestamp`; one of the future counts as of now. Those that
@@ -175,16 +182,16 @@ async def popular(filter_: FilterClauses, k: K = 10, window_s: WindowS | None = 
     Items without an interaction in the window are left out.
     """
     if window_s is None:
-        return await ask(PopularRequest(k=k, filter=filter_))
-    return await ask(LeaderboardRequest(name="popular", window_s=window_s, k=k, filter=filter_))
+        return await ask_shared(request, PopularRequest(k=k, filter=filter_))
+    return await ask_shared(request, LeaderboardRequest(name="popular", window_s=window_s, k=k, filter=filter_))
 
 
-@router.get("/v1/trending", **documented(schema.Popular))
-async def trending(filter_: FilterClauses, k: K = 10, window_s: WindowS = 86_400) -> Response:
+@router.get("/v1/trending", **documented(schema.Popular, shared=True))
+async def trending(request: Request, filter_: FilterClauses, k: K = 10, window_s: WindowS = 86_400) -> Response:
     """Items whose part in the interactions of the last `window_s` seconds is larger than before, the surest first.
 
     `score` is the root of Dunning's log-likelihood ratio of the window against the 28 windows before it, or against
     all that was before where these have next to nothing; above 2 it is seldom chance. Items whose part has not grown
     are left out.
     """
-    return await ask(LeaderboardRequest(name="trending", window_s=window_s, k=k, filter=filter_))
+    return await ask_shared(request, LeaderboardRequest(name="trending", window_s=window_s, k=k, filter=filter_))
