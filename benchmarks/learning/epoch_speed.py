@@ -55,7 +55,9 @@ def main() -> None:
 def make_world(size: str) -> Matrices:
     """Interactions, and features of users and items with an indicator behind."""
     n_users, n_items = SIZES[size]
-    world = synthetic.make("taste_groups", n_users, n_items, EACH, max(2, n_items // ITEMS_A_GROUP), noise=0.1, seed=SEED)
+    world = synthetic.make(
+        "taste_groups", n_users, n_items, EACH, max(2, n_items // ITEMS_A_GROUP), noise=0.1, seed=SEED
+    )
     frame = SparseFrame.from_interactions(world.interactions["user_id"], world.interactions["item_id"])
     users = _encoded(list(frame.rows), dict(feature_records(world.users)))
     items = _encoded(list(frame.columns), dict(feature_records(world.items)))
