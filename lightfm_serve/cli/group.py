@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, Entry] = {
         "backup:backup",
         "Back up the state of a service, which may run, into TARGET: a folder, or a URL such as s3://bucket/folder.",
     ),
+    "attribution": Entry("attribution:attribution", "Show what came of what a running service has shown."),
     "batch": Entry("batch:batch", "Write the best items of every user to Parquet, on Ray Data."),
     "cluster": Entry("cluster:cluster", "Run the service on several machines: start a head, join it, deploy."),
     "data": Entry("train:data", "Data sets."),
