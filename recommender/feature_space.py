@@ -288,6 +288,8 @@ class FeatureSpace:
         names = {*self.edges, *self.vectors, *(own for label in self.names if (own := name_of(label)) != label)}
         if name not in names:
             return f"{name} (the model knows no such feature{did_you_mean(name, names)})"
+        if name in self.vectors:
+            return f"{name} (the model learned vectors of {self.vectors[name].length} numbers)"
         return f"{ignored} (nothing was learned of this value)"
 
     def to_meta(self) -> dict[str, Any]:

@@ -51,8 +51,12 @@ export function ago(moment) {
 export const moment = (seconds) =>
   new Date(seconds * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
-/** A feature's value as text. */
-export const featureText = (value) => (Array.isArray(value) ? value.join(", ") : String(value));
+/** Whether a feature's value is a dense vector: a list of numbers. */
+export const isVector = (value) => Array.isArray(value) && typeof value[0] === "number";
+
+/** A feature's value as text; of a dense vector its length. */
+export const featureText = (value) =>
+  (isVector(value) ? `vector of ${count(value.length)} numbers` : Array.isArray(value) ? value.join(", ") : String(value));
 
 const CONTRIBUTIONS = {
   item_id: "this very item",

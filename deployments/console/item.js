@@ -3,7 +3,7 @@
 import { get, learnTitles, path, put } from "./api.js";
 import { bar } from "./charts.js";
 import { failure, fill, h, heading, itemLink, nothing, say, to } from "./dom.js";
-import { ago, featureText, fixed, moment } from "./format.js";
+import { ago, featureText, fixed, isVector, moment } from "./format.js";
 import { itemPicker } from "./picker.js";
 
 export async function show(root, parameters, signal) {
@@ -50,7 +50,7 @@ function facts(features) {
   const entries = Object.entries(features ?? {});
   if (!entries.length) return nothing("None.");
   return h("dl", { class: "facts" }, entries.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {},
-    Array.isArray(value) ? h("span", { class: "chips" }, value.map((each) =>
+    Array.isArray(value) && !isVector(value) ? h("span", { class: "chips" }, value.map((each) =>
       h("a", { class: "chip", href: to("browse", { what: "popular", filter: `${name}:${each}` }) }, each))) : featureText(value)))));
 }
 

@@ -3,7 +3,7 @@
 import { get, learnTitles, path, post, titles } from "./api.js";
 import { bars, because, stack, widest } from "./charts.js";
 import { failure, fill, h, heading, itemLink, nothing, say, to } from "./dom.js";
-import { ago, featureText, fixed } from "./format.js";
+import { ago, featureText, fixed, isVector } from "./format.js";
 import { itemPicker } from "./picker.js";
 
 const HISTORY = 8;
@@ -96,6 +96,7 @@ function schemaOf(users) {
   const schema = new Map();
   for (const { features } of users) {
     for (const [name, value] of Object.entries(features ?? {})) {
+      if (isVector(value)) continue; // nobody types an embedding
       if (!schema.has(name)) schema.set(name, []);
       schema.get(name).push(value);
     }

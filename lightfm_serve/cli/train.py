@@ -186,7 +186,7 @@ def _features(given: str | None) -> dict[str, Any] | None:
         found = msgspec.json.decode(given, type=dict[str, str | bool | int | float | list[str | float]])
         return {name: clean_json_list(value) if isinstance(value, list) else value for name, value in found.items()}
     except (msgspec.MsgspecError, ValueError) as error:
-        raise click.BadParameter(str(error).replace("{}", "a list"), param_hint="--features") from error
+        raise click.BadParameter(str(error).replace("{}", "it"), param_hint="--features") from error
 
 
 def _listed(answer: Recommendations, space: FeatureSpace) -> str:

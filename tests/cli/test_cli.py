@@ -4,11 +4,13 @@ import asyncio
 import json
 import time
 
+import click
 import pytest
 from click.testing import CliRunner
 from scipy import sparse
 
 from lightfm_serve.cli import main
+from lightfm_serve.cli.train import _features
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Current, Registry
 from recommender.stores import MemoryStore
@@ -204,3 +206,9 @@ def test_a_model_that_explodes_is_published_as_rejected_with_the_reason(tmp_path
     assert version.status == "rejected"
     assert version.reason in done.output
     assert Registry(tmp_path).current().version is None
+
+
+def test_features_on_the_command_line_may_be_dense_vectors():
+    assert _features('{"look": [1, 0.5], "tags": ["a"], "age": 3}') == {"look": [1.0, 0.5], "tags": ["a"], "age": 3}
+    with pytest.raises(click.BadParameter, match="1 numbers; a dense vector has 2 to 4096"):
+        _features('{"look": [1]}')

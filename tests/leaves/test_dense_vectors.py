@@ -95,6 +95,7 @@ def test_what_was_not_learned_of_a_vector_is_named_and_does_no_harm():
     assert space.encode({"text": [0.5, 1.5]}).ignored == ["text"]
     assert space.encode({"text": "hello"}).ignored == ["text=hello"]
     assert "the model knows no such feature" in space.meant("image")
+    assert space.meant("text") == "text (the model learned vectors of 6 numbers)"
     assert not space.encode_many([{"image": [0.5, 1.5]}, {}]).nnz
 
 
