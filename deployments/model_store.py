@@ -30,6 +30,15 @@ class Published(NamedTuple):
 
     version: str
     boxed: list[Any]
+    serial: int = 0
+    """Counts what was published: a version that was rewritten is published again."""
+
+
+class Follower(NamedTuple):
+    """Who waits for versions, and what it had when it asked last."""
+
+    serial: int
+    asked_at: float
 
 
 class ModelStoreActor:
@@ -43,6 +52,8 @@ class ModelStoreActor:
         self._registry = Registry(folder)
         self._published: Published | None = None
         self._info: VersionInfo | None = None
+        self._serial = 0
+        self._followers: dict[str, Follower] = {}
         self._changed = asyncio.Condition()
         self._lock = asyncio.Lock()
         self._beside: dict[str, Published] = {}
@@ -58,6 +69,18 @@ class ModelStoreActor:
             if self._published is None or current.version != self._published.version:
                 await self._load()
         return self._published and self._published.version
+
+    async def reload(self) -> None:
+        """Publish the version that serves once more, as it is on disk now: it was rewritten."""
+        async with self._lock:
+            self._beside.clear()
+            await self._load()
+
+    async def outdated(self) -> int:
+        """How many of those who follow, and have asked not long ago, have something older than what serves."""
+        since = time.monotonic() - 2 * LONG_POLL_S
+        self._followers = {who: each for who, each in self._followers.items() if each.asked_at > since}
+        return sum(each.serial < self._serial for each in self._followers.values())
 
     async def activate(self, version: str) -> str | None:
         """Serve this version from now on, whatever is trained later; ``latest`` lifts that."""
@@ -127,13 +150,25 @@ class ModelStoreActor:
         offset = max((version.meta.log_offset for version in versions), default=0)
         return offset, max((version.meta.items_sequence for version in versions), default=0)
 
-    async def wait_for(self, have: str | None) -> Published | None:
-        """What serves, as soon as it is not `have`; None when that takes too long, then ask again."""
+    async def wait_for(self, have: str | None, serial: int | None = None, who: str = "") -> Published | None:
+        """What serves, as soon as it is not `have`; None when that takes too long, then ask again.
+
+        Parameters
+        ----------
+        have
+            Version.
+        serial
+            `Published.serial` of it; None for one who does not mind what a version was rewritten to.
+        who
+            Name of the one who asks, where the serial is given.
+        """
         self._asked_at = time.monotonic()
+        if serial is not None:
+            self._followers[who] = Follower(serial, self._asked_at)
         async with self._changed:
             try:
                 await asyncio.wait_for(
-                    self._changed.wait_for(lambda: self._published is not None and self._published.version != have),
+                    self._changed.wait_for(lambda: _is_other(self._published, have, serial)),
                     LONG_POLL_S,
                 )
             except TimeoutError:
@@ -154,7 +189,8 @@ class ModelStoreActor:
         listed = await asyncio.to_thread(self._registry.versions)
         self._info = next((info for info in listed if info.version == version), None)
         async with self._changed:
-            self._published = _published(version, artifact)
+            self._serial += 1
+            self._published = _published(version, artifact)._replace(serial=self._serial)
             self._changed.notify_all()
         logger.info("model %s goes out to the predictors", version)
 
@@ -163,6 +199,10 @@ def _published(version: str, artifact: Artifact) -> Published:
     meta = {**artifact.meta.snapshot, "version": version}
     # put by the actor, so that it owns it: it outlives the trainer
     return Published(version, [ray.put((dict(artifact.parts["snapshot"]), meta))])
+
+
+def _is_other(published: Published | None, have: str | None, serial: int | None) -> bool:
+    return published is not None and (published.version != have or serial not in (None, published.serial))
 
 
 def _shown(info: VersionInfo) -> dict[str, Any]:

@@ -6,13 +6,15 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from ray import serve
 
 from deployments.args import AppArgs
 from deployments.exposure_keeping import ExposureKeeping
+from deployments.forgetting import Forgetting, ServingPlace
 from deployments.handle_calls import with_request_ids
 from deployments.messages import answer
 from deployments.model_store import model_store
@@ -33,8 +35,10 @@ from recommender.storage.registry import Registry
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import open_store
 from recommender.stores.audit_log import open_audit_log
+from recommender.stores.log_erasure import LogErasure
 from recommender.training import unreadable_entries
 from recommender.training.canary import Canary
+from recommender.training.erasure import AuditPlace, Place, StorePlace, VersionPlace
 from recommender.training.interaction_queries import HistoryRow
 from recommender.training.pipeline import TrainingPipeline
 from recommender.training.publishing import Learned
@@ -105,6 +109,7 @@ class Trainer:
             args.exposures,
             self._learner.first_seen,
         )
+        self._forgetting = self._made_forgetting(store_url)
         self._watch = asyncio.create_task(self._watch_schedule())
         self._freshness = asyncio.create_task(
             tell_freshness(self._models, measured(open_store(store_url, max_backlog=args.max_backlog)))
@@ -175,11 +180,41 @@ class Trainer:
         """What judging an experiment needs of each variant."""
         return await self._exposures.experiment_counts(experiment, event)
 
+    @with_request_ids
+    async def forget(self, user_id: str, verify: bool) -> bytes:
+        """Begin to forget a user; JSON of how far it has come."""
+        return answer(self._forgetting.begin(user_id, verify=verify))
+
+    @with_request_ids
+    async def forgetting(self, user_id: str) -> bytes | None:
+        """JSON of how far the forgetting of a user has come; None where nobody has asked for it."""
+        report = self._forgetting.report(user_id)
+        return None if report is None else answer(report)
+
     def check_health(self) -> None:
         """Serve asks this; without its watch nothing would be learned."""
         if self._watch.done():
             raise RuntimeError(f"the trainer's watch ended: {self._watch}")
         self._exposures.check()
+
+    def _made_forgetting(self, store_url: str) -> Forgetting:
+        archive = Archive(within(self._args.state_dir, "archive"))
+        places: list[Place] = [
+            VersionPlace(self._registry, archive),
+            ServingPlace(self._models),
+            self._exposures,
+            AuditPlace(self._audit),
+            # last: without the note of the deletion whoever still knew the user would know them again
+            StorePlace(LogErasure(store_url)),
+        ]
+        store = open_store(store_url, max_backlog=self._args.max_backlog)
+        return Forgetting(store, places, self._alone, self._learner.drop_loaded)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """While no training runs, here or elsewhere."""
+        async with self._lock, self._lease.held():
+            yield
 
     async def _watch_schedule(self) -> None:
         while True:

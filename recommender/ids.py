@@ -203,6 +203,30 @@ class IdTable:
             np.insert(self.order, places, fresh.order + len(self)),
         )
 
+    def renamed(self, old: str, new: str) -> IdTable:
+        """Table in which another id stands at the index of one; the same where that is not here.
+
+        Parameters
+        ----------
+        old
+            Which goes.
+        new
+            Which comes, and must not be here.
+        """
+        index = self.index_of(old)
+        if index == UNKNOWN:
+            return self
+        start, end = self.texts.offsets[index : index + 2].tolist()
+        encoded = np.frombuffer(new.encode(), np.uint8)
+        data = np.concatenate([self.texts.data[:start], encoded, self.texts.data[end:]])
+        offsets = self.texts.offsets.copy()
+        offsets[index + 1 :] += len(encoded) - (end - start)
+        kept = self.order != index
+        hashes, order = self.hashes[kept], self.order[kept]
+        place = int(np.searchsorted(hashes, np.uint64(_hash(new.encode()))))
+        hashes = np.insert(hashes, place, np.uint64(_hash(new.encode())))
+        return IdTable(TextTable(data, offsets), hashes, np.insert(order, place, np.int32(index)))
+
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Arrays that `from_arrays` takes."""
         return {**self.texts.to_arrays(), "hashes": self.hashes, "order": self.order}

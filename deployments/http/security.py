@@ -29,6 +29,8 @@ ADMIN_PATHS = ("/v1/audit",)
 """Of which also what is only read is for administrators."""
 ADMINISTERED_PATHS = ("/v1/models", "/v1/placements", "/v1/experiments")
 """Beginnings of those of which what changes something is."""
+FORGETTING = re.compile(r"/v1/users/[^/]+/forget")
+"""Erases for good, from back to front: for administrators, who also read how far it has come."""
 NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})=(?=.*[^=])(.+)")
 """``NAME=KEY``; the padding of base64 at the end of a key makes no name of the key before it."""
 
@@ -117,7 +119,7 @@ def needed_scope(method: str, path: str) -> str | None:
     """Scope that a request needs; None for what everyone may ask."""
     if path in PUBLIC_PATHS or (path.startswith(PUBLIC_FOLDERS) and method in ("GET", "HEAD")):
         return None
-    if path in ADMIN_PATHS or (path in ADMIN_READS and method in ("GET", "HEAD")):
+    if path in ADMIN_PATHS or FORGETTING.fullmatch(path) or (path in ADMIN_READS and method in ("GET", "HEAD")):
         return "admin"
     if method in ("GET", "HEAD", "OPTIONS") or path in READING_POSTS:
         return "read"

@@ -152,6 +152,17 @@ class Service:
         page: bytes = await call_long(self._trainer.interactions, cursor, limit)
         return page
 
+    async def forget(self, user_id: str, verify: bool) -> bytes:
+        """Begin to forget a user everywhere; JSON of how far it has come."""
+        await self.exposures.forget(user_id)
+        report: bytes = await call_long(self._trainer.forget, user_id, verify)
+        return report
+
+    async def forgetting(self, user_id: str) -> bytes | None:
+        """JSON of how far the forgetting of a user has come; None where nobody has asked for it."""
+        report: bytes | None = await call_long(self._trainer.forgetting, user_id)
+        return report
+
     async def record(self, entry: AuditEntry) -> None:
         """Write down what somebody did; it is in the store when this returns."""
         await self._audit.append(entry)

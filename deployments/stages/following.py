@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Callable
 
 from deployments.model_store import Published, model_store
@@ -53,6 +54,7 @@ class SnapshotFollower:
         self._registry, self._models = registry, model_store(registry)
         self._store, self._answerer = store, answerer
         self._explore, self._feedback = explore, feedback
+        self._serial, self._who = 0, secrets.token_hex(8)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def begin(self, *, with_log: bool = True) -> None:
@@ -84,7 +86,10 @@ class SnapshotFollower:
     async def _take(self, published: Published | None) -> None:
         if published is None:
             return
+        if published.version == self._answerer.version:
+            self._answerer.beside.keep_only(set())  # versions were rewritten, these too
         self._answerer.serve(await self._opened(published))
+        self._serial = published.serial
         logger.info("serving model %s", published.version)
 
     async def _opened(self, published: Published) -> Recommender:
@@ -108,10 +113,15 @@ class SnapshotFollower:
                 # its users are answered by the active one, and are not counted, until it is there
                 logger.exception("model %s cannot be served beside", version)
 
+    async def _next_published(self) -> Published | None:
+        waiting = self._models.wait_for.remote(self._answerer.version, self._serial, self._who)
+        published: Published | None = await waiting
+        return published
+
     async def _follow_models(self) -> None:
         while True:
             try:
-                await self._take(await self._models.wait_for.remote(self._answerer.version))
+                await self._take(await self._next_published())
             except Exception:
                 # the model store restarts by itself; what this replica has goes on serving
                 logger.exception("asking the model store again")

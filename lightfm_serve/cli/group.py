@@ -49,6 +49,10 @@ COMMANDS: Mapping[str, Entry] = {
         "experiments:experiments", "Split the users of a placement over variants, and see which is better."
     ),
     "export": Entry("export:export", "Write users, items and interactions of a running service into FOLDER."),
+    "forget": Entry(
+        "forget:forget",
+        "Erase USER from store, log, archive, exposures, audit and every kept version of a running service.",
+    ),
     "import": Entry("import_:import_", "Stream PATH into a running service."),
     "inspect": Entry("inspect_folder:inspect", "Say what is understood of FOLDER before anybody trains on it."),
     "models": Entry("status:models", "List the versions of a running service, newest first."),

@@ -98,5 +98,7 @@ class EndpointMethods:
     status = Method(endpoints.status)
     metrics = Method(endpoints.metrics)
     audit = Method(endpoints.audit)
+    forget = Method(endpoints.forget)
+    forgetting = Method(endpoints.forgetting)
     healthy = Method(endpoints.healthy)
     ready = Method(endpoints.ready)

@@ -99,6 +99,7 @@ _attribution = _reader(responses.Attribution)
 _model, _models = _reader(responses.Model), _reader(responses.Models)
 _training, _status = _reader(responses.Training), _reader(responses.Status)
 _counted = _reader(responses.MetricsSnapshot)
+_forgetting = _reader(responses.ForgettingReport)
 _audit = _reader(responses.AuditPage)
 _health = _reader(dict[str, str])
 _encode = msgspec.json.encode
@@ -390,6 +391,17 @@ def metrics() -> Call[responses.MetricsSnapshot]:
 def audit(*, cursor: str | None = None, limit: int = 100) -> Call[responses.AuditPage]:
     """A page of who did what and when, newest first; for administrators."""
     return Call("GET", "/v1/audit", _audit, params={"cursor": cursor, "limit": limit})
+
+
+def forget(user_id: Id, *, verify: bool = True) -> Call[responses.ForgettingReport]:
+    """Begin to forget a user everywhere; `forgetting` says how far it has come."""
+    path = {"user_id": user_id}
+    return Call("POST", "/v1/users/{user_id}/forget", _forgetting, path, {"verify": verify})
+
+
+def forgetting(user_id: Id) -> Call[responses.ForgettingReport]:
+    """How far the forgetting of a user has come."""
+    return Call("GET", "/v1/users/{user_id}/forget", _forgetting, {"user_id": user_id})
 
 
 def healthy() -> Call[dict[str, str]]:

@@ -414,3 +414,20 @@ class AuditPage(msgspec.Struct, frozen=True):
 
     audit: list[AuditRecord]
     next_cursor: str | None
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """What was erased of a user in one place, and what was found there afterwards; None where nobody looked."""
+
+    place: str
+    searched: str | None
+    erased: int
+    left: int | None
+
+
+class ForgettingReport(msgspec.Struct, frozen=True):
+    """How far the forgetting of a user has come: ``running``, ``done``, or ``failed`` with a reason."""
+
+    status: str
+    places: list[Looked] = []
+    reason: str | None = None

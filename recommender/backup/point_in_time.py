@@ -18,7 +18,7 @@ from recommender.storage.registry.artifact import Pointer
 from recommender.storage.registry.manifest import NAME, parsed_manifest
 from recommender.stores.codec import pack, unpack_event
 from recommender.stores.key_reader import Counters, LogPayload
-from recommender.stores.protocols import Interaction
+from recommender.stores.protocols import Interaction, LogErased
 
 MODELS, ARCHIVE = "models/", "archive/"
 
@@ -157,8 +157,13 @@ def _rows(blob: Blob, blobs: BlobStore, after: int) -> Iterator[LogPayload]:
 
 
 def _is_before(payload: bytes, until: datetime) -> bool:
-    """Whether an event was before a moment; a deletion always was, so that nobody comes back."""
+    """Whether an event was before a moment; a deletion always was, so that nobody comes back.
+
+    What says which offsets are missing is left out: offsets are given anew.
+    """
     event = unpack_event(payload)
+    if isinstance(event, LogErased):
+        return False
     return not isinstance(event, Interaction) or event.timestamp <= until.timestamp()
 
 

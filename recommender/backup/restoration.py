@@ -18,6 +18,7 @@ from recommender.errors import InvalidDataError
 from recommender.storage.file_store import FileStore, open_files
 from recommender.storage.object_store import within
 from recommender.storage.registry import Registry
+from recommender.storage.registry.maintenance import adopt_version, continue_from
 from recommender.stores.codec import unpack_event
 from recommender.stores.key_reader import KeyReader, LogPayload, Record
 from recommender.stores.key_space import DELETIONS
@@ -126,8 +127,8 @@ def _write_files(plan: Plan, blobs: BlobStore, state_dir: str) -> None:
             for name, blob in plan.files.items():
                 if name.startswith(f"{MODELS}/{version}/"):
                     blobs.download(blob, files / name.rpartition("/")[2])
-            registry.adopt(version, files)
-    registry.continue_from(plan.pointer, plan.manifest.highest)
+            adopt_version(registry, version, files)
+    continue_from(registry, plan.pointer, plan.manifest.highest)
 
 
 async def _write_store(plan: Plan, blobs: BlobStore, writer: KeyWriter) -> tuple[int, int, int]:

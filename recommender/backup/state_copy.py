@@ -8,26 +8,34 @@ last. Where the trainer has published and trimmed meanwhile, it is done again: b
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from recommender.backup.blobs import Blob, BlobStore
 from recommender.backup.manifest import BackedUpVersion, BackupManifest, Chunk, list_backups, write_manifest
 from recommender.backup.store_chunks import event_id_chunks, numbered_chunks, value_chunks
 from recommender.errors import ArtifactError, CorruptArtifactError
-from recommender.storage.file_store import FileStore, open_files
-from recommender.storage.object_store import within
+from recommender.storage.file_store import FileStore, Folder, open_files
+from recommender.storage.object_store import is_url, within
 from recommender.storage.registry import Registry, VersionInfo
 from recommender.storage.registry.artifact import Pointer
 from recommender.storage.registry.manifest import NAME, parsed_manifest, software
-from recommender.stores.key_reader import Counters, KeyReader
+from recommender.stores.codec import unpack_event
+from recommender.stores.key_reader import Counters, KeyReader, LogPayload
+from recommender.stores.protocols import LogErased
 
 TRIES = 10
 MODELS, ARCHIVE = "models", "archive"
-EXTRA_FOLDERS = ("audit", "exposures")
-"""Of a state, beside models and archive: files that never change once they are there."""
+AUDIT, LEDGER, EXPOSURES = "audit", "ledger", "exposures"
+"""Of a state, beside models and archive: files that never change once they are there, but for a database."""
+DATABASE = ".sqlite"
+UNFINISHED = ("-journal", "-wal", "-shm")
 
 Progress = Callable[[str], None]
 
@@ -104,7 +112,9 @@ class _BackUp:
         self._target = target
         self._blobs = BlobStore(target)
         self._registry = Registry(within(state_dir, MODELS))
-        self._sources = {name: open_files(within(state_dir, name)) for name in (MODELS, ARCHIVE, *EXTRA_FOLDERS)}
+        self._sources = {
+            name: open_files(within(state_dir, name)) for name in (MODELS, ARCHIVE, AUDIT, LEDGER, EXPOSURES)
+        }
         self._before = before
         self._progress = progress
 
@@ -113,11 +123,13 @@ class _BackUp:
             copied = _Copied()
             self._progress("copying versions and archive")
             await asyncio.to_thread(self._copy_versions, copied)
+            # before the store: what the ledger of exposures has not taken over is in the stream; it names the segments
+            exposures = await asyncio.to_thread(lambda: {**self._copy_folder(LEDGER), **self._copy_folder(EXPOSURES)})
             self._progress("reading the store")
             of_store = await self._read_store()
             versions = await asyncio.to_thread(self._chosen, of_store, copied)
             if of_store.trimmed_through <= max((each.meta.log_offset for each in versions), default=0):
-                return await asyncio.to_thread(self._finish, versions, of_store, copied)
+                return await asyncio.to_thread(self._finish, versions, of_store, copied, exposures)
         raise ArtifactError(
             f"the state has changed {TRIES} times while it was backed up; try again when fewer trainings run"
         )
@@ -164,9 +176,10 @@ class _BackUp:
             instant = datetime.fromtimestamp(time.time(), UTC)
             counters = await self.reader.counters()
             through = counters.last_offset
-            log = self.reader.log(counters.trimmed_through, through)
+            erased: set[int] = set()
+            log = _noting_erased(self.reader.log(counters.trimmed_through, through), erased)
             chunks += await numbered_chunks("log", log, self._blobs)
-            trimmed = (await self.reader.counters()).trimmed_through
+            trimmed = _last_trimmed((await self.reader.counters()).trimmed_through, erased)
             if trimmed > before.last_offset:
                 continue  # ids of what came and went meanwhile are nowhere
             chunks += await numbered_chunks("users", self.reader.users(), self._blobs)
@@ -187,9 +200,12 @@ class _BackUp:
             if each.meta.log_offset <= counters.last_offset and each.meta.items_sequence <= counters.items_sequence
         ]
 
-    def _finish(self, versions: Sequence[VersionInfo], of_store: _OfStore, copied: _Copied) -> BackupReport:
+    def _finish(
+        self, versions: Sequence[VersionInfo], of_store: _OfStore, copied: _Copied, exposures: Mapping[str, Blob]
+    ) -> BackupReport:
         files = {name: copied.files[name] for each in versions for name in copied.by_version[each.version]}
-        files |= self._extra_files()
+        # behind the store: an entry of the audit that moved meanwhile is in both, and in none otherwise
+        files |= {**exposures, **self._copy_folder(AUDIT)}
         manifest = BackupManifest(
             instant=of_store.instant,
             software=software(),
@@ -209,20 +225,51 @@ class _BackUp:
             manifest.name, manifest.instant, len(versions), in_log, len(files), blobs.written_bytes, blobs.reused_bytes
         )
 
-    def _extra_files(self) -> dict[str, Blob]:
-        found: dict[str, Blob] = {}
-        for folder in EXTRA_FOLDERS:
-            source = self._sources[folder]
-            for file, size in source.sizes().items():
-                name = f"{folder}/{file}"
-                # none ever changes, so that one of this name and length is what was backed up
-                known = self._before.get(name)
-                expected = known if known and known.bytes == size else None
-                try:
-                    found[name] = self._blobs.copy(source, file, expected)
-                except FileNotFoundError:
-                    continue  # moved or dropped meanwhile: what it held is in another, or too old
+    def _copy_folder(self, folder: str) -> dict[str, Blob]:
+        """Copy what is in a folder of the state."""
+        source, found = self._sources[folder], dict[str, Blob]()
+        for file in (name for name in source.sizes() if not name.endswith(UNFINISHED)):
+            name = f"{folder}/{file}"
+            try:
+                if file.endswith(DATABASE):
+                    found[name] = self._copy_database(source, file)
+                else:
+                    # none ever changes, so that one of this name is what was backed up
+                    found[name] = self._blobs.copy(source, file, self._before.get(name))
+            except FileNotFoundError:
+                continue  # moved or dropped meanwhile: what it held is in another, or too old
         return found
+
+    def _copy_database(self, source: FileStore, file: str) -> Blob:
+        """Copy an SQLite database as of one moment; one in a bucket is a copy of such a kind already."""
+        if is_url(source.url):
+            return self._blobs.copy(source, file)
+        path = Path(source.url) / file
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "database"
+            with (
+                closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as own,
+                closing(sqlite3.connect(copy)) as new,
+            ):
+                own.backup(new)
+            return self._blobs.copy(Folder(Path(folder)), copy.name)
+
+
+async def _noting_erased(pages: AsyncIterator[list[LogPayload]], erased: set[int]) -> AsyncIterator[list[LogPayload]]:
+    """Pages as they are; `erased` gets the offsets of entries that were taken out of the log on purpose."""
+    async for page in pages:
+        for each in page:
+            event = unpack_event(each.payload)
+            if isinstance(event, LogErased):
+                erased.update(event.offsets)
+        yield page
+
+
+def _last_trimmed(trimmed_through: int, erased: Collection[int]) -> int:
+    """Offset up to which entries were trimmed: what is missing behind it was erased."""
+    while trimmed_through in erased:
+        trimmed_through -= 1
+    return trimmed_through
 
 
 def _xxh3(digest: str, size: int) -> Blob:

@@ -9,7 +9,7 @@ import msgspec
 
 from recommender.dense_vectors import is_packed, is_sound
 from recommender.errors import InvalidDataError, StoreError
-from recommender.stores.protocols import Interaction, Item, UnreadableEntry, User, UserDeleted
+from recommender.stores.protocols import Interaction, Item, LogErased, UnreadableEntry, User, UserDeleted
 
 FORMAT = b"\x01"
 """Of this release. A later one reads it too, and writes another."""
@@ -23,10 +23,12 @@ Record = TypeVar("Record", User, Item)
 _encode = msgspec.msgpack.Encoder().encode
 _user = msgspec.msgpack.Decoder(User)
 _item = msgspec.msgpack.Decoder(Item)
-_event: msgspec.msgpack.Decoder[Interaction | UserDeleted] = msgspec.msgpack.Decoder(Interaction | UserDeleted)
+_event: msgspec.msgpack.Decoder[Interaction | UserDeleted | LogErased] = msgspec.msgpack.Decoder(
+    Interaction | UserDeleted | LogErased
+)
 
 
-def pack(record: User | Item | Interaction | UserDeleted) -> bytes:
+def pack(record: User | Item | Interaction | UserDeleted | LogErased) -> bytes:
     """A record as bytes.
 
     Raises
@@ -65,13 +67,13 @@ def unpack_item(packed: bytes | None) -> Item | None:
     return None if packed is None else _sound(_unpack(packed, _item))
 
 
-def unpack_event(packed: bytes) -> Interaction | UserDeleted | UnreadableEntry:
+def unpack_event(packed: bytes) -> Interaction | UserDeleted | LogErased | UnreadableEntry:
     """A log entry; what cannot be learned from is `UnreadableEntry`, never an error."""
     try:
         event = _unpack(packed, _event)
     except StoreError as error:
         return UnreadableEntry(str(error), bytes(packed))
-    if isinstance(event, UserDeleted) or (math.isfinite(event.timestamp) and 0 < event.weight < math.inf):
+    if isinstance(event, UserDeleted | LogErased) or (math.isfinite(event.timestamp) and 0 < event.weight < math.inf):
         return event
     return UnreadableEntry(f"weight {event.weight} or timestamp {event.timestamp} is out of range", bytes(packed))
 

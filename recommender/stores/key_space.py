@@ -9,8 +9,8 @@ from recommender.stores.redis_store import PREFIX
 LOG, LAST, USERS_SEQUENCE, ITEMS_SEQUENCE = "log", "log:last", "users:seq", "items:seq"
 EVENT_IDS, DELETIONS = "dd:", "t:"
 
-DERIVED = frozenset({LOG, LAST, "users", USERS_SEQUENCE, "items", ITEMS_SEQUENCE, "gone", "fault"})
-"""Read by their own order and written by it; ``fault`` is of one server alone."""
+DERIVED = frozenset({LOG, LAST, "users", USERS_SEQUENCE, "items", ITEMS_SEQUENCE, "gone", "fault", "log:copy"})
+"""Read by their own order and written by it; ``fault`` is of one server alone, ``log:copy`` of an erasure."""
 DERIVED_PREFIXES = ("u:", "i:", "r:", "h:", EVENT_IDS)
 
 Kind = Literal["log", "users", "items", "event_ids", "other"]

@@ -58,6 +58,12 @@ class UserDeleted(msgspec.Struct, frozen=True, array_like=True, tag="d"):
     user_id: str
 
 
+class LogErased(msgspec.Struct, frozen=True, array_like=True, tag="e"):
+    """Entries were taken out of the log on purpose: what is missing at these offsets was not lost."""
+
+    offsets: tuple[int, ...]
+
+
 class UnreadableEntry(NamedTuple):
     """A log entry that cannot be read."""
 
@@ -69,7 +75,7 @@ class LogEntry(NamedTuple):
     """A log entry and its offset."""
 
     offset: int
-    event: Interaction | UserDeleted | UnreadableEntry
+    event: Interaction | UserDeleted | LogErased | UnreadableEntry
 
 
 class Appended(NamedTuple):

@@ -56,6 +56,7 @@ from recommender.stores.protocols import (
     Item,
     ItemChanges,
     LogEntry,
+    LogErased,
     LogState,
     Side,
     StoreHealth,
@@ -395,7 +396,7 @@ def _trim_arguments(page: Sequence[LogEntry], keep_deletions: bool) -> list[Any]
     return [len(by_user), *of_users, *deleted]
 
 
-def _renumber_arguments(offset: int, event: Interaction | UserDeleted | UnreadableEntry) -> tuple[Any, ...]:
+def _renumber_arguments(offset: int, event: Interaction | UserDeleted | LogErased | UnreadableEntry) -> tuple[Any, ...]:
     """What renumber.lua takes for one entry."""
     if isinstance(event, Interaction):
         return offset, "i", event.user_id, event.item_id, event.timestamp

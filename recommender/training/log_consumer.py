@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from recommender.stores.protocols import Interaction, InteractionLog, LogEntry, UnreadableEntry, UserDeleted
+from recommender.stores.protocols import Interaction, InteractionLog, LogEntry, LogErased, UnreadableEntry, UserDeleted
 
 logger = logging.getLogger("recommender.training.pipeline")
 
@@ -48,6 +48,7 @@ async def consume(store: InteractionLog, after: int) -> ConsumedLog:
     deleted: dict[str, int] = {}
     poison: list[LogEntry] = []
     gaps: list[tuple[int, int]] = []
+    erased: set[int] = set()
     position = after
     while position < until:
         page = await store.read(position, PAGE)
@@ -57,6 +58,8 @@ async def consume(store: InteractionLog, after: int) -> ConsumedLog:
             position = entry.offset
             if isinstance(entry.event, UserDeleted):
                 deleted[entry.event.user_id] = entry.offset
+            elif isinstance(entry.event, LogErased):
+                erased.update(entry.event.offsets)
             elif isinstance(entry.event, UnreadableEntry):
                 poison.append(entry)
             else:
@@ -64,12 +67,24 @@ async def consume(store: InteractionLog, after: int) -> ConsumedLog:
         if not page:
             gaps.append((position + 1, until))
             position = until
+    gaps = [rest for gap in gaps for rest in _lost(gap, erased)]
     if gaps:
         logger.error("the log has lost entries that were acknowledged: %s", gaps)
     if poison:
         logger.error("%d log entries cannot be read; they are set aside with their reason", len(poison))
         await store.set_aside(poison)
     return ConsumedLog(_frame(rows), position, deleted, len(poison), gaps)
+
+
+def _lost(gap: tuple[int, int], erased: Collection[int]) -> Iterator[tuple[int, int]]:
+    """What of a gap was not taken out of the log on purpose."""
+    first, last = gap
+    for offset in sorted(each for each in erased if first <= each <= last):
+        if offset > first:
+            yield first, offset - 1
+        first = offset + 1
+    if first <= last:
+        yield first, last
 
 
 def _frame(rows: Sequence[tuple[int, Interaction]]) -> pd.DataFrame:

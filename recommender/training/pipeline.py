@@ -197,6 +197,10 @@ class TrainingPipeline:
             await self._archiver.settle()
             raise
 
+    async def drop_loaded(self) -> None:
+        """Have no model in memory: versions were rewritten, and the next training reads its base again."""
+        self._bases.drop()
+
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
         """Learned interactions of a user, newest first.
 

@@ -4,7 +4,9 @@ import asyncio
 import functools
 import itertools
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +23,9 @@ from recommender.storage.file_store import open_files
 from recommender.storage.registry import Registry
 from recommender.stores import EmbeddedValkey
 from recommender.stores.audit_log import AuditEntry, open_audit_log
+from recommender.stores.log_erasure import LogErasure
 from recommender.stores.protocols import Interaction, Item, User
+from recommender.training.erasure import StorePlace, delete, erase
 from recommender.training.full import ModelSettings
 from recommender.training.history_tuning import HistorySettings
 from recommender.training.pipeline import TrainingPipeline
@@ -236,6 +240,22 @@ async def test_all_that_a_state_has_comes_back_as_it_was(states, target):
 
 
 @asynchronous
+async def test_of_a_change_of_the_ledger_that_is_under_way_nothing_is_backed_up(states, target):
+    before, after = states("before"), states("after")
+    (before.folder / "ledger").mkdir()
+    with closing(sqlite3.connect(before.folder / "ledger" / "ledger.sqlite", isolation_level=None)) as ledger:
+        ledger.execute("CREATE TABLE shown AS SELECT 1 AS n")
+        ledger.execute("BEGIN IMMEDIATE")
+        ledger.execute("INSERT INTO shown VALUES (2)")
+        await back_up(str(before.folder), before.url, target)
+    await restored_into(after, target)
+    with closing(sqlite3.connect(after.folder / "ledger" / "ledger.sqlite")) as ledger:
+        shown = ledger.execute("SELECT n FROM shown").fetchall()
+
+    assert shown == [(1,)]
+
+
+@asynchronous
 async def test_a_second_back_up_writes_only_what_is_new(states, target):
     state = states("state")
     await state.append(clicks(0, 300))
@@ -280,6 +300,25 @@ async def test_a_point_in_time_has_what_had_been_learned_and_what_had_happened_b
     assert [each.version for each in learned] == ["00000003", "00000001"]
     assert learned[0].meta.gaps == ()
     assert await after.everything() == sorted([*found, *keys_of(later)])
+
+
+@asynchronous
+async def test_a_state_in_which_a_user_was_forgotten_is_backed_up_and_nothing_of_it_looks_lost(states, target):
+    before, after = states("before"), states("after")
+    await before.append(clicks(0, 60))
+    await before.learn("full")
+    erasure = LogErasure(before.url)
+    async with opened(before.url) as store:
+        deleted = await until_taken(lambda: delete(store, "u3"))
+    # behind what was learned the log has nothing but what says that the note of the deletion is gone
+    await erase(deleted, [StorePlace(erasure)])
+    await erasure.close()
+    await back_up(str(before.folder), before.url, target)
+    await restored_into(after, target)
+    await after.append(clicks(60, 5))
+    await after.learn("incremental")
+
+    assert Registry(after.folder / "models").versions()[0].meta.gaps == ()
 
 
 @asynchronous

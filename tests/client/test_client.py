@@ -75,6 +75,8 @@ def each_call():
     yield endpoints.status()
     yield endpoints.metrics()
     yield endpoints.audit(cursor="17", limit=2)
+    yield endpoints.forget("a/b", verify=False)
+    yield endpoints.forgetting("a/b")
     yield endpoints.healthy()
     yield endpoints.ready()
 

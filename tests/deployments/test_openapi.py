@@ -48,7 +48,12 @@ def test_only_what_can_happen_is_documented():
         "PUT /v1/placements/{name}",
         "PUT /v1/experiments/{name}",
     }
-    assert accepting == {"POST /v1/interactions", "POST /v1/exposures", "POST /v1/models"}
+    assert accepting == {
+        "POST /v1/interactions",
+        "POST /v1/exposures",
+        "POST /v1/models",
+        "POST /v1/users/{user_id}/forget",
+    }
     assert not any("200" in OPERATIONS[tuple(each.split(" "))]["responses"] for each in accepting)
 
 

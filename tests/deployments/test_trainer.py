@@ -74,6 +74,7 @@ def trainer_of(folder: Path, store: MemoryStore, dataset: str = "none", canary: 
         _canary=Canary(registry, store, canary),
         _has_canary=True,
         _judged_at=-1e9,
+        _forgetting=None,
     )
     return made
 

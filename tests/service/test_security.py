@@ -103,7 +103,16 @@ NEEDED = {
     ("DELETE", "/v1/items/{item_id}"): "write",
     ("POST", "/v1/models"): "admin",
     ("PUT", "/v1/models/active"): "admin",
+    ("PUT", "/v1/experiments/{name}"): "admin",
+    ("DELETE", "/v1/experiments/{name}"): "admin",
+    ("POST", "/v1/experiments/{name}/end"): "admin",
+    ("POST", "/v1/exposures"): "write",
+    ("GET", "/v1/exposures"): "admin",
     ("GET", "/v1/audit"): "admin",
+    ("PUT", "/v1/placements/{name}"): "admin",
+    ("DELETE", "/v1/placements/{name}"): "admin",
+    ("GET", "/v1/users/{user_id}/forget"): "admin",
+    ("POST", "/v1/users/{user_id}/forget"): "admin",
 }
 """Of every route that is not a GET for readers; one that is missing here fails the test."""
 OPEN_TO_ALL = ("/healthz", "/readyz", "/")

@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, Response
 
+from deployments.forgetting import ForgettingReport
 from deployments.http.openapi import documented
 from deployments.http.problems import unavailable
-from deployments.http.routes.parameters import Audited, Limit, answer, raw_answer
+from deployments.http.routes.parameters import Audited, Limit, UserId, answer, not_found, raw_answer
 from deployments.http.service import current
 from deployments.telemetry.metric_snapshot import MetricsSnapshot
 from recommender.storage.audit_trail import AuditPage
@@ -44,3 +45,21 @@ async def audit(cursor: Audited = None, limit: Limit = 100) -> Response:
     `local` where the service has no keys. Entries are kept for 400 days.
     """
     return raw_answer(await current().audit_page(cursor, limit))
+
+
+@router.post("/v1/users/{user_id}/forget", **documented(ForgettingReport, 503, status=202))
+async def forget(user_id: UserId, verify: bool = True) -> Response:
+    """Forget a user everywhere: store, log, archive, audit, every kept version, and what serves.
+
+    Goes on behind the answer; ask with GET how far it has come. `verify` reads everything afterwards and says where.
+    """
+    return raw_answer(await current().forget(user_id, verify), 202)
+
+
+@router.get("/v1/users/{user_id}/forget", **documented(ForgettingReport, 404, 503))
+async def forgetting(user_id: UserId) -> Response:
+    """How far the forgetting of a user has come, since the trainer began."""
+    report = await current().forgetting(user_id)
+    if report is None:
+        raise not_found("forgetting")
+    return raw_answer(report)

@@ -216,6 +216,19 @@ class Archive:
             raise ArtifactError(f"cannot remove from the archive {self._backend.location}: {error}") from error
         self._unsettled = []
 
+    def remove(self, names: Collection[str]) -> None:
+        """Remove segments at once, young or not, as when a person is erased; nobody may name them any more.
+
+        Raises
+        ------
+        ArtifactError
+            The disk fails.
+        """
+        try:
+            self._backend.remove(names)
+        except OSError as error:
+            raise ArtifactError(f"cannot remove from the archive {self._backend.location}: {error}") from error
+
     def prune(self, named: Collection[str]) -> list[str]:
         """Remove files that nobody names and that are not young; returns their names."""
         return self._backend.prune(named)

@@ -109,3 +109,8 @@ def payload_bytes(artifact: Artifact) -> int:
 def file_name(part: str) -> str:
     """Name of the file of a part."""
     return f"{part}.safetensors"
+
+
+def part_of(name: str) -> str:
+    """Part that a file holds; one that was rewritten has a suffix behind a hyphen."""
+    return name.removesuffix(".safetensors").partition("-")[0]

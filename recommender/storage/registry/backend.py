@@ -73,6 +73,9 @@ class RegistryBackend(Protocol):
         StaleTrainingError where `after` is given and a number higher than it has been.
         """
 
+    def rewrite(self, draft: Path, manifest: Manifest) -> None:
+        """Let other files take the place of those of a version, in one step, and remove what it names no more."""
+
     def adopt(self, version: str, files: Path) -> None:
         """Let a version of another registry appear under its own name."""
 
@@ -84,6 +87,9 @@ class RegistryBackend(Protocol):
 
     def quarantined_manifest(self, version: str) -> Manifest:
         """Manifest of a version that was set aside, verified."""
+
+    def drop_quarantined(self) -> list[str]:
+        """Remove all versions that were set aside; returns their names."""
 
     def set_aside(self, version: str, reason: bytes) -> None:
         """Move a version out of sight, together with the reason."""

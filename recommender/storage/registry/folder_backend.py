@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from recommender.errors import ArtifactError, UnknownVersionError
+from recommender.errors import ArtifactError, CorruptArtifactError, UnknownVersionError
 from recommender.storage import atomic_files
 from recommender.storage.registry.backend import is_version, newest_first, require_next, require_room
-from recommender.storage.registry.manifest import NAME, Manifest, read_manifest, write_manifest
+from recommender.storage.registry.manifest import NAME, Manifest, encoded_manifest, read_manifest, write_manifest
 from recommender.storage.registry.safetensors_file import ArraySpec, FileEntry, read_arrays, require_size
 
 logger = logging.getLogger("recommender.storage.registry")
@@ -60,8 +60,15 @@ class FolderBackend:
     def complete_manifest(self, version: str) -> Manifest:
         """Manifest of a version whose files are all there, as long as they were written."""
         manifest = self.manifest(version)
-        for entry in manifest.files:
-            require_size(self._path(version) / entry.name, entry)
+        try:
+            self._require_sizes(manifest)
+        except CorruptArtifactError:
+            again = self.manifest(version)
+            if again == manifest:
+                raise
+            # it was rewritten between two looks
+            self._require_sizes(again)
+            return again
         return manifest
 
     def manifest(self, version: str) -> Manifest:
@@ -124,6 +131,19 @@ class FolderBackend:
             atomic_files.move(draft, self.location / version)
         return version
 
+    def rewrite(self, draft: Path, manifest: Manifest) -> None:
+        """Let other files take the place of those of a version."""
+        folder = self._path(manifest.version)
+        named = {NAME, *(entry.name for entry in manifest.files)}
+        with self._lock():
+            for path in draft.glob("*.safetensors"):
+                atomic_files.move(path, folder / path.name)
+            with atomic_files.replacing(folder / NAME) as file:
+                file.write(encoded_manifest(manifest))
+            for path in folder.iterdir():
+                if path.name not in named:
+                    path.unlink()
+
     def adopt(self, version: str, files: Path) -> None:
         """Let a version of another registry appear under its own name."""
         manifest = read_manifest(files)
@@ -153,6 +173,16 @@ class FolderBackend:
     def quarantined_manifest(self, version: str) -> Manifest:
         """Manifest of a version that was set aside."""
         return read_manifest(self.location / QUARANTINE / version)
+
+    def drop_quarantined(self) -> list[str]:
+        """Remove all versions that were set aside."""
+        names = self.quarantined()
+        if names:
+            with self._lock():
+                self._remember(f"{self.highest():08d}")  # their numbers are not given again
+                for name in names:
+                    shutil.rmtree(self.location / QUARANTINE / name)
+        return names
 
     def set_aside(self, version: str, reason: bytes) -> None:
         """Move a version into the quarantine, together with the reason."""
@@ -185,6 +215,10 @@ class FolderBackend:
     def _lock(self) -> Iterator[None]:
         with atomic_files.locked(self.location / LOCK):
             yield
+
+    def _require_sizes(self, manifest: Manifest) -> None:
+        for entry in manifest.files:
+            require_size(self._path(manifest.version) / entry.name, entry)
 
     def _path(self, version: str) -> Path:
         if not is_version(version) or not (self.location / version).is_dir():

@@ -97,14 +97,14 @@ class ObjectStoreBackend:
     def complete_manifest(self, version: str) -> Manifest:
         """Manifest of a version whose files are all there, as long as they were written."""
         manifest = self.manifest(version)
-        for entry in manifest.files:
-            self._require_size(f"{version}/{entry.name}", entry)
+        self._require_sizes(manifest)
         return manifest
 
     def manifest(self, version: str) -> Manifest:
-        """Manifest of a version, verified; it is read once, since none ever changes."""
+        """Manifest of a version, verified; it is read once, unless it was rewritten, which missing files tell."""
         self.require(version)
-        if version not in self._manifests:
+        known = self._manifests.get(version)
+        if known is None or any(f"{version}/{entry.name}" not in self._sizes for entry in known.files):
             self._manifests[version] = parsed_manifest(lambda: self._bucket.read(f"{version}/{NAME}"), version)
         return self._manifests[version]
 
@@ -119,6 +119,7 @@ class ObjectStoreBackend:
         try:
             self._bucket.download(f"{version}/{entry.name}", path)
         except FileNotFoundError as error:
+            self.look()
             raise CorruptArtifactError(f"{version}/{entry.name} is missing") from error
         return read_arrays(path, entry, specs)
 
@@ -193,6 +194,22 @@ class ObjectStoreBackend:
         self.look()
         return version
 
+    def rewrite(self, draft: Path, manifest: Manifest) -> None:
+        """Let other objects take the place of those of a version: its manifest is the one object that changes."""
+        version = manifest.version
+        for path in sorted(draft.glob("*.safetensors")):
+            self._bucket.upload(path, f"{version}/{path.name}")
+        path = draft / NAME
+        path.write_bytes(encoded_manifest(manifest))
+        self._bucket.upload(path, f"{version}/{NAME}")
+        self._manifests.pop(version, None)
+        self.look()
+        named = {NAME, *(entry.name for entry in manifest.files)}
+        there = [name for folder, name in map(_parted, self._sizes) if folder == version]
+        self._bucket.remove([f"{version}/{name}" for name in there if name not in named])
+        shutil.rmtree(self._cache / version, ignore_errors=True)
+        self.look()
+
     def adopt(self, version: str, files: Path) -> None:
         """Let a version of another registry appear under its own name."""
         manifest = read_manifest(files)
@@ -216,6 +233,16 @@ class ObjectStoreBackend:
     def quarantined_manifest(self, version: str) -> Manifest:
         """Manifest of a version that was set aside."""
         return parsed_manifest(lambda: self._bucket.read(f"{version}/{NAME}"), version)
+
+    def drop_quarantined(self) -> list[str]:
+        """Remove all versions that were set aside; the claims of their numbers stay."""
+        names = set(self.quarantined())
+        doomed = [name for name in self._sizes if _parted(name)[0] in names]
+        self._bucket.remove([*doomed, *(f"{QUARANTINE}/{name}.json" for name in names)])
+        for name in names:
+            shutil.rmtree(self._cache / name, ignore_errors=True)
+        self.look()
+        return newest_first(names)
 
     def set_aside(self, version: str, reason: bytes) -> None:
         """Hide a version; its objects stay."""
@@ -262,6 +289,10 @@ class ObjectStoreBackend:
 
     def _claims(self) -> list[str]:
         return newest_first([name for folder, name in map(_parted, self._sizes) if folder == CLAIMS])
+
+    def _require_sizes(self, manifest: Manifest) -> None:
+        for entry in manifest.files:
+            self._require_size(f"{manifest.version}/{entry.name}", entry)
 
     def _require_size(self, name: str, entry: FileEntry) -> None:
         size = self._sizes.get(name)

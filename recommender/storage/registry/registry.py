@@ -26,6 +26,7 @@ from recommender.storage.registry.artifact import (
     Pointer,
     VersionInfo,
     file_name,
+    part_of,
     payload_bytes,
     require_storable,
 )
@@ -166,36 +167,14 @@ class Registry:
 
         self._backend.change(noted)
 
+    @property
+    def backend(self) -> RegistryBackend:
+        """Where versions are kept, for `recommender.storage.registry.maintenance`."""
+        return self._backend
+
     def pointer(self) -> Pointer:
         """What was last pointed at, as it is stored; nothing where nobody has."""
         return self._pointer()
-
-    def adopt(self, version: str, files: Path) -> None:
-        """Take in a version that another registry had, under its own name: what a restoration does.
-
-        Parameters
-        ----------
-        version
-            Which must not be there.
-        files
-            Folder with its manifest and all that this names.
-
-        Raises
-        ------
-        CorruptArtifactError
-            They do not belong together.
-        ArtifactError
-            There is a version of this name, or the disk is full or fails.
-        """
-        try:
-            self._backend.adopt(version, files)
-        except OSError as error:
-            raise ArtifactError(f"cannot write version {version} into {self._backend.location}: {error}") from error
-
-    def continue_from(self, pointer: Pointer, highest: int) -> None:
-        """Point where another registry pointed, and give out no number that it ever gave."""
-        self._backend.reserve(highest)
-        self._backend.change(lambda: self._point_at(pointer))
 
     def load(self, version: str, parts: Sequence[str] = ("snapshot",)) -> Artifact:
         """Read and verify `parts` of a version; of other parts only presence and size.
@@ -211,7 +190,13 @@ class Registry:
         """
         try:
             manifest = self._backend.complete_manifest(version)
-            return Artifact({part: self._read(manifest, part) for part in parts}, manifest.meta)
+            try:
+                return self._artifact(manifest, parts)
+            except CorruptArtifactError:
+                again = self._backend.complete_manifest(version)
+                if again == manifest:
+                    raise
+                return self._artifact(again, parts)  # it was rewritten meanwhile
         except CorruptArtifactError:
             self._backend.require(version)  # one that was pruned meanwhile is not corrupt
             raise
@@ -346,8 +331,11 @@ class Registry:
             self._report(f"version {version} cannot serve: {error}")
             return False
 
+    def _artifact(self, manifest: Manifest, parts: Sequence[str]) -> Artifact:
+        return Artifact({part: self._read(manifest, part) for part in parts}, manifest.meta)
+
     def _read(self, manifest: Manifest, part: str) -> dict[str, NDArray[Any]]:
-        entry = next((each for each in manifest.files if each.name == file_name(part)), None)
+        entry = next((each for each in manifest.files if part_of(each.name) == part), None)
         if entry is None:
             raise ArtifactError(f"version {manifest.version} has no part {part!r}")
         arrays = self._backend.read(manifest.version, entry, manifest.arrays[part])
