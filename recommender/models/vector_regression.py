@@ -139,11 +139,11 @@ def ridge(rows: Floats, targets: NDArray[np.floating], trust: Floats) -> Regress
     total = max(float(weights.sum()), 1e-12)
     mean, level = weights @ rows / total, weights @ targets / total
     centred, wanted = rows - mean, targets - level
-    spread = float(weights @ (wanted**2).sum(axis=1))
-    slopes, penalty, scales = min(
-        (_fitted(centred * scales, wanted, weights, spread, scales) for scales in _scales(rows)),
-        key=lambda each: each[0],
-    )[1:]
+    weighted = centred * weights[:, None]
+    equations = _Equations(
+        weighted.T @ centred, weighted.T @ wanted, float(weights @ (wanted**2).sum(axis=1)), len(rows)
+    )
+    _, slopes, penalty, scales = min(map(equations.solved, _scales(rows)), key=itemgetter(0))
     constant = np.flatnonzero(~varies(rows))
     if len(constant):  # what is there without any component
         slopes[constant] = 0
@@ -161,20 +161,30 @@ def _scales(rows: Floats) -> Iterator[Floats]:
         yield np.where(varying, scales / size, 0.0)
 
 
-def _fitted(
-    rows: Floats, targets: Floats, weights: Floats, spread: float, scales: Floats
-) -> tuple[float, Floats, float, Floats]:
-    """Error, slopes of the unscaled columns, penalty and scales of the best penalty for centred rows."""
-    eigenvalues, axes = np.linalg.eigh((rows * weights[:, None]).T @ rows)
-    eigenvalues = np.maximum(eigenvalues, 0)
-    moments = axes.T @ ((rows * weights[:, None]).T @ targets)
-    shares = (moments**2).sum(axis=1)
-    largest_first = PENALTIES[::-1].tolist()
-    error, penalty = min(
-        ((_error(each, eigenvalues, shares, spread, len(rows)), each) for each in largest_first), key=itemgetter(0)
-    )
-    slopes = axes @ (moments / (eigenvalues + penalty)[:, None])
-    return error, slopes * scales[:, None], penalty, scales
+class _Equations(NamedTuple):
+    """Normal equations of centred rows."""
+
+    gram: Floats
+    """Shape (n_columns, n_columns)."""
+    moments: Floats
+    """Shape (n_columns, n_targets)."""
+    spread: float
+    """Sum of the squared targets."""
+    n_rows: int
+
+    def solved(self, scales: Floats) -> tuple[float, Floats, float, Floats]:
+        """Error, slopes, penalty and scales with the best penalty for columns that are multiplied by `scales`."""
+        eigenvalues, axes = np.linalg.eigh(self.gram * np.outer(scales, scales))
+        eigenvalues = np.maximum(eigenvalues, 0)
+        moments = axes.T @ (self.moments * scales[:, None])
+        shares = (moments**2).sum(axis=1)
+        largest_first = PENALTIES[::-1].tolist()
+        error, penalty = min(
+            ((_error(each, eigenvalues, shares, self.spread, self.n_rows), each) for each in largest_first),
+            key=itemgetter(0),
+        )
+        slopes = axes @ (moments / (eigenvalues + penalty)[:, None])
+        return error, slopes * scales[:, None], penalty, scales
 
 
 def _error(penalty: float, eigenvalues: Floats, shares: Floats, spread: float, n: int) -> float:
