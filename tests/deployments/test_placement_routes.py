@@ -185,3 +185,14 @@ def test_the_last_known_settings_serve_while_the_store_is_away(service, monkeypa
     assert (len(ids(known)), known.json()["degraded"]) == (3, ["features", "placements"])
     assert (len(ids(forgotten)), forgotten.json()["placement"]) == (9, "home")
     assert forgotten.json()["degraded"] == ["features", "placements"]
+
+
+def test_settings_are_looked_at_before_they_are_put_and_nothing_counts_as_shown(service):
+    shown, refused, absent = service.run(
+        (0, "POST", "/v1/placements/home/preview", {"user_id": "u3", "settings": HOME}),
+        (0, "POST", "/v1/placements/home/preview", {"settings": {"rules": [{}]}}),
+        (0, "GET", "/v1/placements/home"),
+    )
+
+    assert (ids(shown)[1], shown.json()["items"][1]["rule"], len(ids(shown))) == ("i7", "pin", 4)
+    assert (refused.status_code, absent.status_code) == (422, 404)

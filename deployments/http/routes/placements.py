@@ -13,11 +13,14 @@ from deployments.http.placement_schemas import (
     PlacementFields,
     PlacementHistory,
     Placements,
+    PreviewBody,
     StoredPlacement,
 )
 from deployments.http.problems import Problem, invalid
-from deployments.http.routes.parameters import Name, answer, not_found
+from deployments.http.routes.parameters import Name, answer, not_found, raw_answer
 from deployments.http.service import current
+from recommender import schema
+from recommender.serving.placements.placement import with_placement
 from recommender.serving.placements.settings import Settings, read_placement, write_document
 from recommender.stores.settings_log import SettingChange, SettingPut
 
@@ -26,6 +29,7 @@ router = APIRouter(tags=["placements"])
 CHANGED_MEANWHILE = "somebody has changed a placement or an experiment at the same moment; ask again"
 
 _placement = msgspec.json.Decoder(PlacementBody)
+_preview = msgspec.json.Decoder(PreviewBody)
 
 
 @router.get("/v1/placements", **documented(Placements))
@@ -69,6 +73,14 @@ async def delete_placement(name: Name) -> Response:
     if await current().store.put_settings([SettingPut("placement", name, None)], time.time(), settings.number) is None:
         raise Problem(409, CHANGED_MEANWHILE)
     return Response(status_code=204)
+
+
+@router.post("/v1/placements/{name}/preview", **documented(schema.Recommendations, body=PreviewBody))
+async def preview_placement(name: Name, request: Request) -> Response:  # noqa: ARG001 (it need not be there yet)
+    """What a user would be shown with settings that are not put yet; nothing is stored, and nothing counts as shown."""
+    body = await read(request, _preview)
+    query = with_placement(schema.Query(user_id=body.user_id, placement=None), body.settings.placement(), time.time())
+    return raw_answer(await current().preview(query))
 
 
 @router.get("/v1/placements/{name}/history", **documented(PlacementHistory, 404))
