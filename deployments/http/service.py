@@ -107,7 +107,7 @@ class Service:
 
     async def preview(self, query: Query) -> bytes:
         """JSON of an answer that nobody is shown but who looks after the service; it is no exposure."""
-        return (await self._router.answer_queries([query]))[0]
+        return (await self.router.answer_queries([query]))[0]
 
     async def append(self, interactions: Sequence[Interaction]) -> Appended:
         """Put interactions into the log, all or none; they are durable when this returns."""
