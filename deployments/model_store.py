@@ -8,6 +8,7 @@ import logging
 import time
 from typing import Any, NamedTuple
 
+import msgspec
 import ray
 
 from deployments.ray_runtime.code_hash import release
@@ -214,6 +215,7 @@ def _shown(info: VersionInfo) -> dict[str, Any]:
         "judged_on": info.meta.judged_on,
         "status": info.status,
         "reason": info.reason,
+        "data": None if info.meta.data is None else msgspec.to_builtins(info.meta.data),
     }
 
 

@@ -50,6 +50,18 @@ DEGRADED = Metric("counter", "recommender_degraded", "Answers given without a pa
 MODEL_INFO = Metric("gauge", "recommender_model_info", "1 for the version that a replica serves.", ("model_version",))
 MODEL_AGE_SECONDS = Metric("gauge", "recommender_model_age_seconds", "Since the serving version was trained.")
 HELD_OUT = Metric("gauge", "recommender_held_out", "Held-out metrics of the serving version.", ("metric",))
+DATA_CHANGES = Metric(
+    "gauge", "recommender_data_changes", "What of the data was otherwise at the serving version's training than before."
+)
+DATA_MISSING = Metric(
+    "gauge",
+    "recommender_data_missing",
+    "Share of users and items without features, of interactions without a time.",
+    ("of",),
+)
+DATA_SHIFT = Metric(
+    "gauge", "recommender_data_popularity_shift", "Distance of new interactions from those learned before, 0 to 1."
+)
 INTERACTIONS_WAITING = Metric("gauge", "recommender_interactions_waiting", "In the log and not learned.")
 SINCE_LEARNED_SECONDS = Metric(
     "gauge", "recommender_since_newest_learned_seconds", "Since the newest interaction that was learned."

@@ -47,6 +47,17 @@ def _tell_model(active: dict[str, Any]) -> None:
     for name, value in active["metrics"].items():
         if isinstance(value, int | float):
             metrics.show(metrics.HELD_OUT, value, metric=name)
+    if active.get("data"):
+        _tell_data(active["data"])
+
+
+def _tell_data(data: dict[str, Any]) -> None:
+    metrics.show(metrics.DATA_CHANGES, len(data["changes"]))
+    for of in ("users", "items"):
+        metrics.show(metrics.DATA_MISSING, data[of]["without_features"], of=of)
+    metrics.show(metrics.DATA_MISSING, data["without_timestamp"], of="interactions")
+    if data["popularity_shift"] is not None:
+        metrics.show(metrics.DATA_SHIFT, data["popularity_shift"])
 
 
 def _tell_store(health: StoreHealth) -> None:

@@ -323,6 +323,28 @@ class JudgedOn(msgspec.Struct, frozen=True):
     pairs: int
 
 
+class SideHealth(msgspec.Struct, frozen=True):
+    """Users or items that a training saw: how many, and which shares have no features, or each of them."""
+
+    seen: int = 0
+    without_features: float = 0.0
+    features: dict[str, float] = {}
+
+
+class DataHealth(msgspec.Struct, frozen=True):
+    """What a training saw of the data; `changes` says in words what is otherwise than before."""
+
+    interactions: int = 0
+    by_event: dict[str, int] = {}
+    by_day: dict[str, int] = {}
+    without_timestamp: float = 0.0
+    cases: dict[str, float] = {}
+    popularity_shift: float | None = None
+    users: SideHealth = SideHealth()
+    items: SideHealth = SideHealth()
+    changes: tuple[str, ...] = ()
+
+
 class Model(msgspec.Struct, frozen=True):
     """A version of the model."""
 
@@ -334,6 +356,7 @@ class Model(msgspec.Struct, frozen=True):
     reason: str | None = None
     """Why it was rejected or rolled back, with the figures."""
     judged_on: JudgedOn | None = None
+    data: DataHealth | None = None
 
 
 class Models(msgspec.Struct, frozen=True):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,9 +21,12 @@ from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
 from recommender.storage.archive.segment import Segment
 from recommender.storage.registry import Registry, VersionInfo, VersionMeta
+from recommender.storage.registry.data_health import DataHealth
 from recommender.stores.protocols import Side, Store, User
 from recommender.training.base_version import BaseVersions, Begun, last_full_at
 from recommender.training.catalogue_mirror import CatalogueMirror
+from recommender.training.data_changes import with_changes
+from recommender.training.data_survey import survey
 from recommender.training.forgetting import ForgetSettings, Remembered, StoredRecords, remember
 from recommender.training.full import Progress, TrainingData, train_full
 from recommender.training.history_choices import choices_of
@@ -32,6 +36,8 @@ from recommender.training.model_settings import ModelSettings
 from recommender.training.publishing import TrainingResult, newest_timestamp
 from recommender.training.snapshot_builder import still_withdrawn
 from recommender.training.store_pages import features_of, pages_of, users_of
+
+logger = logging.getLogger("recommender.training.pipeline")
 
 LEFT_ITEMS = "left_items"
 """In a snapshot's meta: deleted items that have left the model. Who clicks on one that is on a page somewhere brings
@@ -126,6 +132,7 @@ class LearningSteps:
             mode="full",
             full_at=time.time(),
             trained_on=data.trained_on(),
+            data=await asyncio.to_thread(self._data_health, learned, features, begun),
             newest_timestamp=newest_timestamp(learned),
         )
         return TrainingResult(trained, segments, about, purged, kept)
@@ -149,6 +156,7 @@ class LearningSteps:
             full_at=last_full_at(await asyncio.to_thread(self._registry.versions)),
             interactions_since_full=base.meta.interactions_since_full + len(rows),
             trained_on=_grown_counts(base, rows, parent.model),
+            data=await asyncio.to_thread(self._data_health, rows, users, begun),
             newest_timestamp=newest_timestamp(rows, base.meta.newest_timestamp),
         )
         self._bases.drop()  # its model is changed now, whatever comes of it
@@ -180,6 +188,18 @@ class LearningSteps:
             await self._store.expire_users(dict(users))
         for items in pages_of(forgotten.items.items()):
             await self._store.expire_items(dict(items))
+
+    def _data_health(self, rows: pd.DataFrame, users: Mapping[str, Features], begun: Begun) -> DataHealth:
+        """What a training saw of the data, beside the last training of its kind that was on the way to this one."""
+        learned = begun.base.meta.log_offset if begun.base else -1
+        new = rows[rows["offset"] > learned]
+        items = {item_id: entry.features for item_id, entry in self._catalogue.entries.items()}
+        found = survey(new, users, items, begun.snapshot)
+        earlier = (each.meta for each in self._registry.versions() if each.meta.mode == begun.mode)
+        health = with_changes(found, next((meta.data for meta in earlier if meta.data is not None), None))
+        for change in health.changes:
+            logger.warning("the data has changed: %s", change)
+        return health
 
     async def _remembered(self, learned: pd.DataFrame, users: Sequence[User]) -> Remembered:
         """What of the interactions is kept, by the settings and by what the store says."""

@@ -10,6 +10,7 @@ from deployments.http.openapi import documented
 from deployments.http.routes.parameters import answer
 from deployments.http.schemas import ActiveModel, TrainRequest
 from deployments.http.service import current
+from recommender.storage.registry.data_health import DataHealth
 
 router = APIRouter(tags=["models"])
 
@@ -38,6 +39,8 @@ class Model(msgspec.Struct):
     reason: str | None = None
     """Why it was rejected or rolled back, with the figures."""
     judged_on: JudgedOn | None = None
+    data: DataHealth | None = None
+    """What the training saw of the data; `changes` says in words what is otherwise than before."""
 
 
 class Models(msgspec.Struct):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from recommender.storage.archive.segment import Segment
+from recommender.storage.registry.data_health import DataHealth
 
 Mode = Literal["full", "incremental"]
 
@@ -39,6 +40,8 @@ class VersionMeta(msgspec.Struct, frozen=True):
     """What a hold-out taught of the history parts: `HistoryChoices`; None where there are no such parts."""
     stopped_after: int | None = None
     """Epochs after which early stopping ended LightFM's part; None where it did not."""
+    data: DataHealth | None = None
+    """What the training saw of the data, and what changed; None: an older release wrote it."""
     newest_timestamp: float | None = None
     """Of the newest interaction learned, in seconds since the epoch; None: not known."""
     poison: int = 0
