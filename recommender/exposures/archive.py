@@ -124,6 +124,10 @@ class ExposureArchive:
         wanted = pa.array(list(user_ids), pa.large_string())
         return bool(pc.any(pc.is_in(self._table(segment, ["user_id"])["user_id"], value_set=wanted)).as_py())
 
+    def users_of(self, segment: ExposureSegment) -> set[str]:
+        """Users who have exposures in a segment."""
+        return set(pc.unique(self._table(segment, ["user_id"])["user_id"]).drop_null().to_pylist())
+
     def count_of(self, segment: ExposureSegment, user_id: str) -> int:
         """Exposures of a user in a segment."""
         return int(pc.sum(pc.equal(self._table(segment, ["user_id"])["user_id"], user_id)).as_py() or 0)

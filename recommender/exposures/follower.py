@@ -25,6 +25,7 @@ logger = logging.getLogger("recommender.exposures")
 SETTLE_S = 2.0
 """How long an interaction waits for its exposure."""
 LOOK_EVERY_S = 1.0
+USERS_AT_ONCE = 200
 
 FirstSeen = Callable[[], Awaitable[Mapping[str, float]]]
 
@@ -94,8 +95,8 @@ class ExposureFollower:
         ledger = self._keeper.ledger
         known = (await asyncio.to_thread(ledger.offsets)).log
         if state.trimmed_through > known:
-            # what the log had before there was a ledger; from then on nothing is trimmed that is not attributed
-            await asyncio.to_thread(ledger.advance_log, state.trimmed_through)
+            # what the log had before there was a ledger, or what there was no room for until it would have been read
+            await self._pass_over(known, state.trimmed_through)
         if state.last_offset < known:
             logger.warning("the log has come back with less than it had; attribution goes on with what is new")
             await asyncio.to_thread(ledger.restart_log, state.last_offset)
@@ -106,6 +107,14 @@ class ExposureFollower:
         while len(self._marks) > 1 and now - self._marks[1][0] >= SETTLE_S:
             self._marks.popleft()
         return max(settled, default=0)
+
+    async def _pass_over(self, known: int, through: int) -> None:
+        """Go on behind what the log has no more; users whose deletion was in there are erased nevertheless."""
+        users = sorted(await asyncio.to_thread(self._keeper.users))
+        for start in range(0, len(users), USERS_AT_ONCE):
+            for user_id in await self.hidden_users(users[start : start + USERS_AT_ONCE], known):
+                await asyncio.to_thread(self._keeper.erase_user, user_id)
+        await asyncio.to_thread(self._keeper.ledger.advance_log, through)
 
     async def _take_exposures(self) -> None:
         ledger = self._keeper.ledger

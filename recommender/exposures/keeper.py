@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from recommender.errors import ArtifactError, InvalidRequestError
+from recommender.errors import ArtifactError, CorruptArtifactError, InvalidRequestError
 from recommender.exposures.archive import ExposureArchive, ExposureSegment, Row
 from recommender.exposures.attribution import OPEN_S, WINDOW_S, erase_user
 from recommender.exposures.exposure import as_json
@@ -20,7 +20,7 @@ from recommender.storage.object_store import Bucket, is_url, within
 
 logger = logging.getLogger("recommender.exposures")
 
-LEDGER = "ledger.sqlite"
+LEDGER, DAMAGED = "ledger.sqlite", "damaged-"
 ARCHIVE_EVERY_S, ARCHIVE_ROWS = 60.0, 20_000
 """Exposures are archived so often, or when so many wait for it."""
 SMALL_ROWS, MOST_SMALL = 50_000, 16
@@ -64,7 +64,7 @@ class ExposureKeeper:
         folder = self._bucket.cache() if self._bucket else Path(place)
         if self._bucket:
             _fetch(self._bucket, folder / LEDGER)
-        self.ledger = Ledger(folder / LEDGER)
+        self.ledger = _opened(folder / LEDGER)
         if self.ledger.is_new:
             self._adopt()
         self.durable = self.ledger.offsets()
@@ -139,6 +139,10 @@ class ExposureKeeper:
         [(in_ledger,)] = self.ledger.read("SELECT COUNT(*) FROM exposures WHERE user_id = ?", (user_id,))
         return int(in_ledger) + sum(self._archive.count_of(segment, user_id) for segment in self.segments())
 
+    def users(self) -> set[str]:
+        """Users who have exposures in ledger or archive."""
+        return self.ledger.users().union(*(self._archive.users_of(segment) for segment in self.segments()))
+
     def segments(self) -> list[ExposureSegment]:
         """Segments of the archive, oldest first."""
         rows = self.ledger.read(
@@ -169,6 +173,8 @@ class ExposureKeeper:
         users = [user_id for (user_id,) in self.ledger.read("SELECT user_id FROM erasures")]
         if not users:
             return
+        for aside in self.ledger.path.parent.glob(f"{DAMAGED}*"):
+            aside.unlink()  # nobody can tell whose exposures are in there
         for segment in self.segments():
             if self._archive.has_any_of(segment, users):
                 self._swap([segment], self._archive.rewrite([segment], without_users=users))
@@ -234,6 +240,17 @@ def to_json(page: ExposurePage, exposures: Sequence[dict[str, Any]]) -> bytes:
     """JSON of a page."""
     following = None if page.before is None else str(page.before)
     return msgspec.json.encode({"exposures": exposures, "next_cursor": following})
+
+
+def _opened(path: Path) -> Ledger:
+    """Ledger of a file; one that is damaged is set aside."""
+    try:
+        return Ledger(path)
+    except CorruptArtifactError as error:
+        aside = path.with_name(f"{DAMAGED}{int(time.time())}.sqlite")
+        path.rename(aside)
+        logger.error("%s; it is set aside as %s, and figures begin anew", error, aside.name)  # noqa: TRY400 (it is told)
+        return Ledger(path)
 
 
 def _fetch(bucket: Bucket, path: Path) -> None:

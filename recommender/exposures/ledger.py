@@ -16,7 +16,7 @@ from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recommender.errors import ArtifactError, StoreError
+from recommender.errors import ArtifactError, CorruptArtifactError, StoreError
 from recommender.exposures.exposure import Exposure, pack, unpack
 from recommender.exposures.ledger_schema import SCHEMA
 from recommender.stores.exposure_stream import ExposureEntry
@@ -60,8 +60,10 @@ class Ledger:
 
     Raises
     ------
+    CorruptArtifactError
+        The file is no ledger.
     ArtifactError
-        The file cannot be opened or is damaged.
+        It cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -122,6 +124,10 @@ class Ledger:
         shown = {item.item_id for each in readable(entries) for item in each[1].items}
         known = {item for some in _chunks(sorted(shown)) for (item,) in self.read(_in("items", "item_id", some), some)}
         return shown - known
+
+    def users(self) -> set[str]:
+        """Users of open exposures."""
+        return {user_id for (user_id,) in self.read("SELECT DISTINCT user_id FROM exposures WHERE user_id NOT NULL")}
 
     def add_items(self, first_at: Mapping[str, float]) -> None:
         """Note since when items are there, in seconds since the epoch; the earliest counts."""
@@ -339,5 +345,7 @@ def _chunks(values: Sequence[Any], size: int = 500) -> Iterator[Sequence[Any]]:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except sqlite3.DatabaseError as error:
+        if type(error) is sqlite3.DatabaseError:  # its subclasses are of the disk, of locks, of us
+            raise CorruptArtifactError(f"the exposure ledger {path} is damaged: {error}") from error
         raise ArtifactError(f"the exposure ledger {path} cannot be read or written: {error}") from error

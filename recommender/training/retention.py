@@ -27,7 +27,8 @@ class Retention:
         Makes sure that the log is still the one that was learned from, before anything of it is dropped.
 
     attributed_through
-        Offset of the log behind which something else than a training still reads; nowhere when absent.
+        Offset of the log behind which something else than a training still reads; nowhere when absent. While the log
+        is less than half full, nothing behind it is dropped.
 
     Attributes
     ----------
@@ -80,16 +81,13 @@ class Retention:
         if not any(version.status != "rejected" for version in versions):
             return
         await self._reconcile()
-        await self._trim(min(version.meta.log_offset for version in versions if version.status != "rejected"))
+        learned = min(version.meta.log_offset for version in versions if version.status != "rejected")
+        await self._log.trim(learned if self._attributed_through is None else min(learned, self._attributed_through()))
         state, room = await self._log.state(), self._log.max_backlog // 2
         if state.length > room:
             # a version far behind, as a pinned one is, learns from the archive what is not in the log; deletions, which
-            # it must know of as long as it serves, are not in there
-            await self._trim(self._learned_through(versions, state.last_offset - room), keep_deletions=True)
-
-    async def _trim(self, through: int, *, keep_deletions: bool = False) -> None:
-        read = through if self._attributed_through is None else self._attributed_through()
-        await self._log.trim(min(through, read), keep_deletions=keep_deletions)
+            # it must know of as long as it serves, are not in there; attribution that does not get on goes without
+            await self._log.trim(self._learned_through(versions, state.last_offset - room), keep_deletions=True)
 
     def _learned_through(self, versions: Sequence[VersionInfo], wanted: int) -> int:
         """Offset to trim through, `wanted` or more: one up to which newer versions have all in the archive."""

@@ -245,3 +245,30 @@ def test_whatever_dies_each_exposure_and_each_interaction_counts_once(tmp_path):
 
     assert ran.returncode == 0, ran.stderr
     assert "steps" in ran.stdout
+
+
+def test_who_was_deleted_in_what_the_log_has_no_more_is_erased_nevertheless(keeper):
+    store = MemoryStore()
+
+    async def work() -> None:
+        await store.append_exposures([pack(exposure("1")), pack(exposure("2", "v"))])
+        await followed(keeper, store)
+        await store.delete_user("u")
+        await store.append([clicked(user_id="v")])
+        await store.trim(2, keep_deletions=True)
+        await followed(keeper, store)
+
+    asyncio.run(work())
+
+    assert keeper.users() == {"v"}
+    assert keeper.ledger.offsets().log == 2
+
+
+def test_a_damaged_ledger_is_set_aside(tmp_path):
+    (tmp_path / "ledger").mkdir()
+    (tmp_path / "ledger" / "ledger.sqlite").write_bytes(b"no ledger" * 1000)
+    keeper = ExposureKeeper(tmp_path)
+    keeper.ledger.add_exposures(entries([exposure("1")]))
+
+    assert len(list((tmp_path / "ledger").glob("damaged-*"))) == 1
+    keeper.close()

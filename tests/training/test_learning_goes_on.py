@@ -183,6 +183,21 @@ async def test_where_no_version_can_be_read_nothing_is_learned_from_the_beginnin
 
 
 @asynchronous
+async def test_the_log_keeps_what_is_not_attributed_yet_while_there_is_room(house, monkeypatch):
+    attributed = 0
+    monkeypatch.setattr(house.learner.retention, "_attributed_through", lambda: attributed)
+    await house.post_and_learn("full")
+    assert (await house.store.state()).first_offset == 1
+    attributed = 7
+    await house.learner.retention.tidy()
+    assert (await house.store.state()).first_offset == 8
+
+    monkeypatch.setattr(house.store, "max_backlog", 10)
+    await house.learner.retention.tidy()
+    assert (await house.store.state()).first_offset > 8
+
+
+@asynchronous
 async def test_what_cannot_be_tidied_up_fails_no_training_and_is_tidied_up_later(house, monkeypatch):
     await house.post_and_learn("full", "incremental")
     trim = house.store.trim
