@@ -342,7 +342,7 @@ class DataHealth(msgspec.Struct, frozen=True):
     popularity_shift: float | None = None
     users: SideHealth = SideHealth()
     items: SideHealth = SideHealth()
-    changes: tuple[str, ...] = ()
+    changes: list[str] = []
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -39,7 +39,7 @@ def with_changes(now: DataHealth, before: DataHealth | None) -> DataHealth:
         else [*_of_side("users", now.users, before.users), *_of_side("items", now.items, before.items)]
     )
     found += [] if before is None else [*_of_events(now, before), *_of_missing_times(now, before)]
-    return msgspec.structs.replace(now, changes=(*found, *_of_volume(now), *_of_spread(now)))
+    return msgspec.structs.replace(now, changes=[*found, *_of_volume(now), *_of_spread(now)])
 
 
 def _of_side(name: str, now: SideHealth, before: SideHealth) -> Iterator[str]:

@@ -118,7 +118,7 @@ async def test_each_training_says_what_is_otherwise_than_at_the_last(tmp_path):
     await pipeline.learn("full")
     second, first = (version.meta.data for version in registry.versions())
 
-    assert (first.changes, first.cases, first.interactions) == ((), {}, 300)
+    assert (first.changes, first.cases, first.interactions) == ([], {}, 300)
     assert (second.interactions, second.by_event) == (300, {"view": 300})
     assert second.cases == {"I": 1.0}
     assert second.popularity_shift == 0.0

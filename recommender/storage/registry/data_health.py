@@ -55,4 +55,4 @@ class DataHealth(msgspec.Struct, frozen=True):
     popularity_shift: float | None = None
     users: SideHealth = SideHealth()
     items: SideHealth = SideHealth()
-    changes: tuple[str, ...] = ()
+    changes: list[str] = []
