@@ -135,6 +135,14 @@ class Catalogue:
         """Items that may be recommended now."""
         return int(np.count_nonzero(~self.masked) + np.count_nonzero(self.delta.live))
 
+    def is_unranked(self, index: int) -> bool:
+        """Whether an item is available, and in no ranking because nothing is known of it; by position as for `item`."""
+        row = index - self.snapshot.n_items
+        if row >= 0:
+            item = self.delta.details[row]
+            return item.block == cases.NOTHING_KNOWN and item.item_id not in self.withdrawn
+        return self._blocks[index] == cases.NOTHING_KNOWN and self.may_return(self.snapshot.item_ids[index])
+
     def item(self, index: int) -> CatalogueItem:
         """Details by position: rows of the snapshot first, then those of the delta."""
         if index >= self.snapshot.n_items:

@@ -198,3 +198,23 @@ def test_queries_without_rules_are_answered_as_before_beside_those_with_rules(re
 
     assert ids(both[0]) == ids(recommender.recommend(plain))
     assert ids(both[1]) == ids(recommender.recommend(ruled))
+
+
+def test_an_item_of_which_nothing_is_known_is_shown_where_it_is_pinned():
+    made = Recommender(Catalogue(shared_snapshot()))
+    made.catalogue.apply([ItemChange("just-put", {"colour": "red"}, "New"), ItemChange("gone", {})], 1)
+    made.catalogue.apply([ItemChange("gone", {}, available=False)], 2)
+    rules = (Rule(pin="just-put", position=1), Rule(pin="gone", position=2))
+    found = made.recommend(Query(user_id="u3", k=4, rules=rules, explain=True))
+    filtered = made.recommend(Query(user_id="u3", k=4, rules=rules, filter=("colour:red",)))
+    others = made.recommend(Query(user_id="u3", k=4, rules=rules, filter=("-colour:red",)))
+
+    assert (ids(found)[0], found.items[0].rule, found.items[0].case, found.items[0].score) == (
+        "just-put",
+        "pin",
+        "XV",
+        0,
+    )
+    assert "gone" not in ids(found)
+    assert ids(filtered) == ["just-put"]
+    assert "just-put" not in ids(others)

@@ -14,6 +14,7 @@ import numpy as np
 from recommender.feature_space import clean_token
 from recommender.schema import Rule
 from recommender.serving.catalogue import Catalogue
+from recommender.serving.filters import Filter
 from recommender.serving.placements.arrangement import Arrangement, Promotion, Rules, WindowLimit, arrange
 from recommender.serving.retrieval import RetrievalRequest, Retrieved, choose
 
@@ -172,8 +173,23 @@ class _Pool:
         missing = [each for each, place in zip(wanted.values(), places, strict=True) if place not in self.scores]
         if missing:
             self._retrieve_pinned(missing)
+        for item_id, place in zip(wanted.values(), places, strict=True):
+            if place >= 0 and place not in self.scores and self._may_show_unranked(item_id, place):
+                self.scores[place] = 0.0
         found = zip(wanted, places, strict=True)
         return {at: place for at, place in sorted(found) if at > 0 and place in self.scores}
+
+    def _may_show_unranked(self, item_id: str, place: int) -> bool:
+        """Whether an item that has no score, because nothing is known of it, may be pinned all the same."""
+        wish, catalogue = self._wish, self._catalogue
+        if item_id in wish.excluded or (wish.candidates is not None and item_id not in wish.candidates):
+            return False
+        clauses = Filter.parse(wish.filters)
+        return (
+            catalogue.is_unranked(place)
+            and all(any(catalogue.having([place], token)[0] for token in each) for each in clauses.required.values())
+            and not any(catalogue.having([place], token)[0] for token in clauses.forbidden)
+        )
 
     def _retrieve_pinned(self, item_ids: Iterable[str]) -> None:
         wish = self._wish
