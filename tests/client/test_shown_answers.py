@@ -1,10 +1,14 @@
 """A client says by itself which answer led to an interaction."""
 
+import asyncio
+
 import msgspec
 
+from lightfm_serve import AsyncClient, Client
 from lightfm_serve.client import shown_answers
 from lightfm_serve.client.responses import RecommendationResults, Recommendations, ScoredItem
 from lightfm_serve.client.shown_answers import ShownAnswers
+from tests.support.scripted_server import Reply, with_request_ids
 
 
 class Clock:
@@ -62,3 +66,27 @@ def test_answers_are_forgotten_after_half_an_hour_and_when_they_are_many(monkeyp
 
     assert named(shown, click("u2", "a"), click("u4", "a")) == [None, "n4"]
     assert len(shown._by_user) == 2
+
+
+def served(asked) -> Reply:
+    if asked.path == "/v1/interactions":
+        return Reply(202, {"accepted": 1, "duplicates": 0})
+    return Reply(200, msgspec.to_builtins(answer("answer-1", "u", "a")))
+
+
+async def with_asyncio(url: str) -> None:
+    async with AsyncClient(url) as client:
+        await client.recommend("u")
+        await client.add_interactions([click("u", "a"), click("u", "z")])
+
+
+def test_both_clients_name_the_answer_that_led_to_an_interaction():
+    with with_request_ids(served) as talk:
+        with Client(talk.url) as client:
+            client.recommend("u")
+            client.add_interactions([click("u", "a"), click("u", "z")])
+        asyncio.run(with_asyncio(talk.url))
+        sent = talk.of("/v1/interactions")
+
+    names = [[each.get("recommendation_id") for each in body["interactions"]] for body in sent]
+    assert names == [["answer-1", None]] * 2
