@@ -30,9 +30,7 @@ warnings of `ping`.
 
 from __future__ import annotations
 
-import math
 import time
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -56,7 +54,6 @@ from recommender.stores.protocols import (
     Item,
     ItemChanges,
     LogEntry,
-    LogErased,
     LogState,
     Side,
     StoreHealth,
@@ -65,6 +62,13 @@ from recommender.stores.protocols import (
     UserDeleted,
 )
 from recommender.stores.redis_settings import RedisSettings
+from recommender.stores.script_arguments import (
+    append_arguments,
+    history_member,
+    renumber_arguments,
+    trim_arguments,
+    without_repeats,
+)
 
 PREFIX = "{rec}:"
 MAX_BACKLOG = 1_000_000
@@ -131,8 +135,8 @@ class RedisStore(RedisSettings, RedisExposureStream):
 
     async def append(self, interactions: Sequence[Interaction]) -> Appended:
         """See `InteractionLog`."""
-        distinct = _without_repeats(interactions)
-        arguments = [self.max_backlog, self._event_id_window_s, RECENT_IDS, *_append_arguments(distinct)]
+        distinct = without_repeats(interactions)
+        arguments = [self.max_backlog, self._event_id_window_s, RECENT_IDS, *append_arguments(distinct)]
         accepted, _, last_offset = await self._run("append", arguments, len(distinct))
         return Appended(accepted, len(interactions) - accepted, last_offset)
 
@@ -166,7 +170,7 @@ class RedisStore(RedisSettings, RedisExposureStream):
                 return
             # a page goes as a whole: cut short between two, everything that is left is still consistent
             trimmed = page[-1].offset
-            await self._run("trim", [through, trimmed, *_trim_arguments(page, keep_deletions)], PAGE)
+            await self._run("trim", [through, trimmed, *trim_arguments(page, keep_deletions)], PAGE)
 
     async def state(self) -> LogState:
         """See `InteractionLog`."""
@@ -180,7 +184,7 @@ class RedisStore(RedisSettings, RedisExposureStream):
     async def renumber(self, after: int, through: int) -> None:
         """See `InteractionLog`."""
         while page := [entry for entry in await self.read(after, PAGE) if entry.offset <= through]:
-            await self._run("renumber", [word for entry in page for word in _renumber_arguments(*entry)], PAGE)
+            await self._run("renumber", [word for entry in page for word in renumber_arguments(*entry)], PAGE)
             after = page[-1].offset
 
     async def fetch(self, user_ids: Sequence[str]) -> Fetched:
@@ -278,7 +282,7 @@ class RedisStore(RedisSettings, RedisExposureStream):
 
     async def waiting(self, user_id: str, before: tuple[float, int] | None, limit: int) -> list[LogEntry]:
         """See `FeatureStore`."""
-        boundary = ("", "") if before is None else (repr(before[0]), _member(before[1]))
+        boundary = ("", "") if before is None else (repr(before[0]), history_member(before[1]))
         found = await self._run("history", [user_id, *boundary, limit], limit)
         entries = [
             LogEntry(_offset(entry_id), unpack_event(packed))
@@ -355,57 +359,6 @@ def _records_of(page: Sequence[bytes], records: Sequence[bytes | None]) -> list[
 
 def _within_s(records: int) -> float:
     return PROMPTLY_S + RECORD_S * records
-
-
-def _without_repeats(interactions: Sequence[Interaction]) -> list[Interaction]:
-    """The first interaction of each event id, and all that have none."""
-    seen: set[str | None] = set()
-    distinct: list[Interaction] = []
-    for interaction in interactions:
-        if interaction.event_id is None or interaction.event_id not in seen:
-            seen.add(interaction.event_id)
-            distinct.append(interaction)
-    return distinct
-
-
-def _append_arguments(interactions: Sequence[Interaction]) -> list[Any]:
-    """What append.lua takes from its third argument on."""
-    ids: list[str] = []
-    positions: list[int] = []
-    by_user: dict[str, list[Any]] = defaultdict(list)
-    for position, each in enumerate(interactions, start=1):
-        if each.event_id is not None:
-            ids.append(each.event_id)
-            positions.append(position)
-        by_user[each.user_id] += (position, each.item_id, each.timestamp if math.isfinite(each.timestamp) else 0)
-    arguments: list[Any] = [len(interactions), len(ids), *map(pack, interactions), *ids, *positions]
-    for user_id, triples in by_user.items():
-        arguments += (user_id, len(triples) // 3, *triples)
-    return arguments
-
-
-def _trim_arguments(page: Sequence[LogEntry], keep_deletions: bool) -> list[Any]:
-    """What trim.lua takes from its third argument on."""
-    by_user: dict[str, list[str]] = defaultdict(list)
-    for offset, event in page:
-        if isinstance(event, Interaction):
-            by_user[event.user_id].append(_member(offset))
-    deletions = [] if keep_deletions else [entry.event for entry in page]
-    deleted = {event.user_id for event in deletions if isinstance(event, UserDeleted)}
-    of_users = [word for user_id, members in by_user.items() for word in (user_id, len(members), *members)]
-    return [len(by_user), *of_users, *deleted]
-
-
-def _renumber_arguments(offset: int, event: Interaction | UserDeleted | LogErased | UnreadableEntry) -> tuple[Any, ...]:
-    """What renumber.lua takes for one entry."""
-    if isinstance(event, Interaction):
-        return offset, "i", event.user_id, event.item_id, event.timestamp
-    return (offset, "d", event.user_id, "", "") if isinstance(event, UserDeleted) else (offset, "p", "", "", "")
-
-
-def _member(offset: int) -> str:
-    """How an offset stands in the history of a user: equal times are in the order of offsets."""
-    return f"{offset:016d}"
 
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes] | None) -> LogEntry:

@@ -423,7 +423,7 @@ def test_fetching_tells_all_that_is_known_in_the_order_asked(url: str) -> None:
             await store.put_users([user("a", age=24)])
             await store.put_items([item("1"), item("2")])
             await store.append([click("a", "1"), click("b", "2"), click("a", "2"), click("a", "1")])
-            return await store.fetch(["b", "nobody", "a", "b"])
+            return (await store.fetch(["b", "nobody", "a", "b"]))[:4]
 
     users, items_sequence, last_offset, unreadable = run(work())
 
@@ -436,7 +436,7 @@ def test_fetching_nobody_tells_where_log_and_catalogue_are(url: str) -> None:
     async def work() -> tuple[list[UserState], int, int, int]:
         async with opened(url) as store:
             await store.append([click()])
-            return await store.fetch([])
+            return (await store.fetch([]))[:4]
 
     assert run(work()) == ([], 0, 1, 0)
 
