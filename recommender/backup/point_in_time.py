@@ -14,7 +14,7 @@ from recommender.backup.blobs import Blob, BlobStore
 from recommender.backup.manifest import BackedUpVersion, BackupManifest
 from recommender.backup.store_chunks import read_chunks
 from recommender.errors import InvalidDataError
-from recommender.storage.registry.artifact import Pointer
+from recommender.storage.registry.artifact import MAY_SERVE, Pointer
 from recommender.storage.registry.manifest import NAME, parsed_manifest
 from recommender.stores.codec import pack, unpack_event
 from recommender.stores.key_reader import Counters, LogPayload
@@ -107,7 +107,7 @@ def _base(manifests: Sequence[BackupManifest], until: datetime) -> tuple[BackedU
         (each, manifest)
         for manifest in manifests
         for each in manifest.versions
-        if each.created_at <= until and each.status != "rejected"
+        if each.created_at <= until and each.status in MAY_SERVE
     ]
     if found:
         return max(found, key=lambda pair: (int(pair[0].version), pair[1].instant))

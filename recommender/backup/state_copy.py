@@ -24,7 +24,7 @@ from recommender.errors import ArtifactError, CorruptArtifactError
 from recommender.storage.file_store import FileStore, Folder, open_files
 from recommender.storage.object_store import is_url, within
 from recommender.storage.registry import Registry, VersionInfo
-from recommender.storage.registry.artifact import Pointer
+from recommender.storage.registry.artifact import MAY_SERVE, Pointer
 from recommender.storage.registry.manifest import NAME, parsed_manifest, software
 from recommender.stores.codec import unpack_event
 from recommender.stores.key_reader import Counters, KeyReader, LogPayload
@@ -281,5 +281,5 @@ def _pointer_among(pointer: Pointer, versions: Sequence[VersionInfo]) -> Pointer
     names = {each.version for each in versions}
     if pointer.version in names:
         return pointer
-    newest = next((each.version for each in versions if each.status != "rejected"), None)
+    newest = next((each.version for each in versions if each.status in MAY_SERVE), None)
     return Pointer(newest, pinned=False)
