@@ -1,11 +1,16 @@
 """Experiments over HTTP: users are split the same way everywhere, one experiment a placement, winners are shipped."""
 
+import asyncio
+
 import pytest
 
 from lightfm_serve.records.assignment import variant_of
 from recommender.evaluation.experiment_counts import VariantCounts
 from recommender.serving.catalogue import Catalogue
+from recommender.serving.experiments.experiment import EVERYWHERE, Experiment, Variant
+from recommender.serving.placements.settings import write_document
 from recommender.serving.recommender import Recommender
+from recommender.stores.settings_log import SettingPut
 from tests.support.known_worlds import shared_snapshot, with_meta
 from tests.support.service_in_process import ServiceInProcess
 
@@ -221,3 +226,23 @@ def test_only_administrators_change_experiments(service):
     )
 
     assert [each.status_code for each in answers] == [201, 403, 201, 403, 200, 404]
+
+
+def test_what_cannot_be_shipped_is_refused_in_words(service):
+    past = {**SPLIT, "until": "2020-01-01T00:00:00Z"}
+    trial = Experiment(
+        placement=EVERYWHERE, variants=(Variant(name="active", share=0.5), Variant(name="canary", share=0.5))
+    )
+    asyncio.run(service.store.put_settings([SettingPut("experiment", "canary-1", write_document(trial))], 1.0))
+    *_, gone, by_itself, listed = service.run(
+        (0, "PUT", HOME, {}),
+        (0, "PUT", TEST, past),
+        (0, "DELETE", HOME),
+        (0, "POST", f"{TEST}/end", {"ship": "short"}),
+        (0, "POST", "/v1/experiments/canary-1/end", {"ship": "canary"}),
+        (0, "GET", "/v1/experiments"),
+    )
+
+    assert (gone.status_code, "is gone" in gone.json()["detail"]) == (409, True)
+    assert (by_itself.status_code, "by itself" in by_itself.json()["detail"]) == (409, True)
+    assert [each["name"] for each in listed.json()["experiments"]] == ["canary-1", "news"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from recommender.errors import ConflictingSettingsError, InvalidRequestError
-from recommender.serving.experiments.experiment import Experiment
+from recommender.serving.experiments.experiment import EVERYWHERE, Experiment
 from recommender.serving.placements.settings import Settings, write_document
 from recommender.stores.settings_log import SettingPut
 
@@ -61,11 +61,15 @@ def end(name: str, settings: Settings, now: float, ship: str | None = None) -> l
     InvalidRequestError
         It has no such variant.
     ConflictingSettingsError
-        It has ended before.
+        It has ended before, is a canary, or its placement is gone.
     """
     experiment = settings.experiments[name]
     if experiment.ended_at is not None:
         raise ConflictingSettingsError(f"experiment {name!r} has ended before")
+    if experiment.placement == EVERYWHERE:
+        raise ConflictingSettingsError(
+            f"{name!r} tries a version and ends by itself; activate a version to end it by hand"
+        )
     ended = msgspec.structs.replace(experiment, ended_at=now, shipped=ship)
     if ship is None:
         return [_put(name, ended)]
@@ -73,6 +77,8 @@ def end(name: str, settings: Settings, now: float, ship: str | None = None) -> l
     if variant is None:
         known = ", ".join(each.name for each in experiment.variants)
         raise InvalidRequestError(f"experiment {name!r} has no variant {ship!r}; there are {known}")
+    if experiment.placement not in settings.placements:
+        raise ConflictingSettingsError(f"placement {experiment.placement!r} is gone; there is nothing to ship into")
     placement = settings.placements[experiment.placement].updated(variant.settings)
     placement.check()
     return [SettingPut("placement", experiment.placement, write_document(placement)), _put(name, ended)]
