@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from ray import serve
 from ray.serve import metrics
 
+from deployments.telemetry.counter_buffer import CounterBuffer
 from deployments.telemetry.metric_snapshot import MetricRegistry, MetricsSnapshot
 
 QUICK_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -84,10 +85,17 @@ TALLY = MetricRegistry()
 """What this process counts, for `GET /v1/metrics`; Prometheus asks Ray, which has it of every process."""
 
 
+def _tell(metric: Metric, amount: int, labels: dict[str, str]) -> None:
+    _made(metric).inc(amount, labels)
+
+
+_UNTOLD: CounterBuffer[Metric] = CounterBuffer(_tell)
+
+
 def count(metric: Metric, amount: int = 1, /, **labels: str) -> None:
     """Add to a counter; adding nothing does nothing."""
     if amount:
-        _made(metric).inc(amount, labels)
+        _UNTOLD.add(metric, amount, labels)
         TALLY.count(metric.name, amount, labels)
 
 
