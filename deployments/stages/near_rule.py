@@ -13,6 +13,8 @@ Mode = Literal["auto", "always", "never"]
 
 ASSUMED_HOP_MS = 4.0
 """Cost of the trip along the chain, two Serve calls, until it has been measured."""
+MOST_OF_ONE_MS = 10.0
+"""Work that is never near, whatever the trip was measured to cost: it would hold up everybody else of this process."""
 MOST_UNDER_WAY_MS = 50.0
 """Estimated work that this process takes on at once; what comes on top goes along the chain, where others share it."""
 PACE = (0.1, 10.0)
@@ -55,7 +57,7 @@ class NearRule:
         if self.mode == "always":
             return cost_ms < math.inf
         own_ms = cost_ms * self._pace
-        is_small = own_ms <= self.hop_ms and self._under_way_ms + own_ms <= MOST_UNDER_WAY_MS
+        is_small = own_ms <= min(self.hop_ms, MOST_OF_ONE_MS) and self._under_way_ms + own_ms <= MOST_UNDER_WAY_MS
         return self.mode == "auto" and is_small
 
     @contextmanager

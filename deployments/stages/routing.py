@@ -7,6 +7,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 from deployments.micro_batching import MAX_BATCH_SIZE, MicroBatcher
@@ -28,8 +29,10 @@ PART_MS = 250.0
 HEAVY_AT_ONCE = 2
 """Of these parts under way; the others wait here, and hold nobody up."""
 TRIES = 5
-"""Trips that are measured; the shortest counts."""
+"""Trips that are measured at the start; the shortest counts."""
 MEASURE_EVERY_S = 0.5
+TRIP_AGAIN_EVERY = 60
+"""Of these, one trip: what was measured while the machine was busy starting is put right."""
 
 Asked = tuple[Query, tuple[str, ...]]
 """A query, and the ids of the requests that it is for."""
@@ -91,14 +94,14 @@ class QueryRouter:
         return {**self._rule.status(), "near": self._near.answered if self._near else 0, "chain": self._chain.answered}
 
     async def keep_measured(self) -> None:
-        """Measure the trip along the chain once, and a scan of each version's catalogue; never ends."""
+        """Measure the trip along the chain, and a scan of each version's catalogue; never ends."""
         measured: str | None = None
-        trips: list[float] = []
-        while True:
+        shortest: list[float] = []
+        for turn in count():
             await asyncio.sleep(MEASURE_EVERY_S)
-            if len(trips) < TRIES:
-                trips += await self._trip_ms()
-                self._rule.hop_ms = min(trips, default=self._rule.hop_ms)
+            if turn < TRIES or turn % TRIP_AGAIN_EVERY == 0 or not shortest:
+                shortest = sorted([*shortest, *await self._trip_ms()])[:1]
+                self._rule.hop_ms = min(shortest, default=self._rule.hop_ms)
             version = self._near.answerer.version if self._near else None
             if self._near and version != measured:
                 measured = version
