@@ -39,7 +39,13 @@ def throughput(axes: Axes) -> None:
     for size, style in zip(sorted({row["items"] for row in rows}), ("-", "--", ":"), strict=False):
         own = [row for row in rows if row["items"] == size]
         connections = [row["connections"] for row in own]
-        for key, colour, name in (("plain_rps", THEIRS, "plain server"), ("service_rps", OURS, "service")):
+        for key, colour, name in (
+            ("flask_rps", "grey", "Flask"),
+            ("plain_rps", THEIRS, "plain"),
+            ("service_rps", OURS, "service"),
+        ):
+            if not all(key in row for row in own):
+                continue
             label = f"{name}, {size:,} items"
             axes.loglog(connections, [row[key] for row in own], f"o{style}", color=colour, label=label)
     # room for the legend
