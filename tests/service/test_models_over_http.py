@@ -74,7 +74,8 @@ def test_a_version_that_is_not_there_is_not_found(client, version):
 def test_the_status_tells_of_every_part(client):
     status = client.get("/v1/status").json()
 
-    assert set(status["health"]) == {"model_store", "predictors", "feature_fetchers", "trainer", "store"}
+    parts = {"model_store", "predictors", "feature_fetchers", "trainer", "store", "exposures"}
+    assert set(status["health"]) == parts
     assert set(status["health"].values()) == {"ok"}
     answering = ["Predictor"] if status["near"]["mode"] == "never" else ["Ingress", "Predictor"]
     assert sorted(each["deployment"] for each in status["replicas"]) == sorted(2 * answering)
