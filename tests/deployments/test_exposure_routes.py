@@ -13,6 +13,7 @@ from deployments.trainer import Trainer
 from recommender.exposures import follower
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
+from recommender.simulation import PositionBasedModel, Simulator, Tastes, Visit
 from tests.support.known_worlds import shared_snapshot
 from tests.support.service_in_process import Handle, ServiceInProcess, _asked
 from tests.support.waiting import wait_for
@@ -120,3 +121,32 @@ def test_an_unknown_placement_exposes_nothing(whole):
         return answer.status_code, (await ask("GET", "/v1/exposures")).json()["exposures"]
 
     assert whole.journey(work) == (404, [])
+
+
+def test_every_click_of_simulated_users_is_attributed_as_they_have_written_it_down(whole):
+    """In one process: routes, buffer, stream, ledger; the same over the real service is in tests/service."""
+
+    async def work(ask):
+        loop = asyncio.get_running_loop()
+
+        def call(method, path, body=None):
+            return asyncio.run_coroutine_threadsafe(ask(method, path, body), loop).result(60).json()
+
+        def recommend(user_id):
+            answer = call("GET", f"/v1/users/{user_id}/recommendations?k=5")
+            return Visit(answer["recommendation_id"], [item["item_id"] for item in answer["items"]])
+
+        def send(clicks):
+            events = [{**click._asdict(), "event": "click"} for click in clicks]
+            for _ in range(2):  # an answer was lost, and they are sent again
+                call("POST", "/v1/interactions", {"interactions": events})
+
+        simulator = Simulator(PositionBasedModel(Tastes(), level=0.0), recommend, send, ["u1", "u2", "nobody"], seed=1)
+        for _ in range(3):
+            await asyncio.to_thread(simulator.day)
+        return simulator.book, (await ask("GET", "/v1/exposures")).json()["exposures"]
+
+    book, exposures = whole.journey(work)
+
+    assert book.clicks > 5
+    assert book.differences(exposures) == []
