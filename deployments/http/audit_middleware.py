@@ -35,6 +35,8 @@ ACTIONS: Mapping[tuple[str, str], str] = {
 """What is written down, by method and route."""
 ADMINISTERED = ("/v1/placements/", "/v1/experiments/")
 """Of these everything that changes something is, also on a route that has no name above."""
+READS = ("/preview",)
+"""Ends of those of them that change nothing."""
 ADMINISTRATION = ("/v1/models", *ADMINISTERED)
 MOST_DETAILS_BYTES = 4_096
 MOST_UNWRITTEN = 1_000
@@ -122,7 +124,7 @@ def _target(action: str, scope: Scope) -> str | None:
 def _action(method: str, route: str) -> str | None:
     if (method, route) in ACTIONS:
         return ACTIONS[method, route]
-    return f"{method} {route}" if route.startswith(ADMINISTERED) else None
+    return f"{method} {route}" if route.startswith(ADMINISTERED) and not route.endswith(READS) else None
 
 
 def _details(body: bytes) -> dict[str, Any]:

@@ -219,10 +219,14 @@ class Service:
             await asyncio.sleep(0.02)
 
     async def counted(self) -> MetricsSnapshot:
-        """What every replica on the way of a request has counted; one that does not answer in time is left out."""
+        """What all replicas have counted, added up; one that does not answer in time is left out."""
+        return together(await self.counted_by_replica())
+
+    async def counted_by_replica(self) -> list[MetricsSnapshot]:
+        """What each replica has counted; one that does not answer in time is left out."""
         handles = (_own_deployment(), self._fetcher, self._predictor, self._trainer)
         answers = await asyncio.gather(*(_ask_all(handle, "counted") for handle in handles))
-        return together(answer for each in answers for answer in each if isinstance(answer, MetricsSnapshot))
+        return [answer for each in answers for answer in each if isinstance(answer, MetricsSnapshot)]
 
     async def status(self) -> dict[str, Any]:
         """Health of each part, as far as it answers."""

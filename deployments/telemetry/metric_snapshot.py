@@ -47,12 +47,14 @@ class CountedReplica(msgspec.Struct, frozen=True):
     """When it began to count, in seconds since the epoch."""
 
 
-class MetricsSnapshot(msgspec.Struct, frozen=True):
+class MetricsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """What replicas have counted, added up over them."""
 
     replicas: list[CountedReplica]
     counters: list[CountedCounter]
     histograms: list[CountedHistogram]
+    gauges: list[CountedCounter] = []
+    """Of one replica alone: they cannot be added up."""
 
 
 class MetricRegistry:
@@ -62,6 +64,7 @@ class MetricRegistry:
         self._since = time.time()
         self._counters: dict[tuple[str, Labels], float] = {}
         self._histograms: dict[tuple[str, Labels], tuple[Sequence[float], list[int], list[float]]] = {}
+        self._gauges: dict[tuple[str, Labels], float] = {}
 
     def count(self, name: str, amount: float, labels: Mapping[str, str]) -> None:
         """Add to a counter; of one by version only the versions that were counted last are kept."""
@@ -81,6 +84,15 @@ class MetricRegistry:
         kept[1][bisect_left(bounds, value)] += 1
         kept[2][0] += value
 
+    def show(self, name: str, value: float, labels: Mapping[str, str]) -> None:
+        """Set a gauge; of one by version only the versions that were set last are kept."""
+        key = (name, tuple(labels.items()))
+        self._gauges.pop(key, None)
+        self._gauges[key] = value
+        own = [each for each in self._gauges if each[0] == name] if "model_version" in labels else []
+        if len(own) > MOST_VERSIONS:
+            del self._gauges[own[0]]
+
     def counted(self, deployment: str, replica: str) -> MetricsSnapshot:
         """All of it, as of one replica."""
         return MetricsSnapshot(
@@ -90,6 +102,7 @@ class MetricRegistry:
                 CountedHistogram(name, dict(labels), list(bounds), list(buckets), total)
                 for (name, labels), (bounds, buckets, [total]) in self._histograms.items()
             ],
+            [CountedCounter(name, dict(labels), value) for (name, labels), value in self._gauges.items()],
         )
 
 

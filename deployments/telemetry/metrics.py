@@ -108,6 +108,7 @@ def observe(metric: Metric, value: float, /, **labels: str) -> None:
 def show(metric: Metric, value: float, /, **labels: str) -> None:
     """Set a gauge."""
     _made(metric).set(value, labels)
+    TALLY.show(metric.name, value, labels)
 
 
 def counted() -> MetricsSnapshot:

@@ -16,6 +16,7 @@ from recommender.stores.redis_store import (
 
 MEMORY = "memory:"
 SCHEMES = ("redis://", "rediss://", "unix://")
+CLUSTERED = ("redis+cluster://", "rediss+cluster://", "redis+sentinel://", "rediss+sentinel://")
 
 
 def open_store(
@@ -43,6 +44,11 @@ def open_store(
     """
     if url == MEMORY:
         return MemoryStore(max_backlog=max_backlog)
+    if url.startswith(CLUSTERED):
+        raise InvalidDataError(
+            f"{url.partition('://')[0]}:// is not supported: every key of a store has one hash tag, so that a cluster keeps"
+            " it on one node and adds nothing. Name the primary with redis://, or the address that fails over to it"
+        )
     if not url.startswith(SCHEMES):
         raise InvalidDataError(f"the URL of a store is {MEMORY} or starts with {', '.join(SCHEMES)}")
     return RedisStore(

@@ -135,3 +135,14 @@ def test_the_model_is_told(told, client):
     assert total(told, "ray_recommender_model_age_seconds") > 0
     assert total(told, "ray_recommender_since_newest_learned_seconds") > 0
     assert total(told, "ray_recommender_interactions_waiting") >= 0
+
+
+def test_the_service_tells_every_part_of_it_by_plain_names_at_one_address(told, client):
+    text = client.get("/metrics").text
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+
+    assert told  # after something was counted
+    assert {found for line in lines for found in re.findall(r'deployment="(\w+)"', line)} >= {"Ingress", "Trainer"}
+    assert any(line.startswith("recommender_requests_total{") for line in lines)
+    assert any(line.startswith("recommender_model_age_seconds{") for line in lines)
+    assert "ray_" not in text

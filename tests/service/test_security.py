@@ -108,6 +108,7 @@ NEEDED = {
     ("POST", "/v1/experiments/{name}/end"): "admin",
     ("POST", "/v1/exposures"): "write",
     ("GET", "/v1/exposures"): "admin",
+    ("POST", "/v1/placements/{name}/preview"): "admin",
     ("GET", "/v1/audit"): "admin",
     ("PUT", "/v1/placements/{name}"): "admin",
     ("DELETE", "/v1/placements/{name}"): "admin",

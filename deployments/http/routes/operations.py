@@ -7,6 +7,7 @@ from deployments.http.openapi import documented
 from deployments.http.problems import unavailable
 from deployments.http.routes.parameters import Audited, Limit, UserId, answer, not_found, raw_answer
 from deployments.http.service import current
+from deployments.telemetry.exposition import CONTENT_TYPE, exposition
 from deployments.telemetry.metric_snapshot import MetricsSnapshot
 from recommender.storage.audit_trail import AuditPage
 
@@ -35,6 +36,19 @@ async def counted() -> Response:
     one restarts; `replicas` says whose numbers these are, and one that did not answer in time is not among them.
     """
     return answer(await current().counted())
+
+
+_EXPOSED = documented(str, 503)
+_EXPOSED["responses"][200]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+
+
+@router.get("/metrics", **_EXPOSED)
+async def exposed() -> Response:
+    """Numbers for Prometheus, in its text format, by their own names, each replica's by themselves.
+
+    Ray exports the same at an address of each node, with `ray_` before the names.
+    """
+    return Response(exposition(await current().counted_by_replica()), media_type=CONTENT_TYPE)
 
 
 @router.get("/v1/audit", **documented(AuditPage, 503))
