@@ -404,6 +404,8 @@ class MetricsSnapshot(msgspec.Struct, frozen=True):
     replicas: list[CountedReplica]
     counters: list[Counter]
     histograms: list[Histogram]
+    gauges: list[Counter] = []
+    """Of one replica alone; none where several are added up."""
 
 
 class Status(msgspec.Struct, frozen=True):

@@ -46,8 +46,8 @@ def open_store(
         return MemoryStore(max_backlog=max_backlog)
     if url.startswith(CLUSTERED):
         raise InvalidDataError(
-            f"{url.partition('://')[0]}:// is not supported: all keys have one hash tag, so that a cluster keeps them on"
-            " one node and adds nothing. Name the primary with redis://, or an address that fails over to it"
+            f"{url.partition('://')[0]}:// is not supported: all keys have one hash tag, so that a cluster keeps them"
+            " on one node and adds nothing. Name the primary with redis://, or an address that fails over to it"
         )
     if not url.startswith(SCHEMES):
         raise InvalidDataError(f"the URL of a store is {MEMORY} or starts with {', '.join(SCHEMES)}")
