@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import msgspec
 
@@ -20,6 +22,9 @@ from recommender.storage.object_store import Bucket, is_url, within
 
 logger = logging.getLogger("recommender.exposures")
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 LEDGER, DAMAGED = "ledger.sqlite", "damaged-"
 ARCHIVE_EVERY_S, ARCHIVE_ROWS = 60.0, 20_000
 """Exposures are archived so often, or when so many wait for it."""
@@ -27,6 +32,17 @@ SMALL_ROWS, MOST_SMALL = 50_000, 16
 """More segments than these with fewer rows than these become one."""
 NEWEST = 2**63 - 1
 DAY_S = 86_400.0
+
+
+def _alone(method: Callable[Concatenate[ExposureKeeper, P], T]) -> Callable[Concatenate[ExposureKeeper, P], T]:
+    """Let one thread at a time change or read segments: what one reads another might remove."""
+
+    @wraps(method)
+    def called(self: ExposureKeeper, /, *arguments: P.args, **named: P.kwargs) -> T:
+        with self._lock:
+            return method(self, *arguments, **named)
+
+    return called
 
 
 class ExposurePage(NamedTuple):
@@ -57,6 +73,7 @@ class ExposureKeeper:
 
     def __init__(self, state_dir: Path | str, keep_days: float = 30.0, window_s: float = WINDOW_S) -> None:
         self.keep_s = keep_days * DAY_S
+        self._lock = threading.RLock()
         self.window_s = window_s
         place = within(state_dir, "ledger")
         self._bucket = Bucket(str(place)) if is_url(place) else None
@@ -83,6 +100,7 @@ class ExposureKeeper:
         """Let go of the ledger."""
         self.ledger.close()
 
+    @_alone
     def archive(self, now: float | None = None, *, at_once: bool = False) -> None:
         """Write what is due into the archive, erase who is to be erased, drop what is too old.
 
@@ -103,6 +121,7 @@ class ExposureKeeper:
             self._drop_old(now)
         self._make_durable(now)
 
+    @_alone
     def page(self, before: int | None, limit: int, now: float | None = None) -> ExposurePage:
         """A page of exposures, newest first, those that are still kept.
 
@@ -125,6 +144,7 @@ class ExposureKeeper:
         taken = self.ledger.taken_of([offset for offset, _ in rows])
         return [as_json(exposure, taken.get(offset)) for offset, exposure in rows]
 
+    @_alone
     def erase_user(self, user_id: str, now: float | None = None) -> int:
         """Erase a user from ledger and archive at once; returns how many exposures they had."""
         found = self.count_of(user_id)
@@ -134,11 +154,13 @@ class ExposureKeeper:
         self._make_durable(time.time(), at_once=True)
         return found
 
+    @_alone
     def count_of(self, user_id: str) -> int:
         """Exposures that ledger and archive have of a user; one that is in both counts twice."""
         [(in_ledger,)] = self.ledger.read("SELECT COUNT(*) FROM exposures WHERE user_id = ?", (user_id,))
         return int(in_ledger) + sum(self._archive.count_of(segment, user_id) for segment in self.segments())
 
+    @_alone
     def users(self) -> set[str]:
         """Users who have exposures in ledger or archive."""
         return self.ledger.users().union(*(self._archive.users_of(segment) for segment in self.segments()))
