@@ -48,6 +48,9 @@ def _rows(state: Mapping[str, Any]) -> Iterator[Row]:
     for replica in state.get("replicas") or ():
         told = f"serves {replica.get('model_version') or 'no version'}"
         yield "replica", f"{replica.get('replica', '?')}: {told} (process {replica.get('pid', '?')})"
+    near = state.get("near") or {}
+    if near.get("share_near") is not None:
+        yield "answers", f"{near['share_near']:.0%} in the process that took them, the others along the chain"
     waiting = state.get("interactions_waiting")
     yield "waiting", "unknown: the log does not answer" if waiting is None else f"{waiting:,} interactions to learn"
     newest = state.get("seconds_since_newest_learned")

@@ -16,6 +16,7 @@ STATE = {
         {"replica": "a1", "pid": 11, "model_version": "00000007"},
         {"replica": "b2", "pid": 12, "model_version": "00000006"},
     ],
+    "near": {"mode": "auto", "share_near": 0.974},
     "interactions_waiting": 12_345,
     "seconds_since_newest_learned": 902_409_906.801,
     "training": "idle",
@@ -27,6 +28,7 @@ TABLE = """\
 model          version 00000007, pinned: newer ones are not activated
 replica        a1: serves 00000007 (process 11)
                b2: serves 00000006 (process 12)
+answers        97% in the process that took them, the others along the chain
 waiting        12,345 interactions to learn
 learned up to  28 years 217 days ago, by the data's own time
 training       idle
