@@ -1,9 +1,18 @@
 """What a call costs, known before it starts."""
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.schema import Query, RankQuery
+from recommender.schema import (
+    LeaderboardRequest,
+    PopularRequest,
+    Query,
+    RankQuery,
+    SearchRequest,
+    SimilarItemsRequest,
+)
 from recommender.serving import request_cost
 
 queries = st.builds(
@@ -55,3 +64,13 @@ def test_slices_are_all_queries_in_order_and_none_costs_too_much(asked, most_ms)
     for each in cut:
         own = asked[each]
         assert len(own) == 1 or sum(map(request_cost.cost_ms, own)) <= most_ms + 1e-6
+
+
+def test_of_read_requests_those_that_need_an_index_or_the_end_of_the_log_cost_more_than_any_limit():
+    ranking = RankQuery(items=(("i1", None),), user_id="u")
+
+    assert request_cost.read_cost_ms(ranking, 10) == request_cost.rank_cost_ms(ranking)
+    assert request_cost.read_cost_ms(PopularRequest(), 10) < request_cost.read_cost_ms(PopularRequest(), 1_000_000)
+    assert request_cost.read_cost_ms(SimilarItemsRequest(item_id="i"), 1_000_000) < math.inf
+    for endless in (SearchRequest(text="a"), LeaderboardRequest(name="trending", window_s=60)):
+        assert request_cost.read_cost_ms(endless, 10) == math.inf
