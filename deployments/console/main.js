@@ -3,13 +3,15 @@
 import { key } from "./api.js";
 import { failure, fill, h } from "./dom.js";
 import * as browse from "./browse.js";
+import * as experiments from "./experiments.js";
 import * as health from "./health.js";
 import * as item from "./item.js";
 import * as models from "./models.js";
+import * as placements from "./placements.js";
 import * as recommend from "./recommend.js";
 
-const VIEWS = { recommend, item, browse, models, health };
-const NAMES = { recommend: "Recommend", item: "Items", browse: "Browse", models: "Models", health: "Health" };
+const VIEWS = { recommend, item, browse, placements, experiments, models, health };
+const NAMES = { recommend: "Recommend", item: "Items", browse: "Browse", placements: "Placements", experiments: "Experiments", models: "Models", health: "Health" };
 const main = document.getElementById("main");
 let leaving = new AbortController();
 let shown = null;

@@ -2,12 +2,12 @@
 
 import { every, get, post, put } from "./api.js";
 import { dots } from "./charts.js";
-import { failure, fill, h, heading, nothing, say, sentence } from "./dom.js";
+import { failure, fill, h, heading, nothing, say, sentence, to } from "./dom.js";
 import { ago, count, fixed, moment, signed, span } from "./format.js";
 
 const METRICS = ["ndcg@10", "precision@10", "recall@10", "auc"];
-const STATUS = { active: "serving", ready: "ready", rejected: "rejected" };
-const OUTCOMES = { published: "published", rejected: "rejected by the gate", failed: "failed" };
+const STATUS = { active: "serving", ready: "ready", rejected: "rejected", canary: "being tried", rolled_back: "rolled back" };
+const OUTCOMES = { published: "published", canary: "published, and is being tried", promoted: "tried and promoted", "rolled back": "tried and rolled back", rejected: "rejected by the gate", failed: "failed" };
 let metric = METRICS[0];
 
 export async function show(root, _, signal) {
@@ -140,9 +140,10 @@ function version(state, model, before) {
   return h("li", { class: serving ? "serving" : model.status },
     h("div", { class: "version-name" }, h("strong", { class: "id-strong" }, model.version), h("span", { class: `tag ${serving ? "active" : model.status}` }, STATUS[serving ? "active" : model.status] ?? model.status),
       h("span", { class: "muted", title: moment(Date.parse(model.created_at) / 1000) }, ago(Date.parse(model.created_at) / 1000))),
-    METRICS.every((name) => !Number.isFinite(model.metrics[name])) ? h("p", { class: "metrics-none muted" }, "Too little was new to judge it by.") : h("dl", { class: "metrics" }, METRICS.filter((name) => Number.isFinite(model.metrics[name])).map((name) => h("div", { class: name === metric ? "chosen" : null },
+    model.reason && model.status === "rolled_back" ? h("p", { class: "metrics-none muted" }, sentence(model.reason)) : METRICS.every((name) => !Number.isFinite(model.metrics[name])) ? h("p", { class: "metrics-none muted" }, "Too little was new to judge it by.") : h("dl", { class: "metrics" }, METRICS.filter((name) => Number.isFinite(model.metrics[name])).map((name) => h("div", { class: name === metric ? "chosen" : null },
       h("dt", {}, name), h("dd", {}, fixed(model.metrics[name], 3), change(delta(name)))))),
     h("div", { class: "version-act" }, serving ? null : model.status === "rejected" ? h("span", { class: "muted" }, "worse than what serves")
+      : model.status === "canary" ? h("a", { class: "go", href: to("experiments", { name: `canary-${model.version}` }) }, "See how it does")
       : h("button", { type: "button", class: "plain", "aria-label": `${isOlder ? "Roll back to" : "Activate"} ${model.version}`, on: { click: (event) => activate(state, model.version, event.target) } }, isOlder ? "Roll back to this" : "Activate")));
 }
 

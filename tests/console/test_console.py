@@ -16,6 +16,8 @@ VIEWS = {
     "recommend": f"recommend?user={KNOWN}",
     "item": f"item?id={STAR_WARS}",
     "browse": "browse",
+    "placements": "placements",
+    "experiments": "experiments",
     "models": "models",
     "health": "health",
 }
@@ -245,3 +247,52 @@ def take(page: Page, client, name: str, width: int) -> None:
         page.emulate_media(color_scheme="dark")
         page.screenshot(path=folder / f"{name}-{width}-dark.png", full_page=True)
         page.emulate_media(color_scheme="light")
+
+
+def short_list(page: Page, title: str) -> list[str]:
+    rows = page.locator(f'ol[data-list="{title}"] > li')
+    expect(rows.first).to_be_visible()
+    return [row.get_attribute("data-id") or "" for row in rows.all()]
+
+
+def test_a_placement_is_looked_at_put_and_put_back(open_page, client):
+    page = open_page(f"placements?name=front&user={KNOWN}")
+    page.get_by_label("Settings and rules, as JSON").fill(
+        f'{{"k": 4, "rules": [{{"pin": "{STAR_WARS}", "position": 2}}]}}'
+    )
+    page.get_by_label("Look at it as user").fill("no-one-yet")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator('ol[data-list="With this"] .tag')).to_have_text("pinned")
+    shown = short_list(page, "With this")
+    assert client.get("/v1/placements/front").status_code == 404
+
+    page.get_by_role("button", name="Put it live").click()
+    expect(page.locator(".changes > li")).to_have_count(1)
+    live = client.get("/v1/users/no-one-yet/recommendations?placement=front").json()["items"]
+    page.get_by_label("Settings and rules, as JSON").fill('{"k": 2}')
+    page.get_by_role("button", name="Put it live").click()
+    expect(page.locator(".changes > li")).to_have_count(2)
+    page.get_by_role("button", name=re.compile("Look at change")).last.click()
+
+    assert [item["item_id"] for item in live] == shown
+    assert shown[1] == STAR_WARS
+    expect(page.get_by_label("Settings and rules, as JSON")).to_have_value(re.compile(STAR_WARS))
+    page.get_by_label("Settings and rules, as JSON").fill(
+        '{"rules": [{"bury": "a:b"}, {"promote": "a:b", "share": 0.5}]}'
+    )
+    page.get_by_role("button", name="Put it live").click()
+    expect(page.locator(".failure")).to_contain_text("contradicts")
+
+
+def test_an_experiment_is_read_and_ended(open_page, client):
+    client.put("/v1/placements/row", json={"k": 3}).raise_for_status()
+    variants = [{"name": "control", "share": 0.5}, {"name": "short", "share": 0.5, "settings": {"k": 1}}]
+    client.put("/v1/experiments/shorter", json={"placement": "row", "variants": variants}).raise_for_status()
+    page = open_page("experiments?name=shorter")
+    expect(page.locator(".verdict")).to_contain_text("Wait")
+    expect(page.locator("table.variants tbody tr")).to_have_count(2)
+    page.get_by_label("What becomes of the placement").select_option("short")
+    page.get_by_role("button", name="End it").click()
+    expect(page.locator(".note")).to_contain_text("short was shipped")
+
+    assert client.get("/v1/placements/row").json()["k"] == 1
