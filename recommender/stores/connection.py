@@ -19,6 +19,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from recommender.errors import InvalidDataError, StoreError, StoreFullError, StoreUnavailableError
 from recommender.stores.circuit_breaker import CircuitBreaker
+from recommender.stores.sentinel import close_sentinels, is_sentinel, parse_sentinel, sentinel_pool
 
 CONNECTIONS = 32
 PROBE_S = 2.0
@@ -35,7 +36,7 @@ class Connection:
     Parameters
     ----------
     url
-        ``redis://``, ``rediss://`` or ``unix://``; its password shows up nowhere.
+        ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://``; its password shows up nowhere.
     timeout_s
         For a call as a whole, at most: waiting for a free connection, connecting, the answer.
 
@@ -47,19 +48,7 @@ class Connection:
 
     def __init__(self, url: str, timeout_s: float) -> None:
         try:
-            self._name = without_secrets(url)
-            pool = redis.BlockingConnectionPool.from_url(
-                url,
-                max_connections=CONNECTIONS,
-                timeout=timeout_s,
-                socket_timeout=max(timeout_s, PROBE_S),
-                socket_connect_timeout=max(timeout_s, PROBE_S),
-                # with RESP3, redis-py 8.1 keeps connections of a server that has restarted: it skips the check
-                # for closed ones while it listens for notes about maintenance
-                protocol=2,
-                # a silent retry of an append whose reply was lost would count it twice
-                retry=Retry(NoBackoff(), 0),
-            )
+            self._name, pool = _pool(url, timeout_s)
         except ValueError:
             # the cause is left out: its message may show the URL
             raise InvalidDataError("the URL of the store is malformed") from None
@@ -116,10 +105,29 @@ class Connection:
         """Close the connections."""
         await self._breaker.close()
         await self._client.aclose()
+        await close_sentinels(self._client.connection_pool)
 
     async def _probe(self) -> None:
         async with asyncio.timeout(PROBE_S):
             await self._client.ping()
+
+
+def _pool(url: str, timeout_s: float) -> tuple[str, Any]:
+    """Pool of connections, and what may be shown of where it leads."""
+    options: dict[str, Any] = {
+        "socket_timeout": max(timeout_s, PROBE_S),
+        "socket_connect_timeout": max(timeout_s, PROBE_S),
+        # with RESP3, redis-py 8.1 keeps connections of a server that has restarted: it skips the check for closed ones
+        # while it listens for notes about maintenance
+        "protocol": 2,
+        # a silent retry of an append whose reply was lost would count it twice
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if is_sentinel(url):
+        address = parse_sentinel(url)
+        return address.name, sentinel_pool(address, **options)
+    bounded = {"max_connections": CONNECTIONS, "timeout": timeout_s}
+    return without_secrets(url), redis.BlockingConnectionPool.from_url(url, **bounded, **options)
 
 
 def without_secrets(url: str) -> str:

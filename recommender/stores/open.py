@@ -13,10 +13,11 @@ from recommender.stores.redis_store import (
     TIMEOUT_S,
     RedisStore,
 )
+from recommender.stores.sentinel import SCHEMES as SENTINELS
 
 MEMORY = "memory:"
-SCHEMES = ("redis://", "rediss://", "unix://")
-CLUSTERED = ("redis+cluster://", "rediss+cluster://", "redis+sentinel://", "rediss+sentinel://")
+SCHEMES = ("redis://", "rediss://", "unix://", *SENTINELS)
+CLUSTERED = ("redis+cluster://", "rediss+cluster://")
 
 
 def open_store(
@@ -47,7 +48,7 @@ def open_store(
     if url.startswith(CLUSTERED):
         raise InvalidDataError(
             f"{url.partition('://')[0]}:// is not supported: all keys have one hash tag, so that a cluster keeps them"
-            " on one node and adds nothing. Name the primary with redis://, or an address that fails over to it"
+            " on one node and adds nothing. Name the primary with redis://, or its sentinels with redis+sentinel://"
         )
     if not url.startswith(SCHEMES):
         raise InvalidDataError(f"the URL of a store is {MEMORY} or starts with {', '.join(SCHEMES)}")
