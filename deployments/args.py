@@ -243,7 +243,7 @@ class AppArgs(_Strict):
     dataset: str = "movielens-100k"
     """Fills an empty `state_dir` and nothing else: ``movielens-100k``, ``synthetic``, a folder, or ``none``."""
     redis_url: Annotated[str, Field(repr=False)] = "embedded"
-    """``embedded``, or ``redis://…``, ``rediss://…``, ``unix://…``, ``redis+sentinel://host:26379,host:26379/service``. A
+    """``embedded``, or ``redis://…``, ``rediss://…``, ``unix://…``, ``redis+sentinel://host:26379,host/service``. A
     URL with a password belongs in a file: ``RECOMMENDER_REDIS_URL_FILE``."""
     state_dir: str = ".recommender"
     """Models, archive of learned interactions, and the embedded store: a folder (on several nodes one that all of them
