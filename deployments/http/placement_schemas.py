@@ -38,7 +38,8 @@ class Rule(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True,
 
 def _kind(**own: object) -> dict[str, object]:
     """JSON schema of a kind of rule: what it needs, and when it holds."""
-    times = {"from": _text(schema_patterns.FROM), "until": _text(schema_patterns.UNTIL)}
+    moment = {"type": ["string", "null"], "pattern": schema_patterns.MOMENT}
+    times = {"from": moment, "until": moment}
     return {
         "type": "object",
         "properties": {**own, **times},
@@ -64,8 +65,7 @@ Rules = Annotated[
     list[Annotated[Rule, Meta(extra_json_schema={"oneOf": _KINDS})]],
     Meta(
         description=f"pin, promote, limit or bury; up to {MOST_RULES}, none of which contradicts another",
-        # that rules do not contradict one another no schema can say
-        extra_json_schema={"maxItems": 1},
+        extra_json_schema={"maxItems": MOST_RULES},
     ),
 ]
 

@@ -101,7 +101,10 @@ async def test_the_store_gives_back_users_items_and_the_log(state):
 
     assert as_json(users) == EXPECTED["users"]
     assert as_json(items) == EXPECTED["items"]
-    assert as_json(log) == EXPECTED["log"]
+    of_then = [
+        [offset, event[: len(old)]] for (offset, event), (_, old) in zip(as_json(log), EXPECTED["log"], strict=True)
+    ]
+    assert of_then == EXPECTED["log"]  # an interaction has more fields now, which come last
 
 
 @asynchronous

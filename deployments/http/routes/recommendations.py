@@ -117,7 +117,7 @@ async def recommend(
     return await answered(query)
 
 
-@router.post("/v1/recommendations", **documented(RecommendationResults, body=RecommendationRequests))
+@router.post("/v1/recommendations", **documented(RecommendationResults, 404, body=RecommendationRequests))
 async def recommend_many(request: Request) -> Response:
     """Recommend for up to 256 users or anonymous sessions at once.
 
