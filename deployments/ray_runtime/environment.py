@@ -23,6 +23,8 @@ SETTINGS: Mapping[str, str] = {
     "RAY_worker_niceness": "0",
     "OMP_NUM_THREADS": "1",
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
+    # on a machine that is busy starting, HAProxy's manager takes longer than Ray's 5 s; killed then, nothing starts
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
     "RAY_metrics_report_interval_ms": "1000",
     "RAY_USAGE_STATS_ENABLED": "0",
