@@ -101,6 +101,7 @@ def test_a_guardrail_that_is_broken_beyond_doubt_makes_an_experiment_invalid():
     assert "empty_share is 5.0% instead of 0.0%" in judge(SPLIT, {"control": well, "new": empty}).reason
     assert "p99_ms is 90" in judge(SPLIT, {"control": well, "new": slow}).reason
     assert judge(SPLIT, {"control": slow, "new": well}).decision == "wait"
+    assert judge(SPLIT, {"control": well, "new": slow._replace(answers=900)}).decision == "wait"
 
 
 def test_nothing_is_decided_before_there_is_anything():

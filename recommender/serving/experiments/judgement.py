@@ -26,6 +26,8 @@ MISMATCH_P = 0.001
 """Below it users are not spread as they should be: something drops or moves them, and no figure means anything."""
 MORE_SHARE = 0.01
 """How much larger the share of empty or degraded answers may be, in hundredths of all answers: one."""
+P99_ANSWERS = 1_000
+"""Answers of each variant from which on their slowest hundredths are compared: of fewer these are a handful."""
 SLOWER, SLOWER_MS = 1.5, 20.0
 """How many times slower the slowest hundredth may be, and how many milliseconds, both."""
 
@@ -100,7 +102,8 @@ def broken_guardrail(
     for name in guardrails if enough else ():
         if name == "p99_ms":
             one, two = control.p99_ms, other.p99_ms
-            if one is not None and two is not None and two > SLOWER * one and two > one + SLOWER_MS:
+            known = min(control.answers, other.answers) >= P99_ANSWERS
+            if known and one is not None and two is not None and two > SLOWER * one and two > one + SLOWER_MS:
                 return f"p99_ms is {two:.0f}, {two / one:.1f} times the {one:.0f} of the first variant"
             continue
         parts = (control.empty, other.empty) if name == "empty_share" else (control.degraded, other.degraded)
