@@ -38,7 +38,7 @@ def total(samples: Samples, name: str, **labels: str) -> float:
     return sum(value for own, value in found if labels.items() <= own.items())
 
 
-def eventually(service: RunningService, holds: Callable[[Samples], bool], within_s: float = 40) -> Samples:
+def eventually(service: RunningService, holds: Callable[[Samples], bool], within_s: float = 120) -> Samples:
     """Samples as soon as something holds of them: Ray tells them every few seconds."""
     end = time.monotonic() + within_s
     while True:
@@ -119,7 +119,7 @@ def test_answers_events_and_hits_are_told(told):
     assert total(told, "ray_recommender_events_total", outcome="accepted") >= 13
     assert total(told, "ray_recommender_events_total", outcome="duplicate") >= 11
     seen, hits = (total(told, f"ray_recommender_online_{what}_total") for what in ("interactions", "hits"))
-    assert 0 < hits <= seen / 2
+    assert 0 < hits <= seen - 12  # a dozen were of an item that nobody is shown
     assert total(told, "ray_recommender_degraded_total", part="features") >= 1
     assert total(told, "ray_recommender_store_errors_total", call="fetch") >= 1
 
