@@ -40,7 +40,10 @@ PAGES = sorted(DOCS.rglob("*.md"))
 ADDRESS = "127.0.0.1:8000"
 """Of the service, on every page."""
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->\s*")
-OF_A_RUNNING_SERVICE = ("models", "status", "doctor", "import", "export", "forget")
+OF_A_RUNNING_SERVICE = (
+    *("models", "status", "doctor", "import", "export", "forget"),
+    *("attribution", "experiments", "placements"),
+)
 """Commands that ask one, at the address of every page."""
 EXACT = ("case", "strategy", "status", "mode", "accepted", "duplicates", "reason", "user_id")
 """Values that do not depend on the machine."""
