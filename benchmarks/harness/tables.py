@@ -21,6 +21,7 @@ PAGES = (
     ROOT / "docs" / "freshness.md",
     ROOT / "docs" / "training.md",
 )
+QUALITY = ROOT / "docs" / "quality.json"
 MISSING = "-"
 _BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
@@ -69,7 +70,7 @@ def small() -> str:
 
 
 def facts() -> str:
-    """Five facts of the README, a number and its source each."""
+    """Facts of the README, a number and its source each."""
     answer = next(row for row in result("scoring")["rows"] if row["items"] == 1_000_000)
     new = max(result("fresh_items")["rows"], key=lambda row: row["catalogue"])
     clicks = next(row for row in result("fold_in")["rows"] if (row["users"], row["interactions"]) == ("strangers", 10))
@@ -91,7 +92,18 @@ def facts() -> str:
         ("Learns at once", f"after ten clicks of a new user ndcg@10 is {gain:.0%} above popularity", "fold_in"),
         ("No gap", f"{failed} failed requests while {swapped} new versions of the model came in", "broadcast"),
     ]
-    return "".join(f"* **{name}:** {fact} ([{json}](benchmarks/results/{json}.json)).\n" for name, fact, json in lines)
+    measured = "".join(
+        f"* **{name}:** {fact} ([{json}](benchmarks/results/{json}.json)).\n" for name, fact, json in lines
+    )
+    return f"{measured}* **Good:** {quality()} ([quality](docs/quality.md)).\n"
+
+
+def quality() -> str:
+    """ndcg@10 of the defaults and of tuned baselines on the first data set of docs/quality.json."""
+    first = json.loads(QUALITY.read_text())["datasets"][0]
+    reached = {name: each["metrics"]["ndcg@10"]["mean"] for name, each in first["candidates"]["all items"].items()}
+    others = ", ".join(f"{name} {reached[name]:.3f}" for name in ("ease", "slim", "als"))
+    return f"ndcg@10 {reached['ours']:.3f} on {first['dataset']}, untuned; tuned {others}"
 
 
 def fold_in() -> str:
