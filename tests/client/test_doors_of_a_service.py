@@ -114,6 +114,14 @@ def wait_until_learned(client, within_s=60):
     raise AssertionError("nothing was learned")
 
 
+def whole(client, user, within_s=30):
+    """Answer that nothing is missing from: on a busy machine the store may miss its deadline."""
+    end = time.monotonic() + within_s
+    while (answer := client.recommend(user, k=5)).degraded and time.monotonic() < end:
+        time.sleep(0.1)
+    return answer
+
+
 def test_every_call_answers_with_its_type(service, client):
     wait_until_learned(client)
     answer = client.recommend("u1", k=3, explain=True, filter=["group:all"], boost={"group:g1": 0.5})
@@ -191,7 +199,7 @@ def test_a_batch_has_the_answers_of_the_service_and_goes_on_where_it_stopped(ser
     # the first has neither features nor interactions, the second was erased
     assert not {"a/b ж", "only-here"} & set(table["user_id"])
     for user, rows in table.groupby("user_id"):
-        answer = client.recommend(user, k=5)
+        answer = whole(client, user)
         assert rows["item_id"].tolist() == [item.item_id for item in answer.items], user
         assert rows["score"].tolist() == pytest.approx([item.score for item in answer.items], rel=1e-5)
         assert rows["rank"].tolist() == [1, 2, 3, 4, 5]

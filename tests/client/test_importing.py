@@ -153,7 +153,7 @@ def test_what_only_the_service_refuses_is_named_by_its_line(tmp_path):
         ({"users.csv": "user_id\nann\nann\n"}, "users.csv, line 3, column 'user_id': duplicate id 'ann'"),
         (
             {"users.jsonl": '{"user_id":"a"}\n{"user_id":"b","features":{"x":[1]}}\n'},
-            "users.jsonl, line 2, column 'fea",
+            "users.jsonl, line 2, column 'x'",
         ),
         ({"users.jsonl": '{"user_id":"a","age":1}\n'}, "users.jsonl, line 1"),
         ({"users.jsonl": '{"user_id":"a","features":{"title":"x"}}\n'}, "no feature can be called 'title'"),

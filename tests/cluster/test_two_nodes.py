@@ -15,6 +15,8 @@ pytestmark = pytest.mark.reliability
 WORLD = "synthetic?n_users=200&n_items=100"
 BY_HAND = {"full_every_s": None, "incremental_every_s": None, "margin": 10}
 CONNECTIONS = 12
+ANSWERING = 2 + 4
+"""Ingresses, which answer what is small, and predictors."""
 LARGE = 200_000
 """Items of a snapshot that is larger than anything else a predictor has."""
 
@@ -53,7 +55,7 @@ def test_each_node_has_replicas_and_a_model_that_is_published_reaches_both(clust
 
     with SteadyLoad(cluster.port, reading, per_s=100, connections=CONNECTIONS) as load, cluster.client() as client:
         assert client.post("/v1/models", json={"mode": "full"}).status_code == 202
-        wait_for(lambda: versions(cluster) == ["00000002"] * 4, 60)
+        wait_for(lambda: versions(cluster) == ["00000002"] * ANSWERING, 60)
 
     assert load.failed() == []
 
@@ -76,7 +78,7 @@ def test_a_node_holds_one_copy_of_a_snapshot_however_many_predictors_it_has(clus
         for number in range(40):
             assert client.get(f"/v1/users/{number}/recommendations").json()["model_version"] == version
 
-    assert versions(cluster) == [version] * 4
+    assert versions(cluster) == [version] * ANSWERING
     wait_for(lambda: all(size <= used < 1.2 * size for used in cluster.object_store_bytes()), 20)
     assert len(cluster.object_store_bytes()) == 2
     assert max(private_bytes(pid) - before[pid] for pid in predictors) < 0.5 * size
