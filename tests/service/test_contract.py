@@ -80,6 +80,7 @@ class Example(NamedTuple):
         return f"{self.route} {self.status} {json.dumps(self.query or self.body or {})[:60]}"
 
 
+VARIANTS = [{"name": "control", "share": 0.5}, {"name": "diverse", "share": 0.5, "settings": {"diversity": 0.3}}]
 RECOMMENDATIONS, BATCH, RANK = list(WRITTEN)[:3]
 EXAMPLES = [
     Example("PUT /v1/users/{user_id}", 201, body={"features": FEATURES}),
@@ -155,6 +156,31 @@ EXAMPLES = [
     Example("POST /v1/models", 422, body={"mode": "partial"}),
     Example("PUT /v1/models/active", 200, body={"version": "latest"}),
     Example("PUT /v1/models/active", 404, body={"version": "99999999"}),
+    Example("PUT /v1/placements/{name}", 201, body={"k": 3, "rules": [{"bury": "genres:Horror"}]}),
+    Example("PUT /v1/placements/{name}", 200, body={"k": 4, "rules": [{"pin": "50", "position": 1}]}),
+    Example(
+        "PUT /v1/placements/{name}", 422, body={"rules": [{"pin": "50", "position": 1}, {"pin": "50", "position": 2}]}
+    ),
+    Example("GET /v1/placements/{name}", 200),
+    Example("GET /v1/placements/{name}/history", 200),
+    Example("GET /v1/placements", 200),
+    Example("POST /v1/placements/{name}/preview", 200, body={"settings": {"k": 2}, "user_id": "196"}),
+    Example(RECOMMENDATIONS, 200, query={"placement": "contract-1"}, user_id="196"),
+    Example(RECOMMENDATIONS, 404, query={"placement": "no such place"}, user_id="196"),
+    Example("PUT /v1/experiments/{name}", 201, body={"placement": "contract-1", "variants": VARIANTS}),
+    Example("PUT /v1/experiments/{name}", 404, body={"placement": "no such place", "variants": VARIANTS}),
+    Example("GET /v1/experiments/{name}", 200),
+    Example("GET /v1/experiments", 200),
+    Example("POST /v1/experiments/{name}/end", 200, body={}),
+    Example("DELETE /v1/experiments/{name}", 204),
+    Example("DELETE /v1/placements/{name}", 204),
+    Example("GET /v1/placements/{name}", 404),
+    Example("POST /v1/exposures", 202, body={"exposures": [{"user_id": USER, "items": ["50", "172"]}]}),
+    Example("GET /v1/exposures", 200, query={"limit": 2}),
+    Example("GET /v1/attribution", 200, query={"by": "version"}),
+    Example("GET /v1/attribution", 422, query={"by": "weather"}),
+    Example("GET /v1/audit", 200, query={"limit": 2}),
+    Example("GET /metrics", 200),
     Example("GET /v1/status", 200),
     Example("GET /healthz", 200),
     Example("GET /readyz", 200),
@@ -162,6 +188,9 @@ EXAMPLES = [
     Example("DELETE /v1/items/{item_id}", 404, item_id="no such item"),
     Example("DELETE /v1/users/{user_id}", 204),
     Example("DELETE /v1/users/{user_id}", 404, user_id="no such user"),
+    Example("POST /v1/users/{user_id}/forget", 202),
+    Example("GET /v1/users/{user_id}/forget", 200),
+    Example("GET /v1/users/{user_id}/forget", 404, user_id="no such user"),
 ]
 
 
@@ -181,7 +210,7 @@ def wait_until_idle(client: httpx.Client) -> None:
 
 def target(path: str, user_id: str = USER, item_id: str = ITEM) -> str:
     encoded = {name: httpx.QueryParams({"": an_id}) for name, an_id in (("user_id", user_id), ("item_id", item_id))}
-    return path.format(**{name: str(each)[1:].replace("+", "%20") for name, each in encoded.items()})
+    return path.format(name="contract-1", **{name: str(each)[1:].replace("+", "%20") for name, each in encoded.items()})
 
 
 def check(answer: httpx.Response, operation: tuple[str, str], status: int) -> None:
@@ -191,7 +220,9 @@ def check(answer: httpx.Response, operation: tuple[str, str], status: int) -> No
     if "content" not in documented:
         assert answer.content == b""
         return
-    schema = documented["content"][answer.headers["content-type"]]["schema"]
+    schema = documented["content"][answer.headers["content-type"].partition(";")[0]]["schema"]
+    if schema == {"type": "string"}:
+        return
     Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(answer.json())
     if status >= 400:
         check_problem(answer, status)
@@ -235,7 +266,7 @@ def test_a_route_answers_as_written(client, example):
         wait_until_idle(client)
 
     check(answer, example.operation, example.status)
-    if example.status < 300 and answer.content:
+    if example.status < 300 and example.route in WRITTEN and answer.content:
         assert set(WRITTEN.get(example.route, "").split()) <= names_in(answer.json())
 
 
@@ -245,12 +276,16 @@ def test_a_wrong_body_and_a_wrong_media_type_are_refused_by_every_route_that_tak
         for content, headers, status in (
             (b"[]", {}, 422),
             (b"{", {}, 422),
-            (b"{}" if method == "POST" or "models" in path else b'{"no such field": 1}', {}, 422),
+            (
+                b"{}" if "end" not in path and (method == "POST" or "models" in path) else b'{"no such field": 1}',
+                {},
+                422,
+            ),
             (b"{}", {"content-type": "text/csv"}, 415),
         ):
             check(client.request(method, target(path), content=content, headers=headers), (method, path), status)
 
-    assert len(taking) == 9
+    assert len(taking) == 14
 
 
 def test_a_parameter_out_of_range_is_refused_by_every_route_that_has_one(client):
