@@ -11,6 +11,7 @@ from recommender.ids import IdTable
 from recommender.serving.snapshot import Snapshot
 from recommender.storage.registry import Artifact, Registry
 from tests.support.running_service import RunningService
+from tests.support.waiting import wait_for
 
 USERS = [str(number) for number in range(1, 41)]
 
@@ -77,6 +78,8 @@ def test_a_spoiled_canary_is_rolled_back_by_itself_under_load_and_a_good_one_pro
             while (told := status_of(client, version))["status"] == "canary" and (rounds := rounds + 1) < 120:
                 shoppers.go_round()
             outcomes.append((version, told))
+        # it is named active first, and served when all replicas have it
+        wait_for(lambda: client.get("/v1/status").json()["model_version"] == outcomes[1][0], 20)
         status = client.get("/v1/status").json()
 
     (bad, told), (good, last) = outcomes
