@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from lightfm_serve.records.nearest import did_you_mean
-from recommender.dense_vectors import Vector, is_packed, length_of
+from recommender.dense_vectors.packing import Vector, is_packed, length_of
+from recommender.dense_vectors.projection import (
+    VectorProjection,
+    most_frequent_length,
+    projections_from,
+    projections_to_arrays,
+    projections_to_meta,
+)
 from recommender.feature_values import (
     Features,
     bucket,
@@ -36,13 +43,6 @@ from recommender.feature_values import (
 )
 from recommender.ids import UNKNOWN, Arrays, IdTable
 from recommender.schema import FeatureValue
-from recommender.vector_projection import (
-    VectorProjection,
-    most_frequent_length,
-    projections_from,
-    projections_to_arrays,
-    projections_to_meta,
-)
 
 __all__ = ["RARE", "Encoded", "FeatureSpace", "Features", "clean_token", "matrix_of", "tokens"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lightfm_serve.records.values import clean_feature, clean_text
-from recommender.dense_vectors import is_packed, pack_vector
+from recommender.dense_vectors.packing import is_packed, pack_vector
 from recommender.errors import InvalidDataError
 from recommender.schema import FeatureValue
 

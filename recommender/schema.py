@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from recommender.dense_vectors import Vector
+from recommender.dense_vectors.packing import Vector
 
 FeatureValue = str | bool | int | float | list[str] | Vector
 FeatureMap = dict[str, FeatureValue]

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from deployments.http import schema_patterns
 from lightfm_serve.records.values import parse_timestamp
 from lightfm_serve.records.vectors import clean_json_list
-from recommender.dense_vectors import pack_vector
+from recommender.dense_vectors.packing import pack_vector
 from recommender.schema import FeatureMap as Features
 from recommender.schema import Query, RankQuery
 from recommender.serving.boosts import check_boosts

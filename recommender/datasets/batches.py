@@ -21,7 +21,7 @@ from recommender.datasets.profile import FileProfile, FolderProfile
 from recommender.datasets.schema import Schema
 from recommender.datasets.tables import Table, blocks, path_of
 from recommender.datasets.vector_files import entity_blocks
-from recommender.dense_vectors import with_lists
+from recommender.dense_vectors.packing import with_lists
 from recommender.errors import InvalidDataError
 from recommender.rounding import shortest
 

@@ -15,7 +15,7 @@ from lightfm_serve.records import values
 from lightfm_serve.records.vectors import clean_vector, is_vector
 from recommender.datasets.tables import Table
 from recommender.datasets.vector_cells import VectorCells
-from recommender.dense_vectors import is_packed
+from recommender.dense_vectors.packing import is_packed
 from recommender.errors import InvalidDataError
 
 MAX_DISTINCT = 10_000

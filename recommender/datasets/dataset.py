@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lightfm_serve.records.values import MAX_ID_BYTES, id_fault
-from recommender.dense_vectors import Vector, length_of
+from recommender.dense_vectors.packing import Vector, length_of
 from recommender.errors import InvalidDataError
 from recommender.schema import FeatureValue
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from recommender.datasets.jsonl import OWN
 from recommender.datasets.tables import EXACT
-from recommender.dense_vectors import Vector
+from recommender.dense_vectors.packing import Vector
 from recommender.errors import InvalidDataError
 from recommender.storage import atomic_files
 

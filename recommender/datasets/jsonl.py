@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from lightfm_serve.records.vectors import clean_json_list
-from recommender.dense_vectors import pack_vector
+from recommender.dense_vectors.packing import pack_vector
 from recommender.errors import InvalidDataError
 
 FeatureMap = dict[str, str | bool | int | float | list[str | int | float]]

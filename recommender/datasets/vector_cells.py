@@ -8,7 +8,7 @@ from typing import Any
 
 from lightfm_serve.records.vectors import clean_vector, is_vector
 from recommender.datasets.tables import Table
-from recommender.dense_vectors import Vector, decimals_of, is_packed, length_of, pack_vector
+from recommender.dense_vectors.packing import Vector, decimals_of, is_packed, length_of, pack_vector
 from recommender.errors import InvalidDataError
 
 

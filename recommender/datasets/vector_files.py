@@ -13,7 +13,7 @@ from lightfm_serve.records.vectors import FEWEST_NUMBERS, MOST_NUMBERS
 from recommender.datasets.schema import Schema
 from recommender.datasets.tables import Table, blocks
 from recommender.datasets.vector_cells import packed_cells
-from recommender.dense_vectors import Vector, pack_vector
+from recommender.dense_vectors.packing import Vector, pack_vector
 from recommender.errors import InvalidDataError
 
 

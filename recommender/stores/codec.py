@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from recommender.dense_vectors import is_packed, is_sound
+from recommender.dense_vectors.packing import is_packed, is_sound
 from recommender.errors import InvalidDataError, StoreError
 from recommender.stores.protocols import Interaction, Item, LogErased, UnreadableEntry, User, UserDeleted
 

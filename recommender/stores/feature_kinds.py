@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from recommender.dense_vectors import is_packed, length_of
+from recommender.dense_vectors.packing import is_packed, length_of
 from recommender.errors import InvalidRequestError
 
 PLAIN = 0

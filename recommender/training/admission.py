@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.dense_vectors import is_packed
+from recommender.dense_vectors.packing import is_packed
 from recommender.feature_space import Features
 from recommender.feature_values import categories, cleaned, is_number
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.dense_vectors import Vector
+from recommender.dense_vectors.packing import Vector
+from recommender.dense_vectors.projection import MOST_COMPONENTS, VectorProjection, fit_projection, spread_evenly
 from recommender.feature_space import Features, FeatureSpace
 from recommender.models.entities import Entities
 from recommender.models.lightfm_recommender import LFMRecommender
@@ -15,7 +16,6 @@ from recommender.models.vector_regression import TRUSTED_FROM, Side, ridge
 from recommender.serving.snapshot import Rows
 from recommender.sparse_frame import SparseFrame
 from recommender.training.cold_start import PENALTY
-from recommender.vector_projection import MOST_COMPONENTS, VectorProjection, fit_projection, spread_evenly
 
 MOST_DIRECTIONS = 512
 """Principal components of a vector that are looked at."""

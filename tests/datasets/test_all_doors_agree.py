@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from recommender.datasets import folder, gorse, open_dataset
 from recommender.datasets.batches import open_folder
 from recommender.datasets.dataset import feature_records
-from recommender.dense_vectors import with_lists
+from recommender.dense_vectors.packing import with_lists
 
 MARKERS = ["", "NULL", "null", "N/A", "nan", "None", "\\N", "?", " NA "]
 BLANKS = ["", "", "", " ", "\u00a0", "\u200b", "\ufeff", "  "]

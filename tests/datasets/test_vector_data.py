@@ -11,7 +11,7 @@ from recommender.datasets import folder
 from recommender.datasets.batches import open_folder
 from recommender.datasets.dataset import feature_records
 from recommender.datasets.export import write_table
-from recommender.dense_vectors import pack_vector, with_lists
+from recommender.dense_vectors.packing import pack_vector, with_lists
 from recommender.errors import InvalidDataError
 
 VECTORS = [[0.5, -1.0, 0.25], [1.0, 0.0, 2.0], [0.125, 0.5, -0.5]]

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from deployments.http.schemas import MAX_VALUES, ItemBody, RankRequest, RecommendationRequests
-from recommender.dense_vectors import with_lists
+from recommender.dense_vectors.packing import with_lists
 
 
 def decoded(kind: type, **body: object) -> object:

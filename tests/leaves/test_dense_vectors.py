@@ -5,9 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from recommender.dense_vectors import decimals_of, length_of, pack_vector, unpack_vectors, with_lists
+from recommender.dense_vectors.packing import decimals_of, length_of, pack_vector, unpack_vectors, with_lists
+from recommender.dense_vectors.projection import MOST_COMPONENTS, fit_projection
 from recommender.feature_space import FeatureSpace, tokens
-from recommender.vector_projection import MOST_COMPONENTS, fit_projection
 
 sizes = st.sampled_from([1e-20, 1e-3, 0.2, 1.0, 7.0, 1e6, 1e30])
 numbers = st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=40)

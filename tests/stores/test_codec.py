@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.dense_vectors import CODE, Vector, pack_vector
+from recommender.dense_vectors.packing import CODE, Vector, pack_vector
 from recommender.errors import InvalidDataError, StoreError
 from recommender.stores.codec import FORMAT, pack, unpack_event, unpack_item, unpack_user
 from recommender.stores.protocols import Interaction, UnreadableEntry, UserDeleted

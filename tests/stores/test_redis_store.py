@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import redis.exceptions
 
-from recommender.dense_vectors import pack_vector
+from recommender.dense_vectors.packing import pack_vector
 from recommender.errors import InvalidDataError, StoreError, StoreFullError, StoreUnavailableError
 from recommender.schema import RecentItem, UserState
 from recommender.stores import MemoryStore, RedisStore, open_store

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from recommender.dense_vectors import pack_vector
+from recommender.dense_vectors.packing import pack_vector
 from recommender.errors import InvalidDataError, InvalidRequestError, StoreFullError
 from recommender.schema import RecentItem, UserState
 from recommender.stores import Store

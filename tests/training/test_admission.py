@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from deployments.args import AppArgs
-from recommender.dense_vectors import length_of
+from recommender.dense_vectors.packing import length_of
 from recommender.feature_space import FeatureSpace
 from recommender.training.admission import FeatureAdmission, admit
 from recommender.training.full import TrainingData, fit

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from recommender.datasets import open_dataset
-from recommender.dense_vectors import pack_vector
+from recommender.dense_vectors.packing import pack_vector
 from recommender.errors import TrainingError
 from recommender.models.checkpoint import model_from_arrays
 from recommender.serving.snapshot import Snapshot

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recommender.dense_vectors import pack_vector
+from recommender.dense_vectors.packing import pack_vector
+from recommender.dense_vectors.projection import fit_projection
 from recommender.models.checkpoint import model_from_arrays, model_to_arrays, model_to_meta
 from recommender.models.vector_regression import ridge
 from recommender.schema import Query, RankQuery, UserState
@@ -20,7 +21,6 @@ from recommender.training.model_settings import ModelSettings
 from recommender.training.promotion_gate import Verdict
 from recommender.training.snapshot_builder import CatalogueEntry
 from recommender.training.vector_features import project
-from recommender.vector_projection import fit_projection
 
 N_USERS, N_KNOWN, N_NEW, N_TASTES, LENGTH = 150, 80, 40, 4, 24
 META = {"version": "1", "log_offset": 0, "items_sequence": 0}

@@ -31,7 +31,7 @@ from deployments.http.schemas import (
     UserFields,
 )
 from deployments.http.service import current
-from recommender.dense_vectors import with_lists
+from recommender.dense_vectors.packing import with_lists
 from recommender.storage.archive.interaction_pages import InteractionPage
 from recommender.storage.archive.user_interactions import HistoryPage
 from recommender.stores.protocols import FeatureMap, Item, User

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from recommender.dense_vectors import Vector, length_of, unpack_vectors
+from recommender.dense_vectors.packing import Vector, length_of, unpack_vectors
 from recommender.ids import Arrays, with_prefix, without_prefix
 
 MOST_COMPONENTS = 64
