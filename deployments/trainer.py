@@ -33,7 +33,7 @@ from recommender.storage.lease import lease_on
 from recommender.storage.object_store import within
 from recommender.storage.registry import Registry
 from recommender.storage.registry.version_meta import Mode
-from recommender.stores import open_store
+from recommender.stores import Store, open_store
 from recommender.stores.audit_log import open_audit_log
 from recommender.stores.log_erasure import LogErasure
 from recommender.training import unreadable_entries
@@ -71,12 +71,17 @@ class Trainer:
         os.nice(NICENESS)
         logs.configure()
         models = within(args.state_dir, "models")
+
+        def opened() -> Store:
+            # one for each that reads it in its own time: what holds up one opens no circuit breaker for the others
+            return measured(open_store(store_url, max_backlog=args.max_backlog))
+
         self._args = args
         self._registry = Registry(models)
         self._learner = TrainingPipeline(
             self._registry,
             Archive(within(args.state_dir, "archive")),
-            measured(open_store(store_url, max_backlog=args.max_backlog)),
+            opened(),
             args.settings(),
             increment=args.increment(),
             feedback=args.training.feedback(),
@@ -98,22 +103,20 @@ class Trainer:
         self._doing = "idle"
         self._last: dict[str, Any] | None = None
         self._running: asyncio.Task[None] | None = None
-        self._store = measured(open_store(store_url, max_backlog=args.max_backlog))
+        self._store = opened()
         self._canary = Canary(self._registry, self._store, args.training.canary.settings())
         self._judged_at = 0.0
         # until the first look: the process before this one may have left one behind
         self._has_canary = True
         self._exposures = ExposureKeeping(
             args.state_dir,
-            measured(open_store(store_url, max_backlog=args.max_backlog)),
+            opened(),
             args.exposures,
             self._learner.first_seen,
         )
         self._forgetting = self._made_forgetting(store_url)
         self._watch = asyncio.create_task(self._watch_schedule())
-        self._freshness = asyncio.create_task(
-            tell_freshness(self._models, measured(open_store(store_url, max_backlog=args.max_backlog)))
-        )
+        self._freshness = asyncio.create_task(tell_freshness(self._models, opened()))
 
     @with_request_ids
     async def train(self, mode: Mode) -> bool:

@@ -92,12 +92,9 @@ class StoredVariant(Struct, kw_only=True, omit_defaults=True):
     settings: VariantSettings
 
 
-class StoredExperiment(Struct, kw_only=True):
-    """An experiment; times in seconds since the epoch."""
-
+class _Experiment(Struct, kw_only=True):
     name: str
     placement: str
-    variants: list[StoredVariant]
     metric: str
     guardrails: list[str]
     min_exposures: int
@@ -108,6 +105,12 @@ class StoredExperiment(Struct, kw_only=True):
     shipped: str | None
     status: Literal["running", "over", "ended"]
     """``over``: its time has passed, and its users have the placement's settings."""
+
+
+class StoredExperiment(_Experiment, kw_only=True):
+    """An experiment; times in seconds since the epoch."""
+
+    variants: list[StoredVariant]
 
 
 class Experiments(Struct):
@@ -122,20 +125,9 @@ class ShownVariant(VariantFigures, kw_only=True, frozen=True):
     settings: VariantSettings
 
 
-class ExperimentResult(Struct, kw_only=True):
+class ExperimentResult(_Experiment, kw_only=True):
     """An experiment, what came of it so far, and what to do."""
 
-    name: str
-    placement: str
-    metric: str
-    guardrails: list[str]
-    min_exposures: int
-    until: str | None
-    salt: str
-    started_at: float
-    ended_at: float | None
-    shipped: str | None
-    status: Literal["running", "over", "ended"]
     variants: list[ShownVariant]
     sample_ratio_p: float
     """Of a mismatch between the users of the variants and their shares; it holds at every look."""

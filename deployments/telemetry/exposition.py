@@ -15,10 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 
 from deployments.telemetry.metric_snapshot import CountedHistogram, MetricsSnapshot
-from deployments.telemetry.metrics import ALL, Metric
+from deployments.telemetry.metrics import BY_NAME, Metric
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-METRICS: Mapping[str, Metric] = {metric.name: metric for metric in ALL}
 
 
 def exposition(parts: Iterable[MetricsSnapshot]) -> str:
@@ -29,7 +28,7 @@ def exposition(parts: Iterable[MetricsSnapshot]) -> str:
             own = {"deployment": replica.deployment, "replica": replica.replica}
             for name, line in _lines(part, own):
                 lines[name].append(line)
-    return "".join(text for name in METRICS if name in lines for text in (_head(METRICS[name]), *lines[name]))
+    return "".join(text for name in BY_NAME if name in lines for text in (_head(BY_NAME[name]), *lines[name]))
 
 
 def _lines(part: MetricsSnapshot, own: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import add
 
 import msgspec
@@ -93,6 +93,10 @@ class MetricRegistry:
         if len(own) > MOST_VERSIONS:
             del self._gauges[own[0]]
 
+    def shown(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        """Name, labels and value of each gauge."""
+        return ((name, dict(labels), value) for (name, labels), value in self._gauges.items())
+
     def counted(self, deployment: str, replica: str) -> MetricsSnapshot:
         """All of it, as of one replica."""
         return MetricsSnapshot(
@@ -102,7 +106,7 @@ class MetricRegistry:
                 CountedHistogram(name, dict(labels), list(bounds), list(buckets), total)
                 for (name, labels), (bounds, buckets, [total]) in self._histograms.items()
             ],
-            [CountedCounter(name, dict(labels), value) for (name, labels), value in self._gauges.items()],
+            [CountedCounter(*each) for each in self.shown()],
         )
 
 

@@ -80,6 +80,7 @@ LOG_LENGTH = Metric("gauge", "recommender_log_length", "Interactions that the lo
 LOG_LIMIT = Metric("gauge", "recommender_log_limit", "Interactions at which the log takes no more.")
 
 ALL = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
+BY_NAME = {metric.name: metric for metric in ALL}
 
 TALLY = MetricRegistry()
 """What this process counts, for `GET /v1/metrics`; Prometheus asks Ray, which has it of every process."""
@@ -109,6 +110,12 @@ def show(metric: Metric, value: float, /, **labels: str) -> None:
     """Set a gauge."""
     _made(metric).set(value, labels)
     TALLY.show(metric.name, value, labels)
+
+
+def show_again() -> None:
+    """Tell Ray of every gauge of this process as it was set last."""
+    for name, labels, value in TALLY.shown():
+        _made(BY_NAME[name]).set(value, labels)
 
 
 def counted() -> MetricsSnapshot:

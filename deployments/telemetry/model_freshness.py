@@ -12,12 +12,14 @@ from deployments.telemetry import metrics
 from recommender.stores.protocols import Store, StoreHealth
 
 EVERY_S = 5.0
+AGAIN_S = 0.5
+"""Ray forgets a gauge that it was not told of within two of its reports, which are a second apart."""
 
 logger = logging.getLogger("recommender.trainer")
 
 
 async def tell_freshness(models: Any, store: Store) -> None:
-    """Tell for ever; Ray drops the numbers of a part that does not answer for a while.
+    """Tell for ever; Ray drops the numbers while a part does not answer.
 
     Parameters
     ----------
@@ -36,7 +38,11 @@ async def tell_freshness(models: Any, store: Store) -> None:
             _tell_store(await store.ping())
         except Exception as error:  # noqa: BLE001 (numbers are told again; nothing may end this)
             logger.warning("cannot tell how fresh the model is: %s", error)
-        await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(EVERY_S)
+            continue
+        for _ in range(round(EVERY_S / AGAIN_S)):
+            await asyncio.sleep(AGAIN_S)
+            metrics.show_again()
 
 
 def _tell_model(active: dict[str, Any]) -> None:

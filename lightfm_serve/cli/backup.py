@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightfm_serve.cli.group import as_json, say, tell
+from lightfm_serve.cli.group import as_json, say, state_dir_option, tell
 from recommender.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -28,14 +28,7 @@ redis_url_option = click.option(
 
 @click.command()
 @click.argument("target")
-@click.option(
-    "--state-dir",
-    default=".recommender",
-    show_default=True,
-    envvar="RECOMMENDER_STATE_DIR",
-    show_envvar=True,
-    help="A folder or an fsspec URL, as the service has it.",
-)
+@state_dir_option
 @redis_url_option
 @click.option("--keep", type=click.IntRange(1), help="Newest back-ups to keep in TARGET.  [default: all]")
 @as_json

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lightfm_serve.cli.group import as_json, say
+from lightfm_serve.cli.group import as_json, say, state_dir_option
 from lightfm_serve.cli.service_client import key_in, key_option, url_option
 
 if TYPE_CHECKING:
@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @url_option
 @key_option
-@click.option(
-    "--state-dir",
-    default=".recommender",
-    show_default=True,
-    envvar="RECOMMENDER_STATE_DIR",
-    show_envvar=True,
-    help="A folder or an fsspec URL, as the service has it.",
-)
+@state_dir_option
 @as_json
 def doctor(url: str, key_file: Path | None, state_dir: str, as_json: bool) -> None:
     """Look at a running service and say what would hurt it; fails when something would."""

@@ -20,6 +20,14 @@ PLUGINS = "recommender.commands"
 """Entry points of further commands, of other distributions; loaded when they are asked for."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+state_dir_option = click.option(
+    "--state-dir",
+    default=".recommender",
+    show_default=True,
+    envvar="RECOMMENDER_STATE_DIR",
+    show_envvar=True,
+    help="A folder or an fsspec URL, as the service has it.",
+)
 
 
 class Entry(NamedTuple):

@@ -14,7 +14,6 @@ from recommender.experiments.off_policy import LoggedDecisions, fit_reward_model
 
 KEYS = ("recommendation_id", "user_id", "position")
 """Columns of a target that say where its probabilities hold; without any of them they hold everywhere."""
-DECISION = ("recommendation_id", "position")
 
 
 def read_target(path: Path) -> pd.DataFrame:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from recommender.errors import ArtifactError, CorruptArtifactError
 from recommender.exposures.exposure import Exposure, ShownItem
-from recommender.storage.archive.backends import open_backend
+from recommender.storage.archive.backends import open_backend, remove_files
 from recommender.storage.file_store import open_files
 
 COLUMNS = pa.schema(
@@ -147,10 +147,7 @@ class ExposureArchive:
 
     def remove(self, names: Collection[str]) -> None:
         """Remove segments that the ledger does not name any more."""
-        try:
-            self._backend.remove(names)
-        except OSError as error:
-            raise ArtifactError(f"cannot remove from the archive {self._backend.location}: {error}") from error
+        remove_files(self._backend, names)
 
     def prune(self, named: Collection[str]) -> list[str]:
         """Remove files that nobody names and that are not young; returns their names."""

@@ -143,13 +143,6 @@ class Ledger:
                 set_offset(database, "stream", entries[-1].offset)
         return sum(added)
 
-    def exposure_named(self, recommendation_id: str) -> OpenExposure | None:
-        """Exposure with an id, while it is open."""
-        found = self.read(
-            "SELECT offset, cell, packed FROM exposures WHERE recommendation_id = ?", (recommendation_id,)
-        )
-        return opened(found[0]) if found else None
-
     def exposures(self, between: tuple[int, int], limit: int, *, newest_first: bool) -> list[tuple[int, Exposure]]:
         """Open exposures with offsets between two, which are not among them."""
         order = "DESC" if newest_first else "ASC"

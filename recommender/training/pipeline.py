@@ -202,16 +202,7 @@ class TrainingPipeline:
         self._bases.drop()
 
     async def history(self, user_id: str, after_offset: int) -> list[HistoryRow]:
-        """Learned interactions of a user, newest first.
-
-        Parameters
-        ----------
-        user_id
-            Known or not.
-        after_offset
-            Of the user's deletion: what came before does not count, what was imported (offset 0) only
-            where this is 0.
-        """
+        """Learned interactions of a user, newest first; see `InteractionQueries.history`."""
         return await self._queries.history(user_id, after_offset)
 
     async def user_interactions(self, user_id: str, cursor: str | None, limit: int) -> HistoryPage:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recommender.errors import ArtifactError, CorruptArtifactError
-from recommender.storage.archive.backends import open_backend
+from recommender.storage.archive.backends import open_backend, remove_files
 from recommender.storage.archive.coded_rows import (
     CODED_STORED,
     COLUMNS,
@@ -210,10 +210,7 @@ class Archive:
         ArtifactError
             The disk fails; it is tried again with the next call.
         """
-        try:
-            self._backend.remove([name for name in self._unsettled if name not in named])
-        except OSError as error:
-            raise ArtifactError(f"cannot remove from the archive {self._backend.location}: {error}") from error
+        self.remove([name for name in self._unsettled if name not in named])
         self._unsettled = []
 
     def remove(self, names: Collection[str]) -> None:
@@ -224,10 +221,7 @@ class Archive:
         ArtifactError
             The disk fails.
         """
-        try:
-            self._backend.remove(names)
-        except OSError as error:
-            raise ArtifactError(f"cannot remove from the archive {self._backend.location}: {error}") from error
+        remove_files(self._backend, names)
 
     def prune(self, named: Collection[str]) -> list[str]:
         """Remove files that nobody names and that are not young; returns their names."""

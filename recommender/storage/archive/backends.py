@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from recommender.errors import ArtifactError
 from recommender.storage.atomic_files import TEMPORARY, replacing
 from recommender.storage.object_store import Bucket, is_url
 
@@ -44,6 +45,20 @@ class ArchiveBackend(Protocol):
 def open_backend(location: Path | str) -> ArchiveBackend:
     """Drawer in a folder, or behind the URL of a bucket."""
     return ObjectStoreArchive(Bucket(str(location))) if is_url(location) else FolderArchive(Path(location))
+
+
+def remove_files(backend: ArchiveBackend, names: Collection[str]) -> None:
+    """Remove files of an archive; those that are gone already do no harm.
+
+    Raises
+    ------
+    ArtifactError
+        The disk fails.
+    """
+    try:
+        backend.remove(names)
+    except OSError as error:
+        raise ArtifactError(f"cannot remove from the archive {backend.location}: {error}") from error
 
 
 class FolderArchive:
