@@ -11,7 +11,7 @@ CONFIG ?= serve_config.yaml
 # The fast layer: tests of these start no server, apart from the few that are marked slow.
 UNIT_TESTS := $(addprefix tests/,benchmarks datasets deployments evaluation experiments leaves manifests models serving storage training vector_search)
 # These too keep to themselves and to no time limit; all others start servers or measure, and run one by one.
-TESTS_AT_ONCE := $(UNIT_TESTS) $(addprefix tests/,cli history)
+TESTS_AT_ONCE := $(UNIT_TESTS) $(addprefix tests/,backup cli exposures history simulation tuning)
 # A run for each of those that keep a service up until the run ends: idle ones take processor time from the others.
 TESTS_OF_DOORS := $(addprefix tests/,client console docs)
 
