@@ -134,7 +134,15 @@ class Ingress:
         here = None if near.mode == "never" else Near(UserFetcher(store), self._answerer)
         router = QueryRouter(Chain(fetcher, predictor), here, NearRule(near.mode))
         self.service = Service(
-            fetcher, predictor, trainer, model_store(models), store, open_audit_log(store_url), sample, router
+            fetcher,
+            predictor,
+            trainer,
+            model_store(models),
+            store,
+            open_audit_log(store_url),
+            sample,
+            router,
+            near.feedback,
         )
         self.service.exposures.start()
         await self.service.prepare_store()

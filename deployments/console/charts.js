@@ -26,6 +26,19 @@ export function stack(explanation, scale) {
   }));
 }
 
+/** An interval as a line with a dot, on the scale of all variants. */
+export function interval(figure, most) {
+  const share = (value) => `${Math.max(0, Math.min(1, value / most)) * 100}%`;
+  const line = h("i", { class: "span" });
+  const dot = h("i", { class: "dot" });
+  if (figure.low !== null) {
+    line.style.left = share(figure.low);
+    line.style.right = `calc(100% - ${share(figure.high)})`;
+  }
+  dot.style.left = share(figure.value);
+  return h("span", { class: "interval", "aria-hidden": "true" }, figure.low === null ? null : line, dot);
+}
+
 /** Each part of a score with a bar on its side of zero, and what single interactions add to it. */
 export function bars(parts, score, interactions = []) {
   const most = Math.max(...parts.map((part) => Math.abs(part.contribution)), 1e-9);

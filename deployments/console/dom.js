@@ -65,5 +65,5 @@ export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) +
 
 /** Title of an item, or its id where it has none, as a link to its page. */
 export function itemLink(item) {
-  return h("a", { href: to("item", { id: item.item_id }), class: "title" }, item.title || item.item_id);
+  return h("a", { href: to("item", { id: item.item_id }), class: "title", dir: "auto" }, item.title || item.item_id);
 }

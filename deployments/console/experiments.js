@@ -1,6 +1,9 @@
 // Experiments: what each variant did, how sure that is, what to do, and ending one.
 
 import { every, get, path, post } from "./api.js";
+import { seriesOf } from "./attribution.js";
+import { interval } from "./charts.js";
+import { curves, daysOf } from "./curves.js";
 import { failure, fill, h, heading, nothing, say, to } from "./dom.js";
 import { ago, count, moment, percent, signed } from "./format.js";
 
@@ -12,21 +15,46 @@ export async function show(root, parameters, signal) {
   const listed = (await get("v1/experiments", { signal })).experiments;
   const running = listed.filter((each) => each.status === "running");
   const name = parameters.get("name") ?? (running[0] ?? listed[0])?.name;
-  const state = { signal, name, result: h("section", {}), wrong: null };
+  const state = { signal, name, result: h("section", {}), days: h("section", {}), wrong: null };
   fill(root,
     h("h1", {}, "Experiments"),
     h("p", { class: "lead" }, "Users of a placement split over variants. Intervals hold at every look: stop whenever a decision is there."),
     listed.length ? h("div", { class: "segments", role: "group", "aria-label": "Experiment" }, listed.map((each) =>
       h("a", { href: to("experiments", { name: each.name }), "aria-current": each.name === name ? "true" : null }, each.name))) : nothing("None yet. ", h("code", {}, "PUT /v1/experiments/NAME"), " or ", h("code", {}, "recommender experiments start"), " begins one."),
-    state.result);
+    state.result, state.days);
   if (!name) return;
   await load(state);
   every(5, signal, () => load(state));
+  every(60, signal, () => drawDays(state));
 }
 
 async function load(state) {
-  draw(state, await get(path`v1/experiments/${state.name}`, { signal: state.signal }));
+  state.found = await get(path`v1/experiments/${state.name}`, { signal: state.signal });
+  draw(state, state.found);
 }
+
+/** Each variant day by day; not while somebody reads the table beneath. */
+async function drawDays(state) {
+  if (state.days.contains(document.activeElement)) return;
+  const { name, placement, started_at, metric } = state.found;
+  const query = { by: "variant", daily: true, placement: placement || undefined, from: started_at };
+  try {
+    const rows = (await get("v1/attribution", { query, signal: state.signal })).rows.filter((row) => row.experiment === name);
+    const open = state.days.querySelector("details")?.open;
+    fill(state.days, heading("Day by day", h("span", { class: "muted" }, "each day by itself, with Wilson's interval at 95 %")), rows.length
+      ? [curves({ series: inOrder(seriesOf(rows, (row) => row.variant, metric.replace(/_rate$/, "")), state.found.variants), along: daysOf(rows), of: "day",
+        what: metric.replace("_", " "), width: state.days.clientWidth || 720 }),
+      h("p", { class: "hint" }, "Days tell whether a difference holds or came of one day. What decides is above: all days together, user by user, with intervals that hold at every look.")]
+      : nothing("Nothing was shown to its users yet."));
+    if (open) state.days.querySelector("details").open = true;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    fill(state.days, heading("Day by day"), failure(error));
+    throw error;
+  }
+}
+
+const inOrder = (series, variants) => variants.map((each) => series.find((own) => own.name === each.name)).filter(Boolean);
 
 function draw(state, found) {
   const most = Math.max(...found.variants.map((each) => each.metric.high ?? each.metric.value), 1e-9);
@@ -35,8 +63,8 @@ function draw(state, found) {
   fill(state.result,
     heading(found.name, h("span", { class: "muted", title: moment(found.started_at) }, `on ${found.placement || EVERYWHERE}, begun ${ago(found.started_at)}`)),
     h("p", { class: "verdict" }, h("span", { class: `tag ${KINDS[found.decision]}` }, DECISIONS[found.decision]), " ", found.reason, "."),
-    h("div", { class: "scroll" }, h("table", { class: "variants" },
-      h("thead", {}, h("tr", {}, ["Variant", "Users", "Exposures", found.metric.replace("_", " "), "", "To the first", "Empty", "p99"].map((text) => h("th", { scope: "col" }, text)))),
+    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Variants" }, h("table", { class: "variants" },
+      h("thead", {}, h("tr", {}, ["Variant", "Users", "Exposures", found.metric.replace("_", " "), "", "To the first", "Empty", "p99"].map((text) => (text ? h("th", { scope: "col" }, text) : h("td", {}))))),
       h("tbody", {}, found.variants.map((each) => row(each, most, found.best))))),
     h("p", { class: "hint" }, `Sample-ratio mismatch: p = ${found.sample_ratio_p.toPrecision(2)}.`,
       found.exposures_needed ? ` A tenth more or less is beyond doubt at about ${count(found.exposures_needed)} exposures of each variant.` : null),
@@ -53,19 +81,6 @@ function row(variant, most, best) {
     h("td", {}, interval(metric, most)),
     h("td", { class: "number" }, difference ? [signed(difference.value, 4), h("div", { class: "muted" }, difference.low === null ? null : `${signed(difference.low, 4)} to ${signed(difference.high, 4)}`)] : "–"),
     h("td", { class: "number" }, percent(variant.empty_share)), h("td", { class: "number" }, variant.p99_ms === null ? "–" : `${Math.round(variant.p99_ms)} ms`));
-}
-
-/** An interval as a line with a dot, on the scale of all variants. */
-function interval(figure, most) {
-  const share = (value) => `${Math.max(0, Math.min(1, value / most)) * 100}%`;
-  const line = h("i", { class: "span" });
-  const dot = h("i", { class: "dot" });
-  if (figure.low !== null) {
-    line.style.left = share(figure.low);
-    line.style.right = `calc(100% - ${share(figure.high)})`;
-  }
-  dot.style.left = share(figure.value);
-  return h("span", { class: "interval", "aria-hidden": "true" }, figure.low === null ? null : line, dot);
 }
 
 function ending(state, found, chosen) {

@@ -6,6 +6,9 @@ const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 /** A count: 12,345. */
 export const count = (value) => (value === null || value === undefined ? "–" : whole.format(value));
 
+/** So many of something, in the form that its number wants. */
+export const plural = (number, one, more) => `${count(number)} ${number === 1 ? one : more}`;
+
 /** A number with so many digits behind the point, and a true minus. */
 export const fixed = (value, digits = 2) => value.toFixed(digits).replace("-", MINUS);
 
@@ -20,6 +23,13 @@ export function percent(share) {
   if (!Number.isFinite(share)) return "–";
   const value = share * 100;
   return `${value > 0 && value < 1 ? "<1" : value < 100 && value > 99 ? ">99" : Math.round(value)} %`;
+}
+
+/** A rate as per cent, with as many digits as tell one small rate from another. */
+export function rate(share) {
+  if (!Number.isFinite(share)) return "–";
+  const value = share * 100;
+  return `${Number(value.toFixed(value >= 10 ? 1 : 2))} %`;
 }
 
 /** Milliseconds, from seconds. */

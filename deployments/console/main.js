@@ -2,23 +2,27 @@
 
 import { key } from "./api.js";
 import { failure, fill, h } from "./dom.js";
+import * as attribution from "./attribution.js";
 import * as browse from "./browse.js";
+import * as compare from "./compare.js";
 import * as experiments from "./experiments.js";
 import * as health from "./health.js";
 import * as item from "./item.js";
 import * as models from "./models.js";
 import * as placements from "./placements.js";
 import * as recommend from "./recommend.js";
+import * as users from "./users.js";
 
-const VIEWS = { recommend, item, browse, placements, experiments, models, health };
-const NAMES = { recommend: "Recommend", item: "Items", browse: "Browse", placements: "Placements", experiments: "Experiments", models: "Models", health: "Health" };
+const VIEWS = { recommend, compare, users, item, browse, placements, experiments, attribution, models, health };
+const NAMES = { recommend: "Recommend", compare: "Compare", users: "Users", item: "Items", browse: "Browse", placements: "Placements", experiments: "Experiments", attribution: "Attribution", models: "Models", health: "Health" };
 const main = document.getElementById("main");
+const nav = document.getElementById("nav");
 let leaving = new AbortController();
 let shown = null;
 
 function place() {
   const [name, query] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
-  return { name: name in VIEWS ? name : "recommend", parameters: new URLSearchParams(query ?? "") };
+  return { name: name || "recommend", parameters: new URLSearchParams(query ?? "") };
 }
 
 async function show() {
@@ -28,10 +32,12 @@ async function show() {
   const { signal } = leaving;
   const { name, parameters } = place();
   for (const link of document.querySelectorAll("#nav a")) {
-    if (link.dataset.view === name) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.view === name) {
+      link.setAttribute("aria-current", "page");
+      nav.scrollLeft = link.offsetLeft - nav.offsetLeft - 40; // on a narrow screen not all links fit
+    } else link.removeAttribute("aria-current");
   }
-  document.title = `${NAMES[name]} · lightfm-serve`;
+  document.title = `${NAMES[name] ?? "No such view"} · lightfm-serve`;
   const root = h("div", { class: `view view-${name}` });
   fill(main, root);
   if (shown !== null && shown !== name) {
@@ -39,6 +45,10 @@ async function show() {
     main.focus({ preventScroll: true });
   }
   shown = name;
+  if (!Object.hasOwn(VIEWS, name)) {
+    fill(root, h("h1", {}, "No such view"), h("p", { class: "lead" }, `There is no view “${name}”. `, h("a", { href: "#/recommend" }, "Go to the recommendations"), "."));
+    return;
+  }
   try {
     await VIEWS[name].show(root, parameters, signal);
   } catch (error) {
@@ -47,7 +57,7 @@ async function show() {
   }
 }
 
-fill(document.getElementById("nav"), Object.entries(NAMES).map(([name, text]) =>
+fill(nav, Object.entries(NAMES).map(([name, text]) =>
   h("a", { href: `#/${name}`, "data-view": name }, text)));
 addEventListener("hashchange", show);
 

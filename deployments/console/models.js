@@ -67,7 +67,7 @@ function drawTraining(state) {
   const { status } = state;
   const busy = Boolean(status.training) && status.training !== "idle";
   const last = status.last_training;
-  const begin = (mode, text, hint) => h("div", {}, h("button", { type: "button", class: mode === "full" ? "main" : "plain", disabled: busy, on: { click: (event) => train(state, mode, event.target) } }, text), h("p", { class: "hint" }, hint));
+  const begin = (mode, text, hint) => h("div", {}, h("button", { type: "button", class: mode === "full" ? "plain" : "main", disabled: busy, on: { click: (event) => train(state, mode, event.target) } }, text), h("p", { class: "hint" }, hint));
   const focused = state.training.contains(document.activeElement) ? document.activeElement.textContent : null;
   fill(state.training,
     heading("Train now", h("span", { class: "muted" }, `${count(status.interactions_waiting)} waiting`)),
@@ -142,9 +142,9 @@ function version(state, model, before) {
       h("span", { class: "muted", title: moment(Date.parse(model.created_at) / 1000) }, ago(Date.parse(model.created_at) / 1000))),
     model.reason && model.status === "rolled_back" ? h("p", { class: "metrics-none muted" }, sentence(model.reason)) : METRICS.every((name) => !Number.isFinite(model.metrics[name])) ? h("p", { class: "metrics-none muted" }, "Too little was new to judge it by.") : h("dl", { class: "metrics" }, METRICS.filter((name) => Number.isFinite(model.metrics[name])).map((name) => h("div", { class: name === metric ? "chosen" : null },
       h("dt", {}, name), h("dd", {}, fixed(model.metrics[name], 3), change(delta(name)))))),
-    h("div", { class: "version-act" }, serving ? null : model.status === "rejected" ? h("span", { class: "muted" }, "worse than what serves")
+    h("div", { class: "version-act" }, serving ? null : h("a", { class: "go", href: to("compare", { av: state.status.model_version, bv: model.version }), "aria-label": `Compare ${model.version} with what serves` }, "Compare"), serving ? null : model.status === "rejected" ? h("span", { class: "muted" }, "worse than what serves")
       : model.status === "canary" ? h("a", { class: "go", href: to("experiments", { name: `canary-${model.version}` }) }, "See how it does")
-      : h("button", { type: "button", class: "plain", "aria-label": `${isOlder ? "Roll back to" : "Activate"} ${model.version}`, on: { click: (event) => activate(state, model.version, event.target) } }, isOlder ? "Roll back to this" : "Activate")));
+      : h("button", { type: "button", class: "plain", "aria-label": `${isOlder ? "Roll back to" : "Activate"} ${model.version}`, on: { click: (event) => activate(state, model.version, event.target) } }, isOlder ? "Roll back" : "Activate")));
 }
 
 function change(delta) {

@@ -114,5 +114,5 @@ async function drawHistory(state) {
   const back = (each) => { state.text.value = JSON.stringify(each.settings, null, 2); say(`Change ${each.number} is in the field.`); preview(state); state.text.focus(); };
   fill(state.history, heading("History"), changes.length ? h("ol", { class: "plain-list changes" }, changes.map((each) =>
     h("li", {}, h("span", {}, `Change ${each.number}`, each.settings === null ? h("span", { class: "tag rejected" }, "deleted") : null, " ", h("span", { class: "muted", title: moment(each.at) }, ago(each.at))),
-      each.settings === null ? null : h("button", { type: "button", class: "text", "aria-label": `Look at change ${each.number}`, on: { click: () => back(each) } }, "Look at it")))) : nothing("No change yet."));
+      each.settings === null ? null : h("button", { type: "button", class: "text", "aria-label": `Look at change ${each.number}`, on: { click: () => back(each) } }, "Look")))) : nothing("No change yet."));
 }

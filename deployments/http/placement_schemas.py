@@ -117,6 +117,9 @@ class PreviewBody(Struct, forbid_unknown_fields=True, kw_only=True):
 
     settings: PlacementFields
     user_id: Id | None = None
+    model_version: (
+        Annotated[str, Meta(min_length=1, max_length=64, description="that answers; the active one when absent")] | None
+    ) = None
 
 
 class StoredPlacement(PlacementFields, kw_only=True, omit_defaults=True):

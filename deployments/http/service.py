@@ -16,6 +16,7 @@ from ray.serve.handle import DeploymentHandle
 from deployments.handle_calls import call_long
 from deployments.http.exposure_log import ExposureLog
 from deployments.http.problems import Problem, unavailable
+from deployments.http.version_previews import VersionPreviews
 from deployments.messages import NO_PLACEMENT
 from deployments.stages.chain import Chain
 from deployments.stages.routing import QueryRouter
@@ -29,6 +30,7 @@ from recommender.stores.protocols import Appended, Interaction, StoreHealth
 
 if TYPE_CHECKING:
     from recommender.exposures.report import AttributionQuery
+    from recommender.models.feedback import Feedback
     from recommender.training.interaction_queries import HistoryRow  # with it comes all of training
 
 logger = logging.getLogger("recommender.ingress")
@@ -57,6 +59,8 @@ class Service:
         Share of the users whose exposures are kept.
     router
         Which way queries go; along the chain when absent.
+    feedback
+        Which interactions count for an item, in previews.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Service:
         audit: AuditLog | None = None,
         sample: float = 1.0,
         router: QueryRouter | None = None,
+        feedback: Feedback | None = None,
     ) -> None:
         self._fetcher, self._predictor, self._trainer = fetcher, predictor, trainer
         self._models = models
@@ -76,6 +81,7 @@ class Service:
         self._audit = audit or MemoryAuditLog()
         self.exposures = ExposureLog(store, sample)
         self.router = router or QueryRouter(Chain(fetcher, predictor))
+        self._versions = VersionPreviews(models, store, feedback)
 
     async def prepare_store(self) -> None:
         """Before anything is written: an empty store is to count on behind what was learned.
@@ -105,9 +111,17 @@ class Service:
         self.exposures.record(answers, time.perf_counter() - began)
         return answers
 
-    async def preview(self, query: Query) -> bytes:
-        """JSON of an answer that nobody is shown but who looks after the service; it is no exposure."""
-        return (await self.router.answer_queries([query]))[0]
+    async def preview(self, query: Query, version: str | None = None) -> bytes:
+        """JSON of an answer that nobody is shown but who looks after the service; it is no exposure.
+
+        Parameters
+        ----------
+        version
+            That is to answer; the one that serves where it is None.
+        """
+        if version is None:
+            return (await self.router.answer_queries([query]))[0]
+        return await self._versions.answer(query, version)
 
     async def append(self, interactions: Sequence[Interaction]) -> Appended:
         """Put interactions into the log, all or none; they are durable when this returns."""

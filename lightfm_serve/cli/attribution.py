@@ -25,9 +25,17 @@ BY = ("version", "variant", "placement", "position", "day")
 @click.option("--placement", help="Of these exposures only.")
 @click.option("--from", "since", help="Day or time of the first exposures.  [default: all that are kept]")
 @click.option("--to", "until", help="Day or time of the last exposures.")
+@click.option("--daily", is_flag=True, help="Each row day by day.")
 @as_json
 def attribution(
-    url: str, key_file: Path | None, by: str, placement: str | None, since: str | None, until: str | None, as_json: bool
+    url: str,
+    key_file: Path | None,
+    by: str,
+    placement: str | None,
+    since: str | None,
+    until: str | None,
+    daily: bool,
+    as_json: bool,
 ) -> None:
     """Show what came of what a running service has shown.
 
@@ -35,7 +43,8 @@ def attribution(
     """
 
     def asked(client: Client) -> Attribution:
-        return client.attribution(by, placement=placement, since=since, until=until)  # type: ignore[arg-type]  # a choice
+        wanted = daily or None
+        return client.attribution(by, placement=placement, since=since, until=until, daily=wanted)  # type: ignore[arg-type]  # a choice
 
     from msgspec import to_builtins
 
@@ -46,6 +55,7 @@ def attribution(
 
 def _line(row: AttributionRow, by: str) -> str:
     name = f"{row.experiment}/{row.variant}" if by == "variant" else str(getattr(row, by) or "-")
+    name = f"{row.day} {name}" if row.day and by != "day" else name
     rates = [
         f"{event} {rate.rate:.4f} ({rate.low:.4f} to {rate.high:.4f})" for event, rate in sorted(row.rates.items())
     ]

@@ -345,9 +345,13 @@ def attribution(
     placement: str | None = None,
     since: float | str | datetime | None = None,
     until: float | str | datetime | None = None,
+    daily: bool | None = None,
 ) -> Call[responses.Attribution]:
-    """What came of what was shown; `since` and `until` are widened to whole days of UTC."""
-    params = {"by": by, "placement": placement, "from": _time(since), "to": _time(until)}
+    """What came of what was shown; `since` and `until` are widened to whole days of UTC.
+
+    With `daily` each row is told day by day.
+    """
+    params = {"by": by, "placement": placement, "from": _time(since), "to": _time(until), "daily": daily}
     return Call("GET", "/v1/attribution", _attribution, params=params)
 
 

@@ -53,10 +53,15 @@ def placement_history(name: str) -> Call[responses.PlacementHistory]:
 
 
 def preview_placement(
-    name: str, settings: responses.PlacementSettings | Mapping[str, Any], user_id: str | None = None
+    name: str,
+    settings: responses.PlacementSettings | Mapping[str, Any],
+    user_id: str | None = None,
+    *,
+    model_version: str | None = None,
 ) -> Call[Recommendations]:
-    """What a user would be shown with settings that are not put yet; nothing is stored."""
-    body: dict[str, Any] = {"settings": settings, **({} if user_id is None else {"user_id": user_id})}
+    """What a user would be shown with settings that are not put yet, by a version; nothing is stored."""
+    given = {"user_id": user_id, "model_version": model_version}
+    body = {"settings": settings, **{key: value for key, value in given.items() if value is not None}}
     return Call("POST", "/v1/placements/{name}/preview", _recommendations, {"name": name}, body=_encode(body))
 
 

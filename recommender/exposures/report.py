@@ -33,18 +33,30 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class AttributionQuery(NamedTuple):
-    """What a report is about; times in seconds since the epoch, widened to whole days of UTC."""
+    """What a report is about; times in seconds since the epoch, widened to whole days of UTC.
+
+    With `daily` each row is told day by day.
+    """
 
     by: By = "version"
     placement: str | None = None
     since: float | None = None
     until: float | None = None
+    daily: bool = False
 
 
-class _Row(NamedTuple):
+class _Group(NamedTuple):
+    """Sums of the cells, or of one position of them, that have the same values of some columns."""
+
+    key: tuple[str, ...]
+    position: int
     exposures: int
     shown: int
     young: int
+
+    def named(self, columns: Sequence[str]) -> dict[str, Any]:
+        position = {"position": self.position} if self.position else {}
+        return {**position, **{name: value or None for name, value in zip(columns, self.key, strict=True)}}
 
 
 def report(ledger: Ledger, query: AttributionQuery, n_items: int | None) -> dict[str, Any]:
@@ -61,20 +73,15 @@ def report(ledger: Ledger, query: AttributionQuery, n_items: int | None) -> dict
 
     Returns
     -------
-    ``{"by", "rows"}``, rows by their key; of `position` by number. `exposures` of a position are those with an item
-    there, its users those who were shown so long a list, and its rates of the item there; what is counted over the
-    catalogue, `coverage` and `discoverable`, no position has.
+    ``{"by", "rows"}``, rows by their key, by day first where they are told daily; of `position` by number. `exposures`
+    of a position are those with an item there, its users those who were shown so long a list, and its rates of the
+    item there; what is counted over the catalogue, `coverage` and `discoverable`, no position has.
     """
     cells, parameters = _where(query)
-    if query.by == "position":
-        groups = _positions(ledger, cells, parameters)
-        keys = [{"position": position} for position, _ in groups]
-    else:
-        columns = _KEYS[query.by]
-        groups = _groups(ledger, columns, cells, parameters)
-        keys = [{name: value or None for name, value in zip(columns, key, strict=True)} for key, _ in groups]
-    rows = [_row(ledger, query, group, cells, parameters, n_items) for group in groups]
-    return {"by": query.by, "rows": [{**key, **row} for key, row in zip(keys, rows, strict=True)]}
+    columns = _columns(query)
+    groups = (_positions if query.by == "position" else _groups)(ledger, columns, cells, parameters)
+    rows = [{**group.named(columns), **_row(ledger, columns, group, cells, parameters, n_items)} for group in groups]
+    return {"by": query.by, "rows": rows}
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -103,59 +110,61 @@ def _where(query: AttributionQuery) -> tuple[str, list[Any]]:
     return " AND ".join(conditions), parameters
 
 
-def _groups(
-    ledger: Ledger, columns: Sequence[str], cells: str, parameters: Sequence[Any]
-) -> list[tuple[tuple[Any, ...], _Row]]:
+def _columns(query: AttributionQuery) -> tuple[str, ...]:
+    """Columns of cells that tell one row from another."""
+    own = _KEYS[query.by]
+    return ("day", *own) if query.daily and "day" not in own else own
+
+
+def _groups(ledger: Ledger, columns: Sequence[str], cells: str, parameters: Sequence[Any]) -> list[_Group]:
     names = ", ".join(columns)
     found = ledger.read(
         f"SELECT SUM(exposures), SUM(shown), SUM(young), {names} FROM cells WHERE {cells}"
         f" GROUP BY {names} ORDER BY {names}",
         parameters,
     )
-    return [(row[3:], _Row(*row[:3])) for row in found]
+    return [_Group(tuple(row[3:]), 0, *row[:3]) for row in found]
 
 
-def _positions(ledger: Ledger, cells: str, parameters: Sequence[Any]) -> list[tuple[Any, _Row]]:
+def _positions(ledger: Ledger, columns: Sequence[str], cells: str, parameters: Sequence[Any]) -> list[_Group]:
+    names = ", ".join([*columns, "position"])
     found = ledger.read(
-        "SELECT position, SUM(exposures), SUM(young) FROM cell_positions"
-        f" WHERE cell IN (SELECT cell FROM cells WHERE {cells}) GROUP BY position ORDER BY position",
+        f"SELECT SUM(own.exposures), SUM(own.young), {names} FROM cell_positions AS own JOIN cells USING (cell)"
+        f" WHERE {cells} GROUP BY {names} ORDER BY {names}",
         parameters,
     )
-    return [(position, _Row(exposures, exposures, young)) for position, exposures, young in found]
+    return [_Group(tuple(row[2:-1]), row[-1], row[0], row[0], row[1]) for row in found]
 
 
 def _row(
     ledger: Ledger,
-    query: AttributionQuery,
-    group: tuple[Any, _Row],
+    columns: Sequence[str],
+    group: _Group,
     cells: str,
     parameters: Sequence[Any],
     n_items: int | None,
 ) -> dict[str, Any]:
-    key, sums = group
-    position = key if query.by == "position" else 0
-    if query.by != "position":
-        cells = " AND ".join([cells, *(f"{name} = ?" for name in _KEYS[query.by])])
-        parameters = [*parameters, *key]
+    cells = " AND ".join([cells, *(f"{name} = ?" for name in columns)])
+    parameters = [*parameters, *group.key]
     own = f"cell IN (SELECT cell FROM cells WHERE {cells})"
     events = ledger.read(
         f"SELECT event, SUM(interactions), SUM(hits), SUM(young) FROM cell_events WHERE {own} AND position = ?"
         " GROUP BY event ORDER BY event",
-        (*parameters, position),
+        (*parameters, group.position),
     )
     interactions = {event: n for event, n, _, _ in events}
     [(users,)] = ledger.read(
         f"SELECT COUNT(DISTINCT unit) FROM cell_users WHERE {own} AND longest >= ?",
-        (*parameters, position),
+        (*parameters, group.position),
     )
     return {
-        "exposures": sums.exposures,
+        "exposures": group.exposures,
         "users": users,
         "interactions": interactions,
-        "rates": {event: wilson(hits, sums.exposures) for event, _, hits, _ in events},
-        "young_exposures": _share(sums.young, sums.shown),
+        "rates": {event: wilson(hits, group.exposures) for event, _, hits, _ in events},
+        "young_exposures": _share(group.young, group.shown),
         "young_interactions": _share(sum(young for *_, young in events), sum(interactions.values())),
-        **({} if position else _items(ledger, own, parameters, n_items)),
+        **({} if group.position else _items(ledger, own, parameters, n_items)),
     }
 
 

@@ -23,7 +23,7 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     keys = ",".join(":".join(each) for each in KEYS.items())
     with RunningService(tmp_path_factory.mktemp("console")).serving(RECOMMENDER_API_KEYS=keys) as running:

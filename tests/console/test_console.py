@@ -5,17 +5,23 @@ import re
 import time
 from pathlib import Path
 
+import axe_playwright_python
 import pytest
 from playwright.sync_api import Page, expect
 
 KNOWN = "305"
 STAR_WARS = "50"
 MARKUP = "<img src=x onerror=alert(1)>"
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+RUN_AXE = "options => axe.run(document, {resultTypes: ['violations'], ...options}).then(found => found.violations)"
 SCREENS = os.environ.get("RECOMMENDER_SCREENSHOTS")
 VIEWS = {
     "recommend": f"recommend?user={KNOWN}",
     "item": f"item?id={STAR_WARS}",
     "browse": "browse",
+    "users": f"users?id={KNOWN}",
+    "compare": f"compare?user={KNOWN}",
+    "attribution": "attribution",
     "placements": "placements",
     "experiments": "experiments",
     "models": "models",
@@ -228,6 +234,19 @@ def test_every_view_fits_its_screen(open_page, client, width):
 
         wide = page.locator("html").evaluate("page => page.scrollWidth")
         assert wide <= width, name
+        assert barriers(page) == [], (name, width)
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe-core calls serious or critical of a page, in light colours, and of its contrast in dark ones."""
+    if not page.evaluate("'axe' in window"):
+        # by the protocol, as an extension would: the page's policy takes no script from elsewhere
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate(RUN_AXE, {})
+    page.emulate_media(color_scheme="dark")
+    found += page.evaluate(RUN_AXE, {"runOnly": ["color-contrast"]})
+    page.emulate_media(color_scheme="light")
+    return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] in ("serious", "critical")]
 
 
 def take(page: Page, client, name: str, width: int) -> None:

@@ -5,7 +5,7 @@ import pytest
 from recommender.errors import StoreUnavailableError
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
-from tests.support.known_worlds import shared_snapshot
+from tests.support.known_worlds import learned_world, shared_snapshot, with_meta
 from tests.support.service_in_process import ServiceInProcess
 
 HOME = {
@@ -196,3 +196,19 @@ def test_settings_are_looked_at_before_they_are_put_and_nothing_counts_as_shown(
 
     assert (ids(shown)[1], shown.json()["items"][1]["rule"], len(ids(shown))) == ("i7", "pin", 4)
     assert (refused.status_code, absent.status_code) == (422, 404)
+
+
+def test_a_version_that_does_not_serve_is_looked_at_with_the_catalogue_as_it_is_now(service):
+    service.snapshots["00000002"] = with_meta(learned_world().snapshot(), version="00000002")
+    asked = ("POST", "/v1/placements/home/preview", {"user_id": "u3", "settings": {"k": 3}})
+    active, _, other, again, unknown = service.run(
+        (0, *asked),
+        (0, "PUT", "/v1/items/i1", {"available": False}),
+        *((0, *asked[:2], {**asked[2], "model_version": version}) for version in ("00000002", "00000002", "00000009")),
+    )
+
+    assert (active.json()["model_version"], other.json()["model_version"]) == ("00000001", "00000002")
+    assert ids(other) == ids(again)
+    assert "i1" not in ids(other)
+    assert [item["score"] for item in active.json()["items"]] != [item["score"] for item in other.json()["items"]]
+    assert (unknown.status_code, "00000009" in unknown.json()["detail"]) == (404, True)

@@ -66,6 +66,30 @@ def test_days_and_placements_are_told_apart_and_filtered_by(ledger):
     assert rows(ledger, "version", "nowhere") == []
 
 
+def test_rows_are_told_day_by_day(ledger):
+    days = [NOW - 2 * DAY, NOW - 2 * DAY, NOW]
+    shown = [exposure(str(number), model_version=str(number % 2), at=at) for number, at in enumerate(days)]
+    fill(ledger, shown, [clicked("b", named="0", at=days[0] + 1)])
+    first, last = (row["day"] for row in rows(ledger, "day"))
+    told = rows(ledger, "version", None, None, None, True)
+
+    assert [(row["day"], row["version"], row["exposures"]) for row in told] == [
+        (first, "0", 1),
+        (first, "1", 1),
+        (last, "0", 1),
+    ]
+    assert [row["rates"].get("click") and row["rates"]["click"].rate for row in told] == [1.0, None, None]
+    assert rows(ledger, "day", None, None, None, True) == rows(ledger, "day")
+    by_position = rows(ledger, "position", None, None, None, True)
+    assert [(row["day"], row["position"], row["exposures"]) for row in by_position] == [
+        (first, 1, 2),
+        (first, 2, 2),
+        (last, 1, 1),
+        (last, 2, 1),
+    ]
+    assert [list(row["interactions"]) for row in by_position] == [[], ["click"], [], []]
+
+
 def test_variants_are_those_of_experiments_only(ledger):
     fill(
         ledger, [exposure("1"), exposure("2", experiment="e", variant="b"), exposure("3", experiment="e", variant="a")]

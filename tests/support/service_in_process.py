@@ -15,12 +15,15 @@ from ray import serve
 from deployments.feature_fetcher import FeatureFetcher
 from deployments.http.service import Service
 from deployments.ingress import build_api
+from deployments.model_store import Published
 from deployments.predictor import Predictor
 from deployments.stages.answering import QueryAnswerer
 from deployments.stages.fetching import UserFetcher
 from deployments.telemetry import metrics
+from recommender.errors import UnknownVersionError
 from recommender.evaluation.experiment_counts import VariantCounts
 from recommender.serving.recommender import Recommender
+from recommender.serving.snapshot import Snapshot
 from recommender.stores import MemoryStore
 
 
@@ -54,6 +57,8 @@ class ServiceInProcess:
         self.counts: dict[str, VariantCounts] = {}
         """What the trainer's ledger has of every experiment."""
         self.versions = [{"version": "00000001", "status": "active"}, {"version": "00000002", "status": "ready"}]
+        self.snapshots: dict[str, Snapshot] = {}
+        """What the registry has of versions that do not serve."""
         self._recommenders = recommenders
         self._monkeypatch = monkeypatch
 
@@ -105,6 +110,16 @@ class _Models:
 
     async def versions(self) -> list[dict[str, Any]]:
         return self._service.versions
+
+    async def named(self, version: str) -> Published:
+        if version not in self._service.snapshots:
+            raise UnknownVersionError(f"there is no version {version!r}")
+        snapshot = self._service.snapshots[version]
+        return Published(version, [_done((snapshot.to_arrays(), {**snapshot.to_meta(), "version": version}))])
+
+
+async def _done(value: Any) -> Any:
+    return value
 
 
 async def _asked(method: str, path: str, body: object, key: str) -> httpx.Response:

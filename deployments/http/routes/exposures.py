@@ -25,6 +25,7 @@ LAST_SECOND = 253_402_300_799.0
 MOMENT: Any = {"pattern": schema_patterns.TIMESTAMP}
 Since = Annotated[str | None, Query(alias="from", description="RFC 3339, or seconds", json_schema_extra=MOMENT)]
 Until = Annotated[str | None, Query(alias="to", description="RFC 3339, or seconds", json_schema_extra=MOMENT)]
+Daily = Annotated[bool, Query(description="each row day by day, for a curve over time")]
 PlacementName = Annotated[str | None, Query(min_length=1, max_length=256, description="of these exposures only")]
 ExposureCursor = Annotated[str | None, Query(pattern="^[0-9]{1,19}$", description="next_cursor of the page before")]
 
@@ -55,13 +56,15 @@ async def attribution(
     since: Since = None,
     until: Until = None,
     by: Literal["version", "variant", "placement", "position", "day"] = "version",
+    daily: Daily = False,
 ) -> Response:
     """What came of what was shown, by version, variant, placement, position or day of the exposure.
 
     `from` and `to` are times, widened to whole days of UTC; without them all that is kept counts. A rate is the share
-    of exposures with at least one such interaction. Figures are three to four seconds old.
+    of exposures with at least one such interaction. With `daily` each row is told day by day, and has its `day`.
+    Figures are three to four seconds old.
     """
-    query = AttributionQuery(by, placement, _moment(since, "from"), _moment(until, "to"))
+    query = AttributionQuery(by, placement, _moment(since, "from"), _moment(until, "to"), daily)
     return raw_answer(await current().attribution(query))
 
 

@@ -75,12 +75,15 @@ async def delete_placement(name: Name) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/v1/placements/{name}/preview", **documented(schema.Recommendations, body=PreviewBody))
+@router.post("/v1/placements/{name}/preview", **documented(schema.Recommendations, 404, body=PreviewBody))
 async def preview_placement(name: Name, request: Request) -> Response:  # noqa: ARG001 (it need not be there yet)
-    """What a user would be shown with settings that are not put yet; nothing is stored, and nothing counts as shown."""
+    """What a user would be shown with settings that are not put yet; nothing is stored, and nothing counts as shown.
+
+    With `model_version` by that version, also one that was rejected or does not serve any more.
+    """
     body = await read(request, _preview)
     query = with_placement(schema.Query(user_id=body.user_id, placement=None), body.settings.placement(), time.time())
-    return raw_answer(await current().preview(query))
+    return raw_answer(await current().preview(query, body.model_version))
 
 
 @router.get("/v1/placements/{name}/history", **documented(PlacementHistory, 404))
