@@ -161,6 +161,21 @@ class CanaryArgs(_Strict):
         return CanarySettings(self.share, self.metric, self.min_exposures, self.worse_by, self.at_most_s)
 
 
+class MlflowArgs(_Strict):
+    """Where each version is logged as a run of MLflow; see `deployments.mlflow_runs`."""
+
+    tracking_uri: Annotated[str | None, Field(repr=False)] = None
+    """MLflow's tracking server, as ``https://mlflow.example.com``, or whatever else MLflow takes; null: no runs. Its
+    credentials belong into MLflow's own variables, such as ``MLFLOW_TRACKING_TOKEN``."""
+    experiment: Annotated[str, Field(min_length=1)] = "lightfm-serve"
+    """Experiment of the runs; made where it is missing."""
+    increments: bool = True
+    """Versions of incremental trainings have a run too; false: only those of full ones."""
+    artifacts_up_to_mib: Annotated[int, Field(ge=0)] = 100
+    """Versions up to so many MiB are uploaded as the run's artifact; a larger one, and one that lies in a bucket, has
+    its manifest there, and its place as a tag."""
+
+
 class TrainingArgs(_Strict):
     """When the model is trained, how it is judged and what is kept."""
 
@@ -202,6 +217,8 @@ class TrainingArgs(_Strict):
     """Which categories of features get a row of the model."""
     forget: ForgetArgs = ForgetArgs()
     """What a full training forgets, so that what is kept has a bound; nothing by default."""
+    mlflow: MlflowArgs = MlflowArgs()
+    """Where versions are logged as runs; nowhere by default."""
 
     def schedule(self) -> Schedule:
         """The clocks, as the library takes them."""

@@ -10,6 +10,7 @@ from deployments.handle_calls import with_request_ids
 from deployments.messages import pack
 from deployments.ray_runtime import replica_setup
 from deployments.stages.fetching import UserFetcher
+from deployments.stages.spans import traced_fetcher
 from deployments.telemetry import metrics
 from deployments.telemetry.measured_store import measured
 from deployments.telemetry.metric_snapshot import MetricsSnapshot
@@ -33,7 +34,7 @@ class FeatureFetcher:
         # connects now, so that the first request does not run out of time for it
         with contextlib.suppress(StoreError):
             await store.fetch([])
-        self._users = UserFetcher(store)
+        self._users = traced_fetcher(UserFetcher(store))
 
     @with_request_ids
     async def fetch_many(self, user_ids: list[str | None]) -> bytes:

@@ -32,6 +32,7 @@ from deployments.http.routes import (
 )
 from deployments.http.routes.hot import HotRoutes
 from deployments.http.service import Service, current
+from deployments.http.tracing_middleware import traced
 from deployments.model_store import model_store
 from deployments.ray_runtime import replica_setup
 from deployments.stages.answering import QueryAnswerer
@@ -41,6 +42,7 @@ from deployments.stages.following import SnapshotFollower
 from deployments.stages.near import Near, NearSettings
 from deployments.stages.near_rule import NearRule
 from deployments.stages.routing import QueryRouter
+from deployments.stages.spans import traced_answerer, traced_fetcher
 from deployments.telemetry import metrics
 from deployments.telemetry.measured_store import measured
 from deployments.telemetry.metric_snapshot import MetricsSnapshot
@@ -71,6 +73,7 @@ def build_api() -> FastAPI:
     api.add_middleware(HotRoutes)
     api.add_middleware(AuditMiddleware, record=_record)
     api.add_middleware(AccessMiddleware)
+    api.add_middleware(traced)
     api.add_middleware(RequestMetricsMiddleware)
     api.add_middleware(AdmissionMiddleware)  # the last one is the outermost
     return api
@@ -130,8 +133,8 @@ class Ingress:
         replica_setup.begin()
         store: Any = measured(open_store(store_url, max_backlog=max_backlog))
         self._follower: SnapshotFollower | None = None
-        self._answerer = QueryAnswerer(store, near.feedback, near.catalogue_wait_s)
-        here = None if near.mode == "never" else Near(UserFetcher(store), self._answerer)
+        self._answerer = traced_answerer(QueryAnswerer(store, near.feedback, near.catalogue_wait_s))
+        here = None if near.mode == "never" else Near(traced_fetcher(UserFetcher(store)), self._answerer)
         router = QueryRouter(Chain(fetcher, predictor), here, NearRule(near.mode))
         self.service = Service(
             fetcher,

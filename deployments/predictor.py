@@ -12,6 +12,7 @@ from deployments.messages import unpack_fetched, unpack_queries, unpack_request
 from deployments.ray_runtime import replica_setup
 from deployments.stages.answering import QueryAnswerer
 from deployments.stages.following import SnapshotFollower
+from deployments.stages.spans import traced_answerer
 from deployments.telemetry import metrics
 from deployments.telemetry.measured_store import measured
 from deployments.telemetry.metric_snapshot import MetricsSnapshot
@@ -47,7 +48,7 @@ class Predictor:
     ) -> None:
         replica_setup.begin()
         store = measured(open_store(store_url))
-        self._answerer = QueryAnswerer(store, feedback, catalogue_wait_s)
+        self._answerer = traced_answerer(QueryAnswerer(store, feedback, catalogue_wait_s))
         self._follower = SnapshotFollower(models, store, self._answerer, explore, feedback)
         await self._follower.begin()
 

@@ -17,11 +17,13 @@ from deployments.exposure_keeping import ExposureKeeping
 from deployments.forgetting import Forgetting, ServingPlace
 from deployments.handle_calls import with_request_ids
 from deployments.messages import answer
+from deployments.mlflow_runs import MlflowRuns
 from deployments.model_store import model_store
-from deployments.telemetry import logs, metrics
+from deployments.telemetry import logs, metrics, otlp_metrics
 from deployments.telemetry.measured_store import measured
 from deployments.telemetry.metric_snapshot import MetricsSnapshot
 from deployments.telemetry.model_freshness import tell_freshness
+from deployments.telemetry.training_trace import TrainingTrace
 from recommender.datasets import open_dataset
 from recommender.errors import RecommenderError, describe_error
 from recommender.evaluation.experiment_counts import VariantCounts
@@ -70,6 +72,7 @@ class Trainer:
         # serving goes first when both want the processor
         os.nice(NICENESS)
         logs.configure()
+        otlp_metrics.begin()
         models = within(args.state_dir, "models")
 
         def opened() -> Store:
@@ -115,6 +118,8 @@ class Trainer:
             self._learner.first_seen,
         )
         self._forgetting = self._made_forgetting(store_url)
+        self._runs = MlflowRuns(self._registry, args.training.mlflow)
+        self._logging_runs = asyncio.create_task(self._runs.follow())
         self._watch = asyncio.create_task(self._watch_schedule())
         self._freshness = asyncio.create_task(tell_freshness(self._models, opened()))
 
@@ -133,6 +138,8 @@ class Trainer:
         health = unreadable_entries.health(versions)
         if health == "ok" and self._learner.retention.failure:
             health = f"degraded: {self._learner.retention.failure}"
+        if health == "ok" and self._runs.failure:
+            health = f"degraded: {self._runs.failure}"
         return {
             "doing": self._doing,
             "last_training": self._last,
@@ -303,6 +310,7 @@ class Trainer:
             self._doing = "starting"  # at once: whoever was answered 202 and sees "idle" takes it for done
             started = time.time()
             outcome: dict[str, Any] = {"mode": mode, "started_at": started}
+            self._trace = TrainingTrace(mode)
             try:
                 learned = await self._learn(mode)
                 outcome |= {"mode": learned.mode, "version": learned.version}
@@ -322,6 +330,7 @@ class Trainer:
                 outcome |= {"outcome": "failed", "reason": describe_error(error), "next_try_at": next_try_at}
             outcome["seconds"] = round(time.time() - started, 3)
             self._last, self._doing = outcome, "idle"
+            self._trace.end(outcome)
             metrics.count(metrics.TRAININGS, mode=outcome["mode"], outcome=outcome["outcome"])
             metrics.observe(metrics.TRAINING_SECONDS, outcome["seconds"], mode=outcome["mode"])
 
@@ -337,4 +346,5 @@ class Trainer:
 
     def _report(self, doing: str) -> None:
         self._doing = doing
+        self._trace.phase(doing)
         logger.info("%s", doing)

@@ -110,7 +110,7 @@ def entry_of(scope: Scope, body: bytes) -> AuditEntry | None:
     if action is None:
         return None
     caller: Caller = scope.get(CALLER, NOBODY)
-    request_id = next(iter(logs.request_ids()), None)
+    request_id = next(iter(logs.named_requests()), None)
     return AuditEntry(caller.name, action, _target(action, scope), _details(body), request_id)
 
 

@@ -59,7 +59,7 @@ class RequestMetricsMiddleware:
             status = CLIENT_HAS_GONE
             raise
         finally:
-            _tell(seen.get("scope", {}), scope["method"], status, time.perf_counter() - begin)
+            _tell(seen.get("scope", {}), method_of(scope), status, time.perf_counter() - begin)
 
 
 def routed(scope: Scope) -> None:
@@ -68,9 +68,22 @@ def routed(scope: Scope) -> None:
         scope[_KEY]["scope"] = scope
 
 
-def _tell(scope: Scope, method: str, status: int, seconds: float) -> None:
-    route = getattr(scope.get("route"), "path", "none")
-    # any word may be sent as a method, a label must not take any value
-    method = method if method in ("GET", "POST", "PUT", "DELETE", "HEAD") else "other"
+def route_of(scope: Scope) -> str:
+    """Template of the route that a request has been routed to; ``none`` where there is none, or not yet."""
+    return _path_of(scope.get(_KEY, {}).get("scope", {}))
+
+
+def method_of(scope: Scope) -> str:
+    """Method of a request; any word may be sent as one, a label must not take any value."""
+    method: str = scope["method"]
+    return method if method in ("GET", "POST", "PUT", "DELETE", "HEAD") else "other"
+
+
+def _path_of(routed: Scope) -> str:
+    return getattr(routed.get("route"), "path", "none")
+
+
+def _tell(routed: Scope, method: str, status: int, seconds: float) -> None:
+    route = _path_of(routed)
     metrics.count(metrics.REQUESTS, route=route, method=method, status=str(status))
     metrics.observe(metrics.REQUEST_SECONDS, seconds, route=route, method=method)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 from deployments.ray_runtime import ray_niceness
-from deployments.telemetry import logs
+from deployments.telemetry import logs, otlp_metrics
 
 COLLECT_AFTER = 5_000
 """Objects made and not freed before garbage is looked for. A request of the ingress leaves a hundred in cycles, so
@@ -14,11 +14,12 @@ halts it for up to 30 ms."""
 
 
 def begin() -> None:
-    """Show log lines, go before what only reports, and look for garbage less often.
+    """Show log lines, send metrics where this is configured, go before what only reports, look for garbage less often.
 
     To be called before a model is loaded: what exists now is never looked at again, nor freed where it is in a cycle.
     """
     logs.configure()
+    otlp_metrics.begin()
     ray_niceness.give_way()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)

@@ -9,6 +9,9 @@ from contextvars import ContextVar
 
 ROOT = "recommender"
 
+_PARENT = " "
+"""Between the id of a request and its ``traceparent``; an id has no space."""
+
 _request_ids: ContextVar[tuple[str, ...]] = ContextVar("request_ids", default=())
 
 
@@ -30,8 +33,26 @@ def about(request_ids: Sequence[str]) -> None:
 
 
 def request_ids() -> tuple[str, ...]:
-    """Requests that this task works for: several for a micro-batch."""
+    """Requests that this task works for, as they go on to other processes: several for a micro-batch.
+
+    The id of one that is traced has its ``traceparent`` behind it, so that this goes wherever the id goes.
+    """
     return _request_ids.get()
+
+
+def with_trace_parent(request_id: str, trace_parent: str) -> str:
+    """Id of a request that is traced, for `about`."""
+    return f"{request_id}{_PARENT}{trace_parent}"
+
+
+def named_requests() -> list[str]:
+    """Ids of the requests that this task works for, as their callers know them."""
+    return [each.partition(_PARENT)[0] for each in _request_ids.get()]
+
+
+def trace_parents() -> list[str]:
+    """W3C ``traceparent`` of each request among them that is traced."""
+    return [each.partition(_PARENT)[2] for each in _request_ids.get() if _PARENT in each]
 
 
 class Lines(logging.Formatter):
@@ -39,5 +60,5 @@ class Lines(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name that logging calls)
         """First line of a record."""
-        line, named = super().formatMessage(record), request_ids()
+        line, named = super().formatMessage(record), named_requests()
         return f"{line} [request_id={','.join(named)}]" if named and record.levelno >= logging.WARNING else line

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from deployments import trainer as trainer_module
-from deployments.args import AppArgs
+from deployments.args import AppArgs, MlflowArgs
+from deployments.mlflow_runs import MlflowRuns
 from deployments.trainer import Trainer
 from recommender.datasets import open_dataset
 from recommender.errors import DownloadError, StoreUnavailableError
@@ -75,6 +76,7 @@ def trainer_of(folder: Path, store: MemoryStore, dataset: str = "none", canary: 
         _has_canary=True,
         _judged_at=-1e9,
         _forgetting=None,
+        _runs=MlflowRuns(registry, MlflowArgs()),
     )
     return made
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +19,7 @@ from deployments.model_store import Published
 from deployments.predictor import Predictor
 from deployments.stages.answering import QueryAnswerer
 from deployments.stages.fetching import UserFetcher
+from deployments.stages.spans import traced_answerer, traced_fetcher
 from deployments.telemetry import metrics
 from recommender.errors import UnknownVersionError
 from recommender.evaluation.experiment_counts import VariantCounts
@@ -63,7 +64,7 @@ class ServiceInProcess:
         self._monkeypatch = monkeypatch
 
     def run(self, *asked: tuple[Any, ...]) -> list[httpx.Response]:
-        """Answers to requests, each ``(replica, method, path, body?, key?)``, one after the other.
+        """Answers to requests, each ``(replica, method, path, body?, key?, headers?)``, one after the other.
 
         A function among them is called in its turn.
         """
@@ -80,17 +81,23 @@ class ServiceInProcess:
         return answers
 
     def _ask(
-        self, service: Service, method: str, path: str, body: object = None, key: str = "a"
+        self,
+        service: Service,
+        method: str,
+        path: str,
+        body: object = None,
+        key: str = "a",
+        headers: Mapping[str, str] | None = None,
     ) -> Coroutine[Any, Any, httpx.Response]:
         context = SimpleNamespace(servable_object=SimpleNamespace(service=service))
         self._monkeypatch.setattr(serve, "get_replica_context", lambda: context)
-        return _asked(method, path, body, key)
+        return _asked(method, path, body, {"authorization": f"Bearer {key}", **(headers or {})})
 
     def _service(self, recommender: Recommender) -> Service:
         fetcher = FeatureFetcher.func_or_class.__new__(FeatureFetcher.func_or_class)
-        fetcher._users = UserFetcher(self.store)
+        fetcher._users = traced_fetcher(UserFetcher(self.store))
         predictor = Predictor.func_or_class.__new__(Predictor.func_or_class)
-        predictor._answerer = QueryAnswerer(self.store, catalogue_wait_s=30.0)
+        predictor._answerer = traced_answerer(QueryAnswerer(self.store, catalogue_wait_s=30.0))
         predictor._answerer.serve(recommender)
         self.answerers.append(predictor._answerer)
         return Service(Handle(fetcher), Handle(predictor), Handle(_Trainer(self)), Handle(_Models(self)), self.store)
@@ -122,8 +129,8 @@ async def _done(value: Any) -> Any:
     return value
 
 
-async def _asked(method: str, path: str, body: object, key: str) -> httpx.Response:
-    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+async def _asked(method: str, path: str, body: object, given: Mapping[str, str]) -> httpx.Response:
+    headers = {"content-type": "application/json", **given}
     transport = httpx.ASGITransport(build_api())
     async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers) as client:
         return await client.request(method, path, content=b"" if body is None else msgspec.json.encode(body))
