@@ -40,7 +40,10 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_DISABLE_TELEMETRY": "true",  # the client's own, to its makers
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+LONGEST_FAILURE = 300
+"""Of the status: an error of MLflow's client may have those of all layers below in it."""
 _NO_NAME = re.compile(r"[^\w\-. /:]")
 
 
@@ -98,7 +101,7 @@ class MlflowRuns:
         else:
             self._backoff.fail()
             logger.warning("not every version has its run of MLflow yet: %s", failure)
-        self.failure = failure and f"MLflow: {failure}"
+        self.failure = failure and f"MLflow: {failure[:LONGEST_FAILURE]}"
 
     def _try_to_log(self, version: VersionInfo) -> str | None:
         """Log a version that has to be, or say what was in the way."""
