@@ -214,7 +214,7 @@ def _metrics(version: VersionInfo) -> dict[str, float]:
         "bytes": version.bytes,
         "popularity_shift": None if meta.data is None else meta.data.popularity_shift,
     }
-    return {_name(name): float(value) for name, value in found.items() if _is_finite(value)}
+    return {_name(name): value for name, value in found.items() if value is not None and math.isfinite(value)}
 
 
 def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -228,7 +228,3 @@ def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]
 def _name(name: str) -> str:
     """Name as MLflow takes it: ``ndcg_at_10`` for ``ndcg@10``, as its own metrics have it."""
     return _NO_NAME.sub("_", name.replace("@", "_at_"))
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
