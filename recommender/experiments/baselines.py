@@ -109,12 +109,39 @@ def ease(pairs: sparse.csr_matrix, seed: int, settings: Settings) -> Score:  # n
         raise InvalidRequestError(
             f"ease inverts a matrix of {n_items} x {n_items}, which does not fit beyond {MOST_ITEMS}; leave it out"
         )
-    gram = (pairs.T @ pairs).toarray().astype(np.float64)
-    gram[np.diag_indices(n_items)] += settings["penalty"]
-    inverse = np.linalg.inv(gram)
+    shrunk = _ease_of_users if pairs.shape[0] < n_items else _ease_of_items
+    return shrunk(pairs, settings["penalty"])
+
+
+def _ease_of_items(pairs: sparse.csr_matrix, penalty: float) -> Score:
+    """By the inverse of the items' Gram matrix."""
+    inverse = _inverse(pairs.T @ pairs, penalty)
     weights = (-inverse / np.diag(inverse)).astype(np.float32)
     np.fill_diagonal(weights, 0)
     return lambda users: np.asarray(pairs[users] @ weights, np.float32)
+
+
+def _ease_of_users(pairs: sparse.csr_matrix, penalty: float) -> Score:
+    """The same by the inverse of the users' Gram matrix, which is smaller where there are fewer of them.
+
+    ``X P = (X X' + λI)^-1 X``, so that ``X B = X - (X X' + λI)^-1 X diag(1 / diag P)``.
+    """
+    inverse = _inverse(pairs @ pairs.T, penalty)
+    explained = np.asarray(pairs.multiply((pairs.T @ inverse).T).sum(axis=0)).ravel()
+    scale = penalty / (1 - explained)
+
+    def score(users: NDArray[np.int32]) -> NDArray[np.float32]:
+        predicted = np.asarray((pairs.T @ inverse[users].T).T) * scale
+        return np.asarray(pairs[users].toarray() - predicted, np.float32)
+
+    return score
+
+
+def _inverse(gram: sparse.csr_matrix, penalty: float) -> NDArray[np.float64]:
+    regularised = gram.toarray().astype(np.float64)
+    regularised[np.diag_indices(len(regularised))] += penalty
+    inverse: NDArray[np.float64] = np.linalg.inv(regularised)
+    return inverse
 
 
 def als(pairs: sparse.csr_matrix, seed: int, settings: Settings) -> Score:

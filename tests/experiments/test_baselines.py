@@ -31,8 +31,9 @@ def everybody(matrix):
     return np.arange(matrix.shape[0], dtype=np.int32)
 
 
-def test_ease_is_the_ridge_regression_of_each_item_on_all_others():
-    world, penalty = pairs(), 5.0
+@pytest.mark.parametrize("shape", [(30, 12), (12, 30)], ids=["fewer items", "fewer users"])
+def test_ease_is_the_ridge_regression_of_each_item_on_all_others(shape):
+    world, penalty = pairs(*shape), 5.0
     x = world.toarray().astype(np.float64)
     expected = np.zeros_like(x)
     for item in range(x.shape[1]):
@@ -43,6 +44,17 @@ def test_ease_is_the_ridge_regression_of_each_item_on_all_others():
     scores = ease(world, 0, {"penalty": penalty})(everybody(world))
 
     assert_allclose(scores, expected, atol=1e-5)
+
+
+def test_ease_inverts_the_smaller_side(monkeypatch):
+    inverted = []
+    invert = np.linalg.inv
+    monkeypatch.setattr(np.linalg, "inv", lambda matrix: inverted.append(matrix.shape) or invert(matrix))
+
+    for shape in [(30, 12), (12, 30)]:
+        ease(pairs(*shape), 0, {"penalty": 5.0})
+
+    assert inverted == [(12, 12), (12, 12)]
 
 
 def test_ease_beyond_what_fits_says_to_leave_it_out():
