@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +17,7 @@ from recommender.schema import Query, UserState
 from recommender.serving.catalogue import Catalogue
 from recommender.serving.recommender import Recommender
 from recommender.training.full import TrainingData, train_full
-from recommender.training.history_choices import HoldoutKind
+from recommender.training.history_choices import HistoryChoices, HoldoutKind
 from recommender.training.history_tuning import HistorySettings
 from recommender.training.model_settings import ModelSettings
 
@@ -85,22 +86,33 @@ class Ours:
 
     def fit(self, fold: Fold, settings: Settings) -> Score:
         """Train and lay out what would serve."""
-        snapshot = train_full(
+        trained = train_full(
             TrainingData(fold.older, fold.users, fold.catalogue),
             replace(self.settings, seed=fold.seed, **settings),
             holdout=0,
             meta={"log_offset": 0, "items_sequence": 0, "version": "candidate"},
-        ).snapshot
-        if snapshot is None:
+        )
+        if trained.snapshot is None:
             raise TrainingError(f"{self.name}: the weights exploded in training; lower the learning rate")
-        return Served(fold, Recommender(Catalogue(snapshot)))
+        return Served(fold, Recommender(Catalogue(trained.snapshot)), trained.choices)
 
 
 class Served:
-    """Scores of a recommender at the places of a fold."""
+    """Scores of a recommender at the places of a fold.
 
-    def __init__(self, fold: Fold, recommender: Recommender) -> None:
+    Parameters
+    ----------
+    fold
+        Whose places.
+    recommender
+        What scores.
+    choices
+        Of the history parts, as its training learned them; None where it has none.
+    """
+
+    def __init__(self, fold: Fold, recommender: Recommender, choices: HistoryChoices | None = None) -> None:
         self.fold = fold
+        self.learned: dict[str, Any] = {} if choices is None else msgspec.to_builtins(choices)
         self.recommender = recommender
         self.rows = recommender.snapshot.item_ids.indices_of(fold.item_ids.tolist())
         known = self.rows >= 0

@@ -132,6 +132,7 @@ class ComparisonResult:
         results, costs = self.results[candidates][name], self.costs(name)
         return {
             "costs": costs._asdict() if costs else None,
+            "learned": [dict(each.learned) for each in results if each.learned],
             "users": [len(each.evaluation.users) for each in results],
             "metrics": {
                 metric: {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ class MeasuredScore:
         self.score = fit()
         self.fit_s = time.process_time() - started
         self.scoring_s, self.n_users = 0.0, 0
+        self.learned: Mapping[str, Any] = getattr(self.score, "learned", {})
 
     def __call__(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
         """Score all items for some users."""
@@ -68,11 +69,14 @@ class Judged:
         Share of the candidates that is in at least one list.
     costs
         Of learning and of scoring, where they were measured.
+    learned
+        Settings that the candidate chose itself, by what it was fitted to.
     """
 
     evaluation: Evaluation
     coverage: float
     costs: Costs | None = None
+    learned: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def means(self) -> dict[str, float]:
@@ -108,8 +112,12 @@ def judged(
     }
     n_candidates = len(fold.item_ids) if candidates is None else int(candidates.sum())
     whole = Evaluation(evaluation.users, {**evaluation.per_user, **beyond}, listed)
-    costs = score.costs if isinstance(score, MeasuredScore) else None
-    return Judged(whole, coverage(listed, n_candidates), costs)
+    covered = coverage(listed, n_candidates)
+    return (
+        Judged(whole, covered, score.costs, score.learned)
+        if isinstance(score, MeasuredScore)
+        else Judged(whole, covered)
+    )
 
 
 def candidate_sets(fold: Fold, split: str) -> Mapping[str, NDArray[np.bool_] | None]:

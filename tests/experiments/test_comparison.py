@@ -87,6 +87,14 @@ def test_a_contest_is_the_mean_over_its_seeds(contest):
     assert found.interval(ALL, "popularity", "ndcg@10").mean == pytest.approx(np.mean(by_hand))
 
 
+def test_what_ours_learned_by_itself_is_said(contest):
+    candidates = contest[0].to_json()["candidates"][ALL]
+
+    learned = candidates["ours"]["learned"]
+    assert [set(each) >= {"holdout", "penalty", "item_item_weights", "ndcg"} for each in learned] == [True, True]
+    assert candidates["ease"]["learned"] == []
+
+
 def test_ease_is_surely_ahead_of_popularity_where_tastes_differ(contest):
     found, _ = contest
     ease, popular = (found.difference(ALL, name, "recall@10") for name in ("ease", "popularity"))
