@@ -15,6 +15,7 @@ References
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,6 @@ from scipy import sparse
 from recommender.models.low_pass import LowPass
 from recommender.vector_search.kernel import compiled
 
-CONFIDENCE = 10.0
-"""How much more a pair that is there counts than one that is not, C."""
-PENALTY = 50.0
-"""λ."""
 ITERATIONS = 10
 STEPS = 3
 """Conjugate gradients of each equation."""
@@ -34,7 +31,29 @@ _BLOCK = 512
 """Rows that a thread solves at a time."""
 
 
-def fit_implicit_als(interactions: sparse.csr_matrix, n: int, seed: int = 0, num_threads: int = 1) -> LowPass:
+@dataclass(frozen=True)
+class ImplicitALSSettings:
+    """Settings of implicit ALS.
+
+    Parameters
+    ----------
+    confidence
+        How much more a pair that is there counts than one that is not, C.
+    penalty
+        λ.
+    """
+
+    confidence: float = 10.0
+    penalty: float = 50.0
+
+
+def fit_implicit_als(
+    interactions: sparse.csr_matrix,
+    n: int,
+    seed: int = 0,
+    num_threads: int = 1,
+    settings: ImplicitALSSettings | None = None,
+) -> LowPass:
     """Vectors of items by implicit ALS.
 
     Parameters
@@ -47,6 +66,8 @@ def fit_implicit_als(interactions: sparse.csr_matrix, n: int, seed: int = 0, num
         Of the vectors that are begun with.
     num_threads
         How many solve equations; the result does not depend on it.
+    settings
+        By default the defaults.
 
     Returns
     -------
@@ -56,6 +77,7 @@ def fit_implicit_als(interactions: sparse.csr_matrix, n: int, seed: int = 0, num
     -----
     O(ITERATIONS · STEPS · (nnz · n + (n_users + n_items) · n²)).
     """
+    settings = settings or ImplicitALSSettings()
     by_user = sparse.csr_matrix(interactions, dtype=np.float32)
     by_item = by_user.T.tocsr()
     width = min(n, *by_user.shape)
@@ -65,52 +87,57 @@ def fit_implicit_als(interactions: sparse.csr_matrix, n: int, seed: int = 0, num
     )
     with ThreadPoolExecutor(max(1, num_threads)) as pool:
         for _ in range(ITERATIONS):
-            _improve(pool, by_user, items, users)
-            _improve(pool, by_item, users, items)
+            _improve(pool, by_user, items, users, settings)
+            _improve(pool, by_item, users, items, settings)
     frequencies = np.diff(by_item.indptr)
     items[frequencies == 0] = 0
     popular = (items * (frequencies / max(1, by_user.shape[0]))[:, None]).astype(np.float64)
-    equation = items.T.astype(np.float64) @ items + CONFIDENCE * popular.T @ items + PENALTY * np.eye(width)
+    equation = items.T.astype(np.float64) @ items + settings.confidence * popular.T @ items
+    equation[np.diag_indices(width)] += settings.penalty
     root = np.linalg.cholesky(np.linalg.inv(equation))
     return LowPass((items @ root).astype(np.float32), (frequencies > 0).astype(np.float32))
 
 
 def _improve(
-    pool: ThreadPoolExecutor, rows: sparse.csr_matrix, others: NDArray[np.float32], own: NDArray[np.float32]
+    pool: ThreadPoolExecutor,
+    rows: sparse.csr_matrix,
+    others: NDArray[np.float32],
+    own: NDArray[np.float32],
+    settings: ImplicitALSSettings,
 ) -> None:
     """Improve the vectors of one side by those of the other."""
-    gram = others.T @ others + np.float32(PENALTY) * np.eye(others.shape[1], dtype=np.float32)
+    gram = others.T @ others + np.float32(settings.penalty) * np.eye(others.shape[1], dtype=np.float32)
     indptr, indices = rows.indptr.astype(np.int64), rows.indices.astype(np.int32)
-    starts = range(0, len(own), _BLOCK)
-    list(pool.map(lambda at: _solve(indptr, indices, others, gram, at, min(len(own), at + _BLOCK), own), starts))
+    how, starts = (gram, np.float32(settings.confidence)), range(0, len(own), _BLOCK)
+    list(pool.map(lambda at: _solve(indptr, indices, others, *how, at, min(len(own), at + _BLOCK), own), starts))
 
 
 @compiled
-def _multiply(gram, others, liked, vector, product):  # type: ignore[no-untyped-def]
+def _multiply(gram, confidence, others, liked, vector, product):  # type: ignore[no-untyped-def]
     """Write ``(gram + C Σ y yᵀ) vector``."""
     np.dot(gram, vector, product)
     for place in range(len(liked)):
         other = others[liked[place]]
-        amount = np.float32(CONFIDENCE) * np.dot(other, vector)
+        amount = confidence * np.dot(other, vector)
         for column in range(len(product)):
             product[column] += amount * other[column]
 
 
 @compiled
-def _descend(gram, others, liked, own, residual, direction, product):  # type: ignore[no-untyped-def]
+def _descend(gram, confidence, others, liked, own, residual, direction, product):  # type: ignore[no-untyped-def]
     """Conjugate gradients for ``(gram + C Σ y yᵀ) own = (1 + C) Σ y``, from where it is."""
-    _multiply(gram, others, liked, own, product)
+    _multiply(gram, confidence, others, liked, own, product)
     residual[:] = -product
     for place in range(len(liked)):
         other = others[liked[place]]
         for column in range(len(own)):
-            residual[column] += np.float32(1 + CONFIDENCE) * other[column]
+            residual[column] += (np.float32(1) + confidence) * other[column]
     direction[:] = residual
     square = np.dot(residual, residual)
     for _ in range(STEPS):
         if square < np.float32(1e-20):
             return
-        _multiply(gram, others, liked, direction, product)
+        _multiply(gram, confidence, others, liked, direction, product)
         step = square / np.dot(direction, product)
         for column in range(len(own)):
             own[column] += step * direction[column]
@@ -121,13 +148,13 @@ def _descend(gram, others, liked, own, residual, direction, product):  # type: i
 
 
 @compiled
-def _solve(indptr, indices, others, gram, first, end, own):  # type: ignore[no-untyped-def]
+def _solve(indptr, indices, others, gram, confidence, first, end, own):  # type: ignore[no-untyped-def]
     """Improve some rows; one without interactions becomes zero."""
     width = own.shape[1]
     residual, direction, product = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
     for row in range(first, end):
         liked = indices[indptr[row] : indptr[row + 1]]
         if len(liked):
-            _descend(gram, others, liked, own[row], residual, direction, product)
+            _descend(gram, confidence, others, liked, own[row], residual, direction, product)
         else:
             own[row, :] = 0

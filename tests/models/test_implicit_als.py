@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from recommender.models import implicit_als
-from recommender.models.implicit_als import CONFIDENCE, PENALTY, fit_implicit_als
+from recommender.models.implicit_als import ImplicitALSSettings, fit_implicit_als
 
 
 def interactions(n_users: int = 200, n_items: int = 30, groups: int = 3) -> sparse.csr_matrix:
@@ -26,12 +26,14 @@ def test_items_of_one_taste_are_near_each_other():
 def test_conjugate_gradients_converge_to_the_solution_of_each_equation():
     matrix = interactions()
     items = np.random.default_rng(1).standard_normal((30, 4)).astype(np.float32)
-    gram = items.T @ items + np.float32(PENALTY) * np.eye(4, dtype=np.float32)
+    how = ImplicitALSSettings()
+    gram = items.T @ items + np.float32(how.penalty) * np.eye(4, dtype=np.float32)
     own = np.zeros((200, 4), np.float32)
     for _ in range(4):
-        implicit_als._solve(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), items, gram, 0, 200, own)
+        liked = (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32))
+        implicit_als._solve(*liked, items, gram, np.float32(how.confidence), 0, 200, own)
     liked = items[matrix[7].indices]
-    exact = np.linalg.solve(gram + CONFIDENCE * liked.T @ liked, (1 + CONFIDENCE) * liked.sum(axis=0))
+    exact = np.linalg.solve(gram + how.confidence * liked.T @ liked, (1 + how.confidence) * liked.sum(axis=0))
 
     assert own[7] == pytest.approx(exact, abs=1e-4)
 
