@@ -196,7 +196,8 @@ class TrainingArgs(_Strict):
     holdout: Share = 0.1
     """Share of the newest interactions that is held out to evaluate a version."""
     tune_s: Annotated[float, Field(ge=0)] = _HISTORY.tune_s
-    """Processor seconds for tuning the item-item matrix, at the first full training and when the data has doubled."""
+    """Processor seconds for tuning the item-item matrix, at the first full training and when the data has doubled, and
+    half as many for implicit ALS."""
     holdout_kind: Literal["auto", "last", "random"] = _HISTORY.holdout_kind
     """What teaches how much each part counts: each user's newest interactions, or any; ``auto``: by whether timestamps
     tell an order."""

@@ -37,22 +37,21 @@ class ImplicitALSSettings:
 
     Parameters
     ----------
+    components
+        Length of the vectors, n.
     confidence
         How much more a pair that is there counts than one that is not, C.
     penalty
         λ.
     """
 
+    components: int = 64
     confidence: float = 10.0
     penalty: float = 50.0
 
 
 def fit_implicit_als(
-    interactions: sparse.csr_matrix,
-    n: int,
-    seed: int = 0,
-    num_threads: int = 1,
-    settings: ImplicitALSSettings | None = None,
+    interactions: sparse.csr_matrix, settings: ImplicitALSSettings, seed: int = 0, num_threads: int = 1
 ) -> LowPass:
     """Vectors of items by implicit ALS.
 
@@ -60,14 +59,12 @@ def fit_implicit_als(
     ----------
     interactions
         Users by items; what is above 0 is there.
-    n
-        Components; fewer come of a matrix that is smaller.
+    settings
+        Fewer components come of a matrix that is smaller.
     seed
         Of the vectors that are begun with.
     num_threads
         How many solve equations; the result does not depend on it.
-    settings
-        By default the defaults.
 
     Returns
     -------
@@ -77,10 +74,9 @@ def fit_implicit_als(
     -----
     O(ITERATIONS · STEPS · (nnz · n + (n_users + n_items) · n²)).
     """
-    settings = settings or ImplicitALSSettings()
     by_user = sparse.csr_matrix(interactions, dtype=np.float32)
     by_item = by_user.T.tocsr()
-    width = min(n, *by_user.shape)
+    width = min(settings.components, *by_user.shape)
     chance = np.random.default_rng(seed)
     users, items = (
         np.ascontiguousarray(0.01 * chance.standard_normal((size, width)), np.float32) for size in by_user.shape

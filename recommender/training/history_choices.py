@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.models.implicit_als import ImplicitALSSettings
 from recommender.models.item_item import ItemItemSettings
 from recommender.models.mixture import LENGTHS, Mixture
 from recommender.storage.registry import VersionMeta
@@ -62,6 +63,9 @@ class HistoryChoices(msgspec.Struct, frozen=True):
     mean_history: float | None = None
     """How much the mean history counts for whoever has features and no history, in scales of what LightFM gives them;
     None: as it counts for others."""
+    als_confidence: float = ImplicitALSSettings.confidence
+    als_penalty: float = ImplicitALSSettings.penalty
+    """Of implicit ALS, where its vectors are those."""
     vectors: Vectors = "low_pass"
     """What stands in the place of the low-pass filter, which it is itself unless others do better."""
 
@@ -78,6 +82,11 @@ class HistoryChoices(msgspec.Struct, frozen=True):
             length_exponent=self.length_exponent,
             budget_bytes=budget_bytes,
         )
+
+    @property
+    def implicit_als(self) -> ImplicitALSSettings:
+        """Settings of implicit ALS."""
+        return ImplicitALSSettings(self.low_pass, self.als_confidence, self.als_penalty)
 
     def taught(self, mixture: Mixture, half_life: float | None, least_low_pass: float = 0.0) -> Self:
         """The same with what a hold-out taught.

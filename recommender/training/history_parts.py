@@ -21,7 +21,7 @@ from recommender.models.low_pass import LowPass, fit_low_pass
 from recommender.models.mixture import LENGTHS, bucket_of
 from recommender.serving.history_weights import HistoryWeights
 from recommender.serving.snapshot import Rows, Snapshot, Table
-from recommender.training.history_choices import HistoryChoices, Vectors
+from recommender.training.history_choices import HistoryChoices
 from recommender.training.recency import weighted_histories
 
 MOST_MEASURED = 500
@@ -73,17 +73,21 @@ def fit_history_parts(
         Of the low-pass filter.
     """
     matrix = item_item_matrix(pairs, choices.item_item(budget_bytes), num_threads)
-    return HistoryParts(matrix, vectors_of(pairs, choices.low_pass, seed, choices.vectors, num_threads), choices)
+    return HistoryParts(matrix, _vectors(pairs, choices, seed, num_threads), choices)
 
 
-def vectors_of(
-    pairs: sparse.csr_matrix, n: int, seed: int, kind: Vectors = "low_pass", num_threads: int = 1
-) -> LowPass:
-    """Low-pass filter of the pairs, or what stands in its place; with `n` 0 one without components."""
+def _vectors(pairs: sparse.csr_matrix, choices: HistoryChoices, seed: int, num_threads: int) -> LowPass:
+    if choices.low_pass and choices.vectors == "als":
+        return fit_implicit_als(pairs, choices.implicit_als, seed, num_threads)
+    return low_pass_of(pairs, choices.low_pass, seed)
+
+
+def low_pass_of(pairs: sparse.csr_matrix, n: int, seed: int) -> LowPass:
+    """Low-pass filter of the pairs; with `n` 0 one without components."""
     n_items = pairs.shape[1]
     if not n:
         return LowPass(np.zeros((n_items, 0), np.float32), np.zeros(n_items, np.float32))
-    return fit_low_pass(pairs, n, seed) if kind == "low_pass" else fit_implicit_als(pairs, n, seed, num_threads)
+    return fit_low_pass(pairs, n, seed)
 
 
 def parts_of(snapshot: Snapshot) -> HistoryParts | None:

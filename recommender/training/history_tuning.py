@@ -18,13 +18,15 @@ from scipy import sparse
 
 from recommender.evaluation import split_pairs
 from recommender.models.feedback import select_likings
+from recommender.models.implicit_als import ImplicitALSSettings, fit_implicit_als
 from recommender.models.item_item import ItemItemSettings, item_item_matrix, with_largest
 from recommender.models.lightfm_recommender import LFMRecommender
 from recommender.models.low_pass import LowPass
 from recommender.models.mixture import FEWEST, LENGTHS, Score, learn_mixture, ndcg_of, sure_gain
 from recommender.serving.snapshot import Rows, Table
 from recommender.training.history_choices import HistoryChoices, HoldoutKind, Vectors
-from recommender.training.history_parts import HistoryParts, liked_pairs, vectors_of
+from recommender.training.history_parts import HistoryParts, liked_pairs, low_pass_of
+from recommender.training.implicit_als_tuning import tune_implicit_als
 from recommender.training.item_item_tuning import tune_item_item
 from recommender.training.recency import learn_half_life, weighted_histories
 
@@ -40,6 +42,8 @@ ORDERED = 0.1
 """Share of a user's interactions that must have another time than the one before, for time to tell an order."""
 NUMBERED_BELOW = 1e8
 """Whole rising numbers below this, in seconds, are numbers of rows: the year 1973."""
+ALS_SHARE = 0.5
+"""Processor time for tuning implicit ALS, as a share of that for the item-item matrix."""
 PRIOR_LOW_PASS = 0.5
 """Weight of the low-pass filter, in scales, that is kept where nothing tells an order.
 
@@ -64,7 +68,8 @@ class HistorySettings:
         What teaches how much each counts: each user's newest interactions (``last``), any (``random``), or by whether
         timestamps tell an order (``auto``).
     tune_s
-        Seconds of processor time for the tuning of the item-item matrix; small data takes less.
+        Seconds of processor time for the tuning of the item-item matrix, and half as many for that of implicit ALS;
+        small data takes less.
     item_item_mib
         Memory of its fit beside the interactions and the matrix itself.
     """
@@ -192,18 +197,34 @@ def learn_choices(
         "item_item": lambda users: (weighted[users] @ matrix).toarray(),
     }
     prior = PRIOR_LOW_PASS if settings.low_pass and kind == "random" and settings.holdout_kind == "auto" else 0.0
-    low_pass = enough_components(vectors_of(pairs, settings.low_pass, seed), pairs, wanted)
+    low_pass = enough_components(low_pass_of(pairs, settings.low_pass, seed), pairs, wanted)
     rivals: list[tuple[Vectors, LowPass]] = [("low_pass", low_pass)]
     if settings.low_pass and not prior:
-        n = min(settings.low_pass, MANY_COMPONENTS)
-        rivals.append(("als", vectors_of(pairs, n, seed, "als", num_threads)))
+        als = tuned_als(pairs, wanted, settings, seed=seed, num_threads=num_threads)
+        choices = msgspec.structs.replace(choices, als_confidence=als.confidence, als_penalty=als.penalty)
+        rivals.append(("als", fit_implicit_als(pairs, als, seed, num_threads)))
     learned = [
         (name, vectors, learn_mixture(parts | _part_of(vectors, weighted), pairs, wanted)) for name, vectors in rivals
     ]
     name, vectors, mixture = max(learned, key=lambda each: each[2].ndcg["mixture"])
     choices = msgspec.structs.replace(choices, low_pass=vectors.items.shape[1], vectors=name)
     choices = choices.taught(mixture, half_life, prior)
-    return HistoryParts(matrix, vectors if choices.low_pass else vectors_of(pairs, 0, seed), choices), choices
+    return HistoryParts(matrix, vectors if choices.low_pass else low_pass_of(pairs, 0, seed), choices), choices
+
+
+def tuned_als(
+    pairs: sparse.csr_matrix, wanted: sparse.csr_matrix, settings: HistorySettings, *, seed: int, num_threads: int
+) -> ImplicitALSSettings:
+    """Settings of implicit ALS that do best alone, found in `ALS_SHARE` of the time for tuning."""
+    return tune_implicit_als(
+        pairs,
+        wanted,
+        ALS_SHARE * settings.tune_s,
+        start=ImplicitALSSettings(min(settings.low_pass, MANY_COMPONENTS)),
+        most_components=settings.low_pass,
+        seed=seed,
+        num_threads=num_threads,
+    ).settings
 
 
 def _part_of(vectors: LowPass, weighted: sparse.csr_matrix) -> dict[str, Score]:

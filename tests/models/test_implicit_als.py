@@ -16,7 +16,7 @@ def interactions(n_users: int = 200, n_items: int = 30, groups: int = 3) -> spar
 
 def test_items_of_one_taste_are_near_each_other():
     matrix = interactions()
-    fitted = fit_implicit_als(matrix, 3)
+    fitted = fit_implicit_als(matrix, ImplicitALSSettings(3))
     scores = fitted.users(matrix) @ fitted.items.T
     alike = np.arange(200)[:, None] % 3 == np.arange(30) % 3
 
@@ -40,7 +40,7 @@ def test_conjugate_gradients_converge_to_the_solution_of_each_equation():
 
 def test_the_vector_of_a_user_solves_the_equation_of_the_mean_user():
     matrix = interactions()
-    fitted = fit_implicit_als(matrix, 5)
+    fitted = fit_implicit_als(matrix, ImplicitALSSettings(5))
     one, two, both = (np.zeros(30, np.float32) for _ in range(3))
     one[3], two[7], both[[3, 7]] = 1, 1, 1
     of = [fitted.users(sparse.csr_matrix(each)) for each in (one, two, both)]
@@ -51,7 +51,8 @@ def test_the_vector_of_a_user_solves_the_equation_of_the_mean_user():
 
 def test_the_same_bits_come_of_any_number_of_threads_and_an_untouched_item_has_nothing():
     matrix = sparse.hstack([interactions(1500), sparse.csr_matrix((1500, 1), dtype=np.float32)], format="csr")
-    one, two = fit_implicit_als(matrix, 4, seed=2), fit_implicit_als(matrix, 4, seed=2, num_threads=3)
+    how = ImplicitALSSettings(4)
+    one, two = fit_implicit_als(matrix, how, seed=2), fit_implicit_als(matrix, how, seed=2, num_threads=3)
 
     assert np.array_equal(one.items, two.items)
     assert not one.items[30].any()
@@ -59,4 +60,4 @@ def test_the_same_bits_come_of_any_number_of_threads_and_an_untouched_item_has_n
 
 
 def test_there_are_never_more_components_than_the_matrix_has_rows():
-    assert fit_implicit_als(interactions(4), 99).items.shape == (30, 4)
+    assert fit_implicit_als(interactions(4), ImplicitALSSettings(99)).items.shape == (30, 4)

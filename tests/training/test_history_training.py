@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from recommender.datasets import open_dataset
-from recommender.models.implicit_als import fit_implicit_als
+from recommender.models.implicit_als import ImplicitALSSettings, fit_implicit_als
 from recommender.models.item_item import item_item_matrix
 from recommender.models.low_pass import fit_low_pass
 from recommender.serving.snapshot import Rows
@@ -67,7 +67,7 @@ def test_vectors_of_implicit_als_take_the_place_of_the_low_pass_filter_where_the
     choices = msgspec.structs.replace(defaults("random", 400, HistorySettings(low_pass=3)), vectors="als")
     pairs = liked_pairs(Rows(np.arange(0, 401, 10), np.arange(400, dtype=np.int32) % 20, np.zeros(0)), 20)
     fitted = fit_history_parts(pairs, choices, budget_bytes=1 << 26).low_pass
-    expected = fit_implicit_als(pairs, 3)
+    expected = fit_implicit_als(pairs, ImplicitALSSettings(3))
 
     assert np.array_equal(fitted.items, expected.items)
     assert set(fitted.shares) == {1.0}
