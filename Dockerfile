@@ -13,7 +13,7 @@ WORKDIR /build
 COPY pyproject.toml constraints.txt LICENSE ./
 RUN mkdir recommender deployments lightfm_serve \
     && touch README.md recommender/__init__.py deployments/__init__.py lightfm_serve/__init__.py \
-    && python -m pip install --no-cache-dir --prefix=/installed --constraint constraints.txt '.[batch,otlp,s3]' \
+    && python -m pip install --no-cache-dir --prefix=/installed --constraint constraints.txt '.[batch,otlp,s3,signing]' \
     && rm -rf recommender deployments lightfm_serve build *.egg-info
 COPY README.md ./
 COPY recommender recommender

@@ -11,13 +11,14 @@ from deployments.args import AppArgs
 from deployments.embedded_store import EMBEDDED, check_embedded, embedded_store_url
 from deployments.feature_fetcher import FeatureFetcher
 from deployments.ingress import Ingress
-from deployments.model_store import model_store
+from deployments.model_store import RegistryPlace, model_store
 from deployments.predictor import Predictor
 from deployments.ray_runtime import environment
 from deployments.stages.near import NearSettings
 from deployments.telemetry import logs
 from deployments.trainer import Trainer
 from recommender.storage.object_store import Bucket, is_url, within
+from recommender.storage.registry.signing import public_key_texts
 
 logger = logging.getLogger("recommender.app")
 
@@ -26,10 +27,12 @@ def build(args: AppArgs) -> serve.Application:
     """Graph of the service: Ingress, FeatureFetcher, Predictor and Trainer."""
     logs.configure()
     args = args.with_environment()
-    args = args.model_copy(update={"state_dir": _made(args.state_dir)})
+    # files of this machine are read here: others may not have them
+    args = args.model_copy(update={"state_dir": _made(args.state_dir), "require_signed": _key_texts(args)})
     _log_missing_environment()
     check_embedded(args.redis_url, args.state_dir)
-    models = str(within(args.state_dir, "models"))
+    models = RegistryPlace(str(within(args.state_dir, "models")), args.require_signed)
+    models.open(args.signing_key())  # keys that are none fail here, not in a replica
     model_store(models)  # starts beside the store, not after it
     store_url = args.redis_url
     if store_url == EMBEDDED:
@@ -44,6 +47,10 @@ def build(args: AppArgs) -> serve.Application:
     return Ingress.bind(  # type: ignore[attr-defined]
         fetcher, predictor, trainer, models, store_url, args.max_backlog, near, args.exposures.sample
     )
+
+
+def _key_texts(args: AppArgs) -> tuple[str, ...]:
+    return tuple(public_key_texts(args.require_signed))
 
 
 def _made(state_dir: str) -> str:

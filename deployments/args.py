@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from deployments.env_secrets import secret
+from deployments.env_secrets import SIGNING_KEY, required_keys, secret
 from recommender.exposures.attribution import WINDOW_S
 from recommender.models.feedback import Feedback
 from recommender.stores.embedded_valkey import START_TIMEOUT_S
@@ -254,8 +254,9 @@ class ExposureArgs(_Strict):
 class AppArgs(_Strict):
     """Everything under ``args:`` in serve_config.yaml.
 
-    The environment overrides three of them: ``RECOMMENDER_DATASET``, ``RECOMMENDER_REDIS_URL`` (or a file with
-    it, ``RECOMMENDER_REDIS_URL_FILE``) and ``RECOMMENDER_STATE_DIR``.
+    The environment overrides four of them: ``RECOMMENDER_DATASET``, ``RECOMMENDER_REDIS_URL`` (or a file with
+    it, ``RECOMMENDER_REDIS_URL_FILE``), ``RECOMMENDER_STATE_DIR`` and ``RECOMMENDER_REQUIRE_SIGNED`` (files, with
+    ``:`` between them).
     """
 
     dataset: str = "movielens-100k"
@@ -266,6 +267,9 @@ class AppArgs(_Strict):
     state_dir: str = ".recommender"
     """Models, archive of learned interactions, and the embedded store: a folder (on several nodes one that all of them
     see), or an fsspec URL such as ``s3://bucket/folder``."""
+    require_signed: tuple[str, ...] = ()
+    """Public keys, each a file or its PEM text: versions that none of them has signed are not loaded. Versions that are
+    trained are signed with ``RECOMMENDER_SIGNING_KEY_FILE``. Empty: any version is loaded."""
     max_backlog: Positive = MAX_BACKLOG
     """Interactions in the log above which more are refused with 503; each takes 100 to 200 bytes of the store. Half as
     many are kept for a pinned version."""
@@ -311,4 +315,12 @@ class AppArgs(_Strict):
         """These, with what the environment overrides."""
         names = {name: os.environ.get(f"RECOMMENDER_{name.upper()}") for name in ("dataset", "state_dir")}
         names["redis_url"] = secret("RECOMMENDER_REDIS_URL")
-        return self.model_copy(update={name: value for name, value in names.items() if value})
+        given: dict[str, Any] = {name: value for name, value in names.items() if value}
+        if keys := required_keys():
+            given["require_signed"] = keys
+        return self.model_copy(update=given)
+
+    @staticmethod
+    def signing_key() -> str:
+        """PEM of the key that signs versions, of the environment; empty where there is none."""
+        return secret(SIGNING_KEY)

@@ -1,4 +1,4 @@
-"""Secrets: environment variables whose value may also lie in a file."""
+"""Secrets: environment variables whose value may also lie in a file, and the names of keys."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import os
 from pathlib import Path
 
 FROM_FILE = "_FILE"
+SIGNING_KEY = "RECOMMENDER_SIGNING_KEY"
+"""Variable of the key that signs versions."""
+REQUIRE_SIGNED = "RECOMMENDER_REQUIRE_SIGNED"
+"""Variable with the files of the public keys one of which must have signed a version."""
+
+
+def required_keys() -> tuple[str, ...]:
+    """Files of public keys that the environment names, with ``:`` between them; none where it names none."""
+    return tuple(filter(None, os.environ.get(REQUIRE_SIGNED, "").split(":")))
 
 
 def secret(variable: str) -> str:

@@ -33,7 +33,7 @@ from deployments.http.routes import (
 from deployments.http.routes.hot import HotRoutes
 from deployments.http.service import Service, current
 from deployments.http.tracing_middleware import traced
-from deployments.model_store import model_store
+from deployments.model_store import RegistryPlace, model_store
 from deployments.ray_runtime import replica_setup
 from deployments.stages.answering import QueryAnswerer
 from deployments.stages.chain import Chain
@@ -108,7 +108,7 @@ class Ingress:
     fetcher, predictor, trainer
         The rest of the graph.
     models
-        Folder of the registry.
+        Where versions are.
     store_url
         Where the store is.
     max_backlog
@@ -124,7 +124,7 @@ class Ingress:
         fetcher: DeploymentHandle,
         predictor: DeploymentHandle,
         trainer: DeploymentHandle,
-        models: str,
+        models: RegistryPlace,
         store_url: str,
         max_backlog: int,
         near: NearSettings,

@@ -15,6 +15,7 @@ from deployments.ray_runtime.code_hash import release
 from deployments.telemetry import logs
 from recommender.errors import StateUnavailableError
 from recommender.storage.registry import Artifact, Registry, VersionInfo
+from recommender.storage.registry.trust import Trust
 
 NAMESPACE = "recommender"
 LONG_POLL_S = 30.0
@@ -24,6 +25,25 @@ UNASKED_S = 300.0
 """After which nobody is left to ask: trainer and predictors do so all the time."""
 
 logger = logging.getLogger("recommender.model_store")
+
+
+class RegistryPlace(NamedTuple):
+    """Where versions are, and who must have signed them.
+
+    Parameters
+    ----------
+    location
+        Folder of the registry, or its URL.
+    trusted
+        PEM texts of the public keys that `require_signed` names; none: any version is loaded.
+    """
+
+    location: str
+    trusted: tuple[str, ...] = ()
+
+    def open(self, signing_key: str = "") -> Registry:
+        """The registry; `signing_key` is the PEM of what signs versions that are published there."""
+        return Registry(self.location, Trust.of(signing_key, self.trusted))
 
 
 class Published(NamedTuple):
@@ -48,9 +68,9 @@ class ModelStoreActor:
     The registry is the authority: after a crash this starts again from there. Replicas keep what they have meanwhile.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, place: RegistryPlace) -> None:
         logs.configure()
-        self._registry = Registry(folder)
+        self._registry = place.open()
         self._published: Published | None = None
         self._info: VersionInfo | None = None
         self._serial = 0
@@ -111,6 +131,8 @@ class ModelStoreActor:
             There is no such version.
         CorruptArtifactError
             It is not what was written.
+        UntrustedVersionError
+            It is not signed as it has to be.
         """
         if self._published is not None and self._published.version == version:
             return self._published
@@ -215,18 +237,20 @@ def _shown(info: VersionInfo) -> dict[str, Any]:
         "judged_on": info.meta.judged_on,
         "status": info.status,
         "reason": info.reason,
+        "refused": info.refused,
         "data": None if info.meta.data is None else msgspec.to_builtins(info.meta.data),
     }
 
 
-def model_store(folder: str) -> Any:
+def model_store(place: RegistryPlace) -> Any:
     """Handle of the ModelStore of a registry, started if need be.
 
     It runs the code of whoever starts it for as long as it lives, so each release has its own, and replicas of two
-    releases can serve side by side while one takes the place of the other.
+    releases can serve side by side while one takes the place of the other. So has each set of accepted keys.
     """
+    own = hashlib.sha256("\n".join([place.location, *place.trusted]).encode()).hexdigest()[:12]
     options = {
-        "name": f"model-store-{hashlib.sha256(folder.encode()).hexdigest()[:12]}-{release()}",
+        "name": f"model-store-{own}-{release()}",
         "namespace": NAMESPACE,
         "lifetime": "detached",
         "get_if_exists": True,
@@ -235,4 +259,4 @@ def model_store(folder: str) -> Any:
         "num_cpus": 0,
         "max_concurrency": 1000,
     }
-    return ray.remote(ModelStoreActor).options(**options).remote(folder)
+    return ray.remote(ModelStoreActor).options(**options).remote(place)

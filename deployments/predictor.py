@@ -9,6 +9,7 @@ from ray import serve
 
 from deployments.handle_calls import with_request_ids
 from deployments.messages import unpack_fetched, unpack_queries, unpack_request
+from deployments.model_store import RegistryPlace
 from deployments.ray_runtime import replica_setup
 from deployments.stages.answering import QueryAnswerer
 from deployments.stages.following import SnapshotFollower
@@ -27,7 +28,7 @@ class Predictor:
     Parameters
     ----------
     models
-        Folder of the registry.
+        Where versions are.
     store_url
         Where the store is; changes of the catalogue are read from there.
     explore
@@ -40,7 +41,7 @@ class Predictor:
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
-        models: str,
+        models: RegistryPlace,
         store_url: str,
         explore: float = 0.0,
         feedback: Feedback | None = None,

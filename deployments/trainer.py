@@ -18,7 +18,7 @@ from deployments.forgetting import Forgetting, ServingPlace
 from deployments.handle_calls import with_request_ids
 from deployments.messages import answer
 from deployments.mlflow_runs import MlflowRuns
-from deployments.model_store import model_store
+from deployments.model_store import RegistryPlace, model_store
 from deployments.telemetry import logs, metrics, otlp_metrics
 from deployments.telemetry.measured_store import measured
 from deployments.telemetry.metric_snapshot import MetricsSnapshot
@@ -33,7 +33,6 @@ from recommender.storage.audit_trail import AuditTrail
 from recommender.storage.file_store import open_files
 from recommender.storage.lease import lease_on
 from recommender.storage.object_store import within
-from recommender.storage.registry import Registry
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import Store, open_store
 from recommender.stores.audit_log import open_audit_log
@@ -73,14 +72,14 @@ class Trainer:
         os.nice(NICENESS)
         logs.configure()
         otlp_metrics.begin()
-        models = within(args.state_dir, "models")
+        models = RegistryPlace(str(within(args.state_dir, "models")), args.require_signed)
 
         def opened() -> Store:
             # one for each that reads it in its own time: what holds up one opens no circuit breaker for the others
             return measured(open_store(store_url, max_backlog=args.max_backlog))
 
         self._args = args
-        self._registry = Registry(models)
+        self._registry = models.open(args.signing_key())
         self._learner = TrainingPipeline(
             self._registry,
             Archive(within(args.state_dir, "archive")),
@@ -96,7 +95,7 @@ class Trainer:
             attributed_through=lambda: self._exposures.attributed_through,
         )
         self._audit = AuditTrail(open_audit_log(store_url), open_files(within(args.state_dir, "audit")))
-        self._models = model_store(str(models))
+        self._models = model_store(models)
         self._lease = lease_on(args.state_dir)
         self._lock = asyncio.Lock()
         self._backoff, self._tidying = Backoff(), Backoff()
@@ -138,6 +137,8 @@ class Trainer:
         health = unreadable_entries.health(versions)
         if health == "ok" and self._learner.retention.failure:
             health = f"degraded: {self._learner.retention.failure}"
+        if health == "ok" and (refused := next((each for each in versions if each.refused), None)):
+            health = f"degraded: version {refused.version} is refused: {refused.refused}"
         if health == "ok" and self._runs.failure:
             health = f"degraded: {self._runs.failure}"
         return {

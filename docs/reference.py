@@ -96,6 +96,8 @@ def _in_words(kind: Any) -> str:
         return " or ".join("null" if each is NoneType else _in_words(each) for each in members)
     if origin is dict:
         return f"map of {_in_words(members[0])} to {_in_words(members[1])}"
+    if origin is tuple:
+        return f"list of {_in_words(members[0])}"
     return _WORDS[kind]
 
 
@@ -107,6 +109,8 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if value is None:
         return "null"
+    if value == ():
+        return "`[]`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

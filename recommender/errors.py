@@ -16,6 +16,7 @@
     ├── ArtifactError
     │   ├── UnknownVersionError    no such version in the registry
     │   ├── StateUnavailableError  the object store with versions and archive does not answer
+    │   ├── UntrustedVersionError  a version is not signed with a key that is accepted
     │   └── CorruptArtifactError   a version on disk is not what was written
     │       └── NewerSchemaError   a newer release wrote it; nothing is wrong with it
     └── StoreError
@@ -85,6 +86,10 @@ class UnknownVersionError(ArtifactError):
 
 class StateUnavailableError(ArtifactError):
     """The object store with versions and archive does not answer; nothing is said against what is in it."""
+
+
+class UntrustedVersionError(ArtifactError):
+    """A version is not signed with a key that is accepted, where signatures are asked for."""
 
 
 class CorruptArtifactError(ArtifactError):

@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 
-from deployments.model_store import Published, model_store
+from deployments.model_store import Published, RegistryPlace, model_store
 from deployments.stages.answering import QueryAnswerer
 from recommender.errors import StoreError
 from recommender.models.feedback import Feedback
@@ -34,7 +34,7 @@ class SnapshotFollower:
     Parameters
     ----------
     registry
-        Folder of the registry, which names the ModelStore.
+        Where versions are, which names the ModelStore.
     store
         Where changes of the catalogue are.
     answerer
@@ -45,7 +45,7 @@ class SnapshotFollower:
 
     def __init__(
         self,
-        registry: str,
+        registry: RegistryPlace,
         store: Store,
         answerer: QueryAnswerer,
         explore: float = 0.0,

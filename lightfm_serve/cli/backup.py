@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightfm_serve.cli.group import as_json, say, state_dir_option, tell
+from lightfm_serve.cli.trust import trust_of_environment
 from recommender.errors import InvalidDataError
 
 if TYPE_CHECKING:
@@ -78,7 +79,11 @@ def restore(
         Path(state_dir).mkdir(parents=True, exist_ok=True)
     with store_of(state_dir, redis_url, own=True) as url:
         report, counts = asyncio.run(_restore(source, state_dir, url, moment, verify))
-    say({**_plain(report), "verified": counts}, _restore_text(report, state_dir, counts), as_json)
+    refused = _refused(state_dir)
+    text = "\n".join(
+        [_restore_text(report, state_dir, counts), *(f"{why}; the service passes it over" for why in refused)]
+    )
+    say({**_plain(report), "verified": counts, "refused": refused}, text, as_json)
 
 
 @contextmanager
@@ -127,6 +132,15 @@ async def _restore(
         return report, {}
     tell("comparing")
     return report, await verify_restored(plan, files, state_dir, url)
+
+
+def _refused(state_dir: str) -> list[str]:
+    """Versions that were restored and will not be served, and why: the environment asks for signatures."""
+    from recommender.storage.object_store import within
+    from recommender.storage.registry import Registry
+
+    versions = Registry(within(state_dir, "models"), trust_of_environment()).versions()
+    return [f"version {each.version} is refused: {each.refused}" for each in versions if each.refused]
 
 
 def _verify_only(source: str, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightfm_serve.cli.group import as_json, progress_bar, say, tell
+from lightfm_serve.cli.trust import load_current, trust_of_environment
 from recommender.deferred_imports import check_installed
 from recommender.errors import InvalidDataError, InvalidRequestError
 from recommender.storage import atomic_files
@@ -95,13 +96,11 @@ def _loaded(model: Path) -> tuple[str, Artifact]:
     """Version to rank with: the one that is named, else the current one."""
     from recommender.storage.registry import Registry
 
+    trust = trust_of_environment()
     if (model / "manifest.json").is_file():
-        return model.name, Registry(model.parent).load(model.name)
+        return model.name, Registry(model.parent, trust).load(model.name)
     folder = model / "models" if (model / "models").is_dir() else model
-    found = Registry(folder).load_current()
-    if found is None:
-        raise InvalidDataError(f"there is no version that can serve in {folder}")
-    return found
+    return load_current(Registry(folder, trust), f"there is no version that can serve in {folder}")
 
 
 def _check_same(out: Path, about: dict[str, Any]) -> None:

@@ -69,6 +69,7 @@ COMMANDS: Mapping[str, Entry] = {
     "recommend": Entry("train:recommend", "Recommend items to USER from a folder that `train` wrote."),
     "restore": Entry("backup:restore", "Restore the newest back-up in SOURCE into an empty state and an empty store."),
     "serve": Entry("serve:serve", "Start the service and run it until Ctrl-C or SIGTERM."),
+    "signing": Entry("signing:signing", "Sign versions of the model, and verify who has signed them."),
     "simulate": Entry("simulate:simulate", "Let users with known tastes click through a running service."),
     "status": Entry("status:status", "Show how a running service does."),
     "train": Entry("train:train", "Train on DATASET and publish the version into a folder."),

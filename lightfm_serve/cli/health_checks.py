@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from recommender.errors import ArtifactError
+from lightfm_serve.cli.trust import trust_of_environment
+from recommender.errors import ArtifactError, UntrustedVersionError
 from recommender.storage.object_store import is_url, within
 from recommender.storage.registry import Registry
 
@@ -149,7 +150,7 @@ def _token(path: Path) -> Finding:
 
 
 def _versions(models: Path | str) -> Iterator[Finding]:
-    registry = Registry(models)
+    registry = Registry(models, trust_of_environment())
     versions = [each.version for each in registry.versions() if each.status != "rejected"]
     damaged = 0
     for version in versions:
@@ -157,15 +158,19 @@ def _versions(models: Path | str) -> Iterator[Finding]:
             registry.verify(version)
         except ArtifactError as error:
             damaged += 1
-            yield Finding(
-                "versions", "failed", str(error), "the service passes it over; restore it or remove its folder"
-            )
+            yield Finding("versions", "failed", str(error), f"the service passes it over; {_way_out(error)}")
     if damaged:
         return
     if versions:
         yield Finding("versions", "ok", f"all {len(versions)} on disk can be served and gone on from")
     else:
         yield Finding("versions", "failed", f"{models} has no version", "train one: POST /v1/models")
+
+
+def _way_out(error: ArtifactError) -> str:
+    if isinstance(error, UntrustedVersionError):
+        return "look where it is from, and sign it (recommender signing sign) or remove it"
+    return "restore it or remove its folder"
 
 
 def _disk(state_dir: Path) -> Finding:

@@ -25,6 +25,7 @@ def models(url: str, key_file: Path | None, as_json: bool) -> None:
     lines = [
         f"{each['version']}  {each['status']:<8}  {each['created_at']}  {_ndcg(each['metrics'])}" for each in listed
     ]
+    lines += [f"{each['version']} is refused: {each['refused']}" for each in listed if each.get("refused")]
     newest = (listed[0].get("data") or {}).get("changes", ()) if listed else ()
     lines += [f"the data has changed: {change}" for change in newest]
     say(listed, "\n".join(lines) or "no versions yet", as_json)

@@ -12,6 +12,7 @@ import click
 
 from lightfm_serve.cli.group import as_json, listing, say, tell
 from lightfm_serve.cli.schema_options import schema_options, warn
+from lightfm_serve.cli.trust import load_current, trust_of_environment
 from recommender.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def train(
     content = open_dataset(dataset, schema)
     warn(content.notes)
     interactions = training_data(content)
-    registry = Registry(out)
+    registry = Registry(out, trust_of_environment(with_key=True))
     about = _following(registry)
     meta = {"log_offset": about.log_offset, "items_sequence": 0}
     trained = train_full(interactions, settings, meta=meta, progress=tell)
@@ -117,7 +118,7 @@ def _following(registry: Registry) -> VersionMeta:
     """Metadata of a version that comes behind what is there: place in the log, and what the archive holds."""
     from recommender.storage.registry import VersionMeta
 
-    newest = next((each for each in registry.versions() if each.status != "rejected"), None)
+    newest = next((each for each in registry.versions() if each.status != "rejected" and not each.refused), None)
     if newest is None:
         return VersionMeta(full_at=time.time())
     # of the service's catalogue it knows nothing, so it is told of all of it anew
@@ -163,12 +164,10 @@ def recommend(user: str, model: Path, k: int, features: str | None, explain: boo
     from recommender.serving.snapshot import Snapshot
     from recommender.storage.registry import Registry
 
-    loaded = Registry(model).load_current()
-    if loaded is None:
-        raise click.ClickException(
-            f"there is no model in {model}; write one with: recommender train DATASET --out {model}"
-        )
-    version, artifact = loaded
+    version, artifact = load_current(
+        Registry(model, trust_of_environment()),
+        f"there is no model in {model}; write one with: recommender train DATASET --out {model}",
+    )
     snapshot = Snapshot.from_arrays(artifact.parts["snapshot"], {**artifact.meta.snapshot, "version": version})
     query = Query(user_id=user, k=k, features=_features(features), explain=explain)
     answer = Recommender(Catalogue(snapshot)).recommend(query, UserState())

@@ -355,6 +355,8 @@ class Model(msgspec.Struct, frozen=True):
     status: str
     reason: str | None = None
     """Why it was rejected or rolled back, with the figures."""
+    refused: str | None = None
+    """Why it is not served though it is ready: `require_signed` asks for another signature."""
     judged_on: JudgedOn | None = None
     data: DataHealth | None = None
 

@@ -8,12 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from recommender.errors import CorruptArtifactError, NewerSchemaError, TrainingError
+from recommender.errors import CorruptArtifactError, NewerSchemaError, TrainingError, UntrustedVersionError
 from recommender.models.checkpoint import model_from_arrays
 from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.segment import Segment
 from recommender.storage.registry import Registry, VersionInfo
-from recommender.storage.registry.artifact import MAY_SERVE
 from recommender.storage.registry.version_meta import Mode
 from recommender.training.full import Trained
 from recommender.training.history_choices import choices_of
@@ -93,12 +92,13 @@ class BaseVersions:
 
     def newest(self) -> VersionInfo | None:
         """Newest version that may serve."""
-        return next((version for version in self._registry.versions() if version.status in MAY_SERVE), None)
+        return next((version for version in self._registry.versions() if version.may_serve), None)
 
     def has_had_versions(self) -> bool:
         """Whether there was ever a version, readable or not."""
         registry = self._registry
-        return self.base() is not None or registry.has_unreadable() or registry.newest_quarantined() is not None
+        usable = self.base() is not None or registry.newest_quarantined() is not None
+        return usable or registry.has_unreadable() or bool(self._refused())
 
     def base(self) -> VersionInfo | None:
         """Version that the next one builds on: the newest that may serve.
@@ -109,7 +109,7 @@ class BaseVersions:
 
     def _base_and_pin(self) -> tuple[VersionInfo | None, str | None]:
         """Base, and the pinned version that it is or builds on."""
-        ready = {version.version: version for version in self._registry.versions() if version.status in MAY_SERVE}
+        ready = {version.version: version for version in self._registry.versions() if version.may_serve}
         current = self._registry.current()
         if not current.pinned or current.version not in ready:
             return next(iter(ready.values()), None), None
@@ -129,6 +129,8 @@ class BaseVersions:
         ------
         CorruptArtifactError
             There were versions, and none can be read.
+        UntrustedVersionError
+            There are versions, and none is signed as it has to be.
         """
         while True:
             base, pinned = await asyncio.to_thread(self._base_and_pin)
@@ -147,7 +149,7 @@ class BaseVersions:
 
     def _set_aside(self, version: str, reason: str) -> bool:
         """Quarantine a damaged version, unless it is the last that may serve."""
-        ready = [each.version for each in self._registry.versions() if each.status in MAY_SERVE]
+        ready = [each.version for each in self._registry.versions() if each.may_serve]
         if ready == [version]:
             return False
         logger.error("version %s is corrupt and goes into quarantine: %s", version, reason)
@@ -156,12 +158,22 @@ class BaseVersions:
 
     def _lost(self) -> VersionInfo | None:
         """Version in quarantine of which only what it learned can be used; None where nothing was learned yet."""
+        if refused := self._refused():
+            raise UntrustedVersionError(
+                f"no version can be gone on from, and {refused[0].version} is refused: {refused[0].refused}; to learn"
+                " from the beginning would forget what it learned: look where it is from, and sign it with"
+                " recommender signing sign"
+            )
         if not self._registry.has_unreadable():
             return None if self._registry.versions() else self._registry.newest_quarantined()
         raise CorruptArtifactError(
             "there are versions of the model, and none can be read; to learn from the beginning would forget what they"
             " learned: restore `models` of state_dir from a backup, or go back to the release that wrote them"
         )
+
+    def _refused(self) -> list[VersionInfo]:
+        """Versions that are not signed as they have to be, newest first."""
+        return [version for version in self._registry.versions() if version.refused]
 
     async def _snapshot_of(self, base: VersionInfo) -> Snapshot | None:
         """Snapshot of the base, which is all that a full training needs of it."""

@@ -100,7 +100,7 @@ def test_death_before_any_request_leaves_the_former_version_current_and_all_whol
         with monkeypatch.context() as patched:
             for name in CHANGING:
                 patched.setattr(
-                    dying._backend._bucket._files, name, counted(getattr(dying._backend._bucket._files, name))
+                    dying.backend._bucket._files, name, counted(getattr(dying.backend._bucket._files, name))
                 )
             with suppress(DiedError):
                 ACTIONS[action](dying)

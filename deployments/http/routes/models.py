@@ -38,6 +38,8 @@ class Model(msgspec.Struct):
     """``active``, ``ready``, ``rejected``, ``canary`` while it is tried, or ``rolled_back``."""
     reason: str | None = None
     """Why it was rejected or rolled back, with the figures."""
+    refused: str | None = None
+    """Why it is not served though it is ready: `require_signed` asks for another signature."""
     judged_on: JudgedOn | None = None
     data: DataHealth | None = None
     """What the training saw of the data; `changes` says in words what is otherwise than before."""

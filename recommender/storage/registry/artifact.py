@@ -84,6 +84,13 @@ class VersionInfo:
     reason: str | None
     bytes: int
     meta: VersionMeta
+    refused: str | None = None
+    """Why it is not loaded, in words: it is not signed as it has to be."""
+
+    @property
+    def may_serve(self) -> bool:
+        """Whether it is activated by itself, and others build on it."""
+        return self.status in MAY_SERVE and self.refused is None
 
 
 def require_storable(artifact: Artifact, status: WrittenStatus) -> None:

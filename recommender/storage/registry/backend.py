@@ -52,6 +52,9 @@ class RegistryBackend(Protocol):
     def read(self, version: str, entry: FileEntry, specs: Mapping[str, ArraySpec]) -> dict[str, NDArray[Any]]:
         """Arrays of a file, verified."""
 
+    def sha256(self, version: str, entry: FileEntry) -> str:
+        """SHA-256 of a file, verified."""
+
     def pointer(self) -> bytes | None:
         """What was last pointed at."""
 

@@ -15,7 +15,7 @@ from recommender.errors import ArtifactError, CorruptArtifactError, UnknownVersi
 from recommender.storage import atomic_files
 from recommender.storage.registry.backend import is_version, newest_first, require_next, require_room
 from recommender.storage.registry.manifest import NAME, Manifest, encoded_manifest, read_manifest, write_manifest
-from recommender.storage.registry.safetensors_file import ArraySpec, FileEntry, read_arrays, require_size
+from recommender.storage.registry.safetensors_file import ArraySpec, FileEntry, read_arrays, require_size, sha256_of
 
 logger = logging.getLogger("recommender.storage.registry")
 
@@ -78,6 +78,10 @@ class FolderBackend:
     def read(self, version: str, entry: FileEntry, specs: Mapping[str, ArraySpec]) -> dict[str, NDArray[Any]]:
         """Arrays of a file, verified."""
         return read_arrays(self._path(version) / entry.name, entry, specs)
+
+    def sha256(self, version: str, entry: FileEntry) -> str:
+        """SHA-256 of a file, verified."""
+        return sha256_of(self._path(version) / entry.name, entry)
 
     def pointer(self) -> bytes | None:
         """What was last pointed at."""

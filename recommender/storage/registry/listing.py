@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 
 from recommender.storage.registry.artifact import Pointer, VersionInfo
 from recommender.storage.registry.backend import is_version
-from recommender.storage.registry.manifest import Manifest, Status
+from recommender.storage.registry.manifest import Manifest
 
 
 def in_order(versions: Sequence[str], pointer: Pointer) -> list[str]:
@@ -20,12 +20,30 @@ def in_order(versions: Sequence[str], pointer: Pointer) -> list[str]:
     return first + [version for version in kept if version not in first]
 
 
-def newest_of(manifests: Sequence[Manifest], status: Status) -> list[str]:
-    """Versions of a status, in their order."""
-    return [manifest.version for manifest in manifests if manifest.status == status]
+def beyond(
+    manifests: Sequence[Manifest], keep: int, serving: Set[str | None], refusal: Callable[[Manifest], str | None]
+) -> list[str]:
+    """Versions that are not among the newest `keep` of their kind: ready, rejected, refused.
+
+    Parameters
+    ----------
+    manifests
+        Newest first.
+    keep
+        Of each kind.
+    serving
+        Versions that stay, and with each its parent.
+    refusal
+        Why one is refused; it must not take the place of one that may serve.
+    """
+    kinds: dict[str, list[str]] = {}
+    for each in manifests:
+        kinds.setdefault("refused" if refusal(each) else each.status, []).append(each.version)
+    spared = serving | {each.parent for each in manifests if each.version in serving}
+    return [version for kind in kinds.values() for version in kind[keep:] if version not in spared]
 
 
-def info_of(manifest: Manifest, active: str | None, pointer: Pointer) -> VersionInfo:
+def info_of(manifest: Manifest, active: str | None, pointer: Pointer, refused: str | None = None) -> VersionInfo:
     """A version as its manifest and the pointer describe it."""
     return VersionInfo(
         manifest.version,
@@ -35,4 +53,5 @@ def info_of(manifest: Manifest, active: str | None, pointer: Pointer) -> Version
         pointer.rolled_back.get(manifest.version, manifest.reason),
         sum(entry.bytes for entry in manifest.files),
         manifest.meta,
+        refused,
     )

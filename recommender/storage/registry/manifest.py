@@ -16,6 +16,7 @@ import msgspec
 from recommender.errors import ArtifactError, CorruptArtifactError, NewerSchemaError
 from recommender.storage import atomic_files
 from recommender.storage.registry.safetensors_file import ArraySpec, FileEntry
+from recommender.storage.registry.signing import Signature, SigningKey
 from recommender.storage.registry.version_meta import VersionMeta
 
 NAME = "manifest.json"
@@ -29,7 +30,8 @@ class Manifest(msgspec.Struct, frozen=True):
     """``manifest.json`` of a version.
 
     The last key in the file is the SHA-256 of all that stands before it. It stays there in every schema,
-    so that a newer version can be told from a damaged one.
+    so that a newer version can be told from a damaged one. Before it stands the signature, where there is one, of all
+    that stands before that.
     """
 
     schema: int
@@ -42,6 +44,7 @@ class Manifest(msgspec.Struct, frozen=True):
     files: tuple[FileEntry, ...]
     arrays: dict[str, dict[str, ArraySpec]]
     meta: VersionMeta
+    signature: Signature | None = None
 
 
 class _Schema(msgspec.Struct):
@@ -70,8 +73,15 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def encoded_manifest(manifest: Manifest) -> bytes:
-    """Content of the file, with its seal."""
-    return _sealed(_encoded(msgspec.to_builtins(manifest)))
+    """Content of the file, with its signature and its seal."""
+    body = _body(manifest) + _signature_text(manifest.signature)
+    return body + _seal(body)
+
+
+def sign_manifest(manifest: Manifest, key: SigningKey) -> Manifest:
+    """Manifest with a signature of all that is in it: the version's name, and the SHA-256 of each of its files."""
+    signature = key.sign(hashlib.sha256(_body(manifest)).hexdigest())
+    return msgspec.structs.replace(manifest, signature=signature)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -103,6 +113,7 @@ def parsed_manifest(read: Callable[[], bytes], version: str) -> Manifest:
         _require_seal(raw)
         _require_schema(raw, label)
         manifest = msgspec.json.decode(raw, type=Manifest)
+        _require_own_signature(raw, manifest.signature)
     except FileNotFoundError as error:
         raise CorruptArtifactError(f"{label} is missing") from error
     except (ValueError, msgspec.MsgspecError) as error:
@@ -135,9 +146,15 @@ def _fields(content: Any) -> dict[str, Any]:
     return msgspec.structs.asdict(content)
 
 
-def _sealed(encoded: bytes) -> bytes:
-    body = encoded.removesuffix(b"\n}")
-    return body + _seal(body)
+def _body(manifest: Manifest) -> bytes:
+    """What a signature is of."""
+    content = msgspec.to_builtins(manifest)
+    del content["signature"]
+    return _encoded(content).removesuffix(b"\n}")
+
+
+def _signature_text(signature: Signature | None) -> bytes:
+    return b"" if signature is None else b',\n "signature": ' + msgspec.json.encode(signature)
 
 
 def _seal(body: bytes) -> bytes:
@@ -148,6 +165,16 @@ def _require_seal(raw: bytes) -> None:
     length = len(_seal(b""))
     if raw[-length:] != _seal(raw[:-length]):
         raise ValueError("it is not as it was written, its own sha256 says")
+
+
+def _require_own_signature(raw: bytes, signature: Signature | None) -> None:
+    """Check that a signature is of this manifest; by whom is another question."""
+    if signature is None:
+        return
+    text = raw[: -len(_seal(b""))]
+    signed = text.removesuffix(_signature_text(signature))
+    if signed == text or hashlib.sha256(signed).hexdigest() != signature.manifest_sha256:
+        raise ValueError("its signature is of another manifest")
 
 
 def _require_schema(raw: bytes, label: str) -> None:

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 
@@ -33,13 +33,15 @@ from recommender.storage import atomic_files
 from recommender.storage.object_store import Bucket
 from recommender.storage.registry.backend import is_version, newest_first, require_next, require_room
 from recommender.storage.registry.manifest import NAME, Manifest, encoded_manifest, parsed_manifest, read_manifest
-from recommender.storage.registry.safetensors_file import ArraySpec, FileEntry, read_arrays
+from recommender.storage.registry.safetensors_file import ArraySpec, FileEntry, read_arrays, sha256_of
 
 logger = logging.getLogger("recommender.storage.registry")
 
 CLAIMS, CURRENT, QUARANTINE = "claims", "current", "quarantine"
 LISTING_S = 5.0
 """How old a listing may be for those who only look; a listing costs a request."""
+MANIFEST_S = 60.0
+"""How old a manifest may be: one that was signed anew has the same length."""
 POINTERS_KEPT = 20
 """A writer that is so many changes behind would not notice."""
 TRIES = 20
@@ -47,6 +49,14 @@ ABANDONED_S = 24 * 3600.0
 """A version that has no manifest after so long never will."""
 
 T = TypeVar("T")
+
+
+class _Read(NamedTuple):
+    """A manifest, how long it is in the listing, and when it was read."""
+
+    manifest: Manifest
+    size: int | None
+    at: float
 
 
 class ObjectStoreBackend:
@@ -64,7 +74,7 @@ class ObjectStoreBackend:
         self._cache = bucket.cache()
         self._sizes: dict[str, int] = {}
         self._looked_at = -LISTING_S
-        self._manifests: dict[str, Manifest] = {}
+        self._manifests: dict[str, _Read] = {}
         self._pointers: dict[str, bytes] = {}
         self._one_at_a_time = threading.RLock()
 
@@ -101,19 +111,28 @@ class ObjectStoreBackend:
         return manifest
 
     def manifest(self, version: str) -> Manifest:
-        """Manifest of a version, verified; it is read once, unless it was rewritten, which missing files tell."""
+        """Manifest of a version, verified; it is read now and then, and when its length or missing files tell."""
         self.require(version)
         known = self._manifests.get(version)
-        if known is None or any(f"{version}/{entry.name}" not in self._sizes for entry in known.files):
-            self._manifests[version] = parsed_manifest(lambda: self._bucket.read(f"{version}/{NAME}"), version)
-        return self._manifests[version]
+        if known is None or not self._is_current(known):
+            size, now = self._sizes.get(f"{version}/{NAME}"), time.monotonic()
+            read = parsed_manifest(lambda: self._bucket.read(f"{version}/{NAME}"), version)
+            known = self._manifests[version] = _Read(read, size, now)
+        return known.manifest
 
     def read(self, version: str, entry: FileEntry, specs: Mapping[str, ArraySpec]) -> dict[str, NDArray[Any]]:
         """Arrays of a file, verified. A copy in the cache that is damaged is fetched again."""
+        return self._verified(version, entry, lambda path: read_arrays(path, entry, specs))
+
+    def sha256(self, version: str, entry: FileEntry) -> str:
+        """SHA-256 of a file, verified."""
+        return self._verified(version, entry, lambda path: sha256_of(path, entry))
+
+    def _verified(self, version: str, entry: FileEntry, read: Callable[[Path], T]) -> T:
         path = self._cache / version / entry.name
         if path.exists():
             try:
-                return read_arrays(path, entry, specs)
+                return read(path)
             except CorruptArtifactError as error:
                 logger.warning("%s is fetched again: %s", path, error)
         try:
@@ -121,7 +140,7 @@ class ObjectStoreBackend:
         except FileNotFoundError as error:
             self.look()
             raise CorruptArtifactError(f"{version}/{entry.name} is missing") from error
-        return read_arrays(path, entry, specs)
+        return read(path)
 
     def pointer(self) -> bytes | None:
         """What was last pointed at."""
@@ -263,6 +282,14 @@ class ObjectStoreBackend:
 
     def sweep(self) -> None:
         """Nothing to do: what has no manifest is not seen, and goes with the next `remove`."""
+
+    def _is_current(self, read: _Read) -> bool:
+        version = read.manifest.version
+        files = (f"{version}/{entry.name}" for entry in read.manifest.files)
+        is_young = time.monotonic() - read.at < MANIFEST_S
+        return (
+            is_young and read.size == self._sizes.get(f"{version}/{NAME}") and all(map(self._sizes.__contains__, files))
+        )
 
     def _listing(self) -> Mapping[str, int]:
         if time.monotonic() - self._looked_at >= LISTING_S:

@@ -18,6 +18,7 @@ from recommender.errors import (
     NewerSchemaError,
     StateUnavailableError,
     UnknownVersionError,
+    UntrustedVersionError,
 )
 from recommender.storage.object_store import Bucket, is_url
 from recommender.storage.registry.artifact import (
@@ -32,10 +33,11 @@ from recommender.storage.registry.artifact import (
 )
 from recommender.storage.registry.backend import RegistryBackend
 from recommender.storage.registry.folder_backend import CURRENT, FolderBackend
-from recommender.storage.registry.listing import in_order, info_of, newest_of
+from recommender.storage.registry.listing import beyond, in_order, info_of
 from recommender.storage.registry.manifest import SCHEMA, Manifest, Status, plain_meta, software
 from recommender.storage.registry.object_store_backend import ObjectStoreBackend
 from recommender.storage.registry.safetensors_file import non_finite, specs_of, write_arrays
+from recommender.storage.registry.trust import Trust
 
 logger = logging.getLogger("recommender.storage.registry")
 
@@ -50,14 +52,15 @@ class Registry:
     ----------
     location
         A folder, made by the first `publish`, or the URL of a bucket. Reading an intact one writes nothing there.
+    trust
+        What signs the versions that are published, and who must have signed those that are loaded.
     """
 
-    def __init__(self, location: Path | str) -> None:
-        self._backend: RegistryBackend = (
-            ObjectStoreBackend(Bucket(str(location))) if is_url(location) else FolderBackend(Path(location))
-        )
+    def __init__(self, location: Path | str, trust: Trust | None = None) -> None:
+        self.trust = trust or Trust()
+        self.backend = _backend_at(location)
         self._reported: set[str] = set()
-        self._backend.sweep()
+        self.backend.sweep()
 
     def publish(
         self,
@@ -90,18 +93,21 @@ class Registry:
         require_storable(artifact, status)
         arrays = {part: specs_of(content) for part, content in artifact.parts.items()}
         try:
-            with self._backend.draft(payload_bytes(artifact)) as draft:
+            with self.backend.draft(payload_bytes(artifact)) as draft:
+                is_signed = self.trust.key is not None
                 entries = tuple(
-                    write_arrays(draft / file_name(part), content) for part, content in artifact.parts.items()
+                    write_arrays(draft / file_name(part), content, with_sha256=is_signed)
+                    for part, content in artifact.parts.items()
                 )
 
                 def described(version: str) -> Manifest:
                     now = datetime.now(UTC)
-                    return Manifest(SCHEMA, version, parent, now, status, reason, software(), entries, arrays, meta)
+                    told = Manifest(SCHEMA, version, parent, now, status, reason, software(), entries, arrays, meta)
+                    return self.trust.signed(told)
 
-                return self._backend.put(draft, described, after)
+                return self.backend.put(draft, described, after)
         except OSError as error:
-            raise ArtifactError(f"cannot write a version into {self._backend.location}: {error}") from error
+            raise ArtifactError(f"cannot write a version into {self.backend.location}: {error}") from error
 
     def activate(self, version: str, *, pinned: bool) -> None:
         """Make a version the current one.
@@ -112,23 +118,25 @@ class Registry:
             There is no such version.
         CorruptArtifactError
             It is not what was written.
+        UntrustedVersionError
+            It is not signed as it has to be.
         ArtifactError
             It was rejected; the message says why.
         """
-        self._backend.require(version)
-        self._backend.change(lambda: self._activate(version, pinned))
+        self.backend.require(version)
+        self.backend.change(lambda: self._activate(version, pinned))
 
     def follow(self) -> Current:
         """Unpin, and activate the newest ready version."""
-        if not self._backend.exists():
+        if not self.backend.exists():
             return Current(None, pinned=False)
-        return self._backend.change(self._follow)
+        return self.backend.change(self._follow)
 
     def advance(self) -> Current:
         """Activate the newest ready version, unless one is pinned: what to call after `publish`."""
-        if not self._backend.exists():
+        if not self.backend.exists():
             return Current(None, pinned=False)
-        return self._backend.change(lambda: self.current() if self._pointer().pinned else self._follow())
+        return self.backend.change(lambda: self.current() if self._pointer().pinned else self._follow())
 
     def current(self) -> Current:
         """Version that should serve: the activated one, or what stands in for it.
@@ -138,7 +146,7 @@ class Registry:
         Files are checked for presence and size only.
         """
         pointer = self._pointer()
-        version = next(filter(self._can_serve, in_order(self._backend.versions(), pointer)), None)
+        version = next(filter(self._can_serve, in_order(self.backend.versions(), pointer)), None)
         if version is not None and pointer.version not in {None, version}:
             self._report(f"version {version} stands in for {pointer.version!r}, which cannot serve")
         return Current(version, pointer.pinned)
@@ -150,11 +158,11 @@ class Registry:
 
     def hold(self, version: str) -> None:
         """Make a version the canary: it is not activated by itself until it is promoted."""
-        self._backend.change(lambda: self._point_at(replace(self._pointer(), canary=version)))
+        self.backend.change(lambda: self._point_at(replace(self._pointer(), canary=version)))
 
     def promote(self) -> Current:
         """End the wait of the canary: the newest version that may serve is activated, unless one is pinned."""
-        self._backend.change(lambda: self._point_at(replace(self._pointer(), canary=None)))
+        self.backend.change(lambda: self._point_at(replace(self._pointer(), canary=None)))
         return self.advance()
 
     def roll_back(self, version: str, reason: str) -> None:
@@ -162,22 +170,19 @@ class Registry:
 
         def noted() -> None:
             pointer = self._pointer()
-            kept = {each: why for each, why in pointer.rolled_back.items() if each in self._backend.versions()}
+            kept = {each: why for each, why in pointer.rolled_back.items() if each in self.backend.versions()}
             self._point_at(replace(pointer, canary=None, rolled_back={**kept, version: reason}))
 
-        self._backend.change(noted)
-
-    @property
-    def backend(self) -> RegistryBackend:
-        """Where versions are kept, for `recommender.storage.registry.maintenance`."""
-        return self._backend
+        self.backend.change(noted)
 
     def pointer(self) -> Pointer:
         """What was last pointed at, as it is stored; nothing where nobody has."""
         return self._pointer()
 
-    def load(self, version: str, parts: Sequence[str] = ("snapshot",)) -> Artifact:
+    def load(self, version: str, parts: Sequence[str] = ("snapshot",), *, also_untrusted: bool = False) -> Artifact:
         """Read and verify `parts` of a version; of other parts only presence and size.
+
+        With `also_untrusted` whatever its signature is: to look into a version, not to serve it.
 
         Raises
         ------
@@ -185,20 +190,23 @@ class Registry:
             There is no such version.
         CorruptArtifactError
             Something in it is not what was written; the message names the file and the fault.
+        UntrustedVersionError
+            It is not signed as it has to be.
         ArtifactError
             It has no such part, or the disk fails.
         """
+        described = self.backend.complete_manifest if also_untrusted else self._trusted
         try:
-            manifest = self._backend.complete_manifest(version)
+            manifest = described(version)
             try:
                 return self._artifact(manifest, parts)
             except CorruptArtifactError:
-                again = self._backend.complete_manifest(version)
+                again = described(version)
                 if again == manifest:
                     raise
                 return self._artifact(again, parts)  # it was rewritten meanwhile
         except CorruptArtifactError:
-            self._backend.require(version)  # one that was pruned meanwhile is not corrupt
+            self.backend.require(version)  # one that was pruned meanwhile is not corrupt
             raise
         except OSError as error:
             raise ArtifactError(f"cannot read version {version}: {error}") from error
@@ -210,14 +218,15 @@ class Registry:
         -------
         Name and content; None when no version can serve.
         """
-        self._backend.look()
-        for version in in_order(self._backend.versions(), self._pointer()):
+        self.backend.look()
+        for version in in_order(self.backend.versions(), self._pointer()):
             try:
-                if self._backend.complete_manifest(version).status == "ready":
+                if self.backend.complete_manifest(version).status == "ready":
                     return version, self.load(version, parts)
             except StateUnavailableError:
                 raise
-            except NewerSchemaError as error:
+            except (NewerSchemaError, UntrustedVersionError) as error:
+                # nothing is known to be wrong with it
                 self._report(f"version {version} is skipped: {error}")
             except CorruptArtifactError as error:
                 self._set_aside(version, str(error))
@@ -228,11 +237,11 @@ class Registry:
 
     def highest(self) -> int:
         """Highest number that was ever given to a version; 0 before the first."""
-        return self._backend.highest()
+        return self.backend.highest()
 
     def verify(self, version: str) -> None:
         """Read every part of a version. Raises as `load` does."""
-        for part in self._backend.manifest(version).arrays:
+        for part in self.backend.manifest(version).arrays:
             self.load(version, (part,))
 
     def complete_listing(self) -> list[VersionInfo]:
@@ -244,20 +253,20 @@ class Registry:
             A manifest cannot be read, so that what its version names is not known.
         """
         listed = self.versions(anew=True)
-        unread = set(self._backend.versions()) - {each.version for each in listed}
+        unread = set(self.backend.versions()) - {each.version for each in listed}
         if unread:
-            raise ArtifactError(f"manifests of {', '.join(sorted(unread))} in {self._backend.location} cannot be read")
+            raise ArtifactError(f"manifests of {', '.join(sorted(unread))} in {self.backend.location} cannot be read")
         return listed
 
     def has_unreadable(self) -> bool:
         """Whether there are versions without a readable manifest."""
-        return len(self._manifests()) < len(self._backend.versions())
+        return len(self._manifests()) < len(self.backend.versions())
 
     def newest_quarantined(self) -> VersionInfo | None:
         """Newest version that was set aside and whose manifest can be read."""
-        for version in self._backend.quarantined():
+        for version in self.backend.quarantined():
             try:
-                manifest = self._backend.quarantined_manifest(version)
+                manifest = self.backend.quarantined_manifest(version)
             except StateUnavailableError:
                 raise
             except (ArtifactError, OSError) as error:
@@ -276,9 +285,9 @@ class Registry:
             With what others have published a moment ago; a bucket is else looked at every few seconds.
         """
         if anew:
-            self._backend.look()
+            self.backend.look()
         active, pointer = self.current().version, self._pointer()
-        return [info_of(manifest, active, pointer) for manifest in self._manifests()]
+        return [info_of(each, active, pointer, self.trust.refusal(each)) for each in self._manifests()]
 
     def quarantine(self, version: str, reason: str) -> None:
         """Move a version out of sight, into ``quarantine/``, together with the reason.
@@ -288,43 +297,42 @@ class Registry:
         UnknownVersionError
             There is no such version.
         """
-        self._backend.require(version)
-        self._backend.set_aside(version, msgspec.json.encode({"reason": reason, "at": datetime.now(UTC)}))
+        self.backend.require(version)
+        self.backend.set_aside(version, msgspec.json.encode({"reason": reason, "at": datetime.now(UTC)}))
 
     def prune(self, keep: int) -> list[str]:
-        """Remove all but the newest `keep` ready and `keep` rejected versions.
+        """Remove all but the newest `keep` ready and `keep` rejected versions, and `keep` of those that are refused.
 
         The current one and its parent stay in any case, and what cannot be read is left alone. Returns
         what was removed.
         """
-        return self._backend.change(lambda: self._prune(keep)) if self._backend.exists() else []
+        return self.backend.change(lambda: self._prune(keep)) if self.backend.exists() else []
 
     def _prune(self, keep: int) -> list[str]:
-        manifests = self._manifests()
-        spared = self._spared(manifests)
-        beyond = newest_of(manifests, "ready")[keep:] + newest_of(manifests, "rejected")[keep:]
-        removed = [version for version in beyond if version not in spared]
-        self._backend.remove(removed)
+        pointer = self._pointer()
+        serving = {self.current().version, pointer.version, pointer.canary}
+        removed = beyond(self._manifests(), keep, serving, self.trust.refusal)
+        self.backend.remove(removed)
         return removed
-
-    def _spared(self, manifests: Sequence[Manifest]) -> set[str | None]:
-        serving = {self.current().version, self._pointer().version, self._pointer().canary}
-        return serving | {each.parent for each in manifests if each.version in serving}
 
     def _manifests(self) -> list[Manifest]:
         found = []
-        for version in self._backend.versions():
+        for version in self.backend.versions():
             try:
-                found.append(self._backend.manifest(version))
+                found.append(self.backend.manifest(version))
             except StateUnavailableError:
                 raise
             except (ArtifactError, OSError) as error:
                 self._report(f"version {version} is not listed: {error}")
         return found
 
+    def _trusted(self, version: str) -> Manifest:
+        """Manifest of a version whose files are all there, and that may be loaded."""
+        return self.trust.require(self.backend.complete_manifest(version))
+
     def _can_serve(self, version: str) -> bool:
         try:
-            return self._backend.complete_manifest(version).status == "ready"
+            return self._trusted(version).status == "ready"
         except StateUnavailableError:
             raise
         except (ArtifactError, OSError) as error:
@@ -338,7 +346,7 @@ class Registry:
         entry = next((each for each in manifest.files if part_of(each.name) == part), None)
         if entry is None:
             raise ArtifactError(f"version {manifest.version} has no part {part!r}")
-        arrays = self._backend.read(manifest.version, entry, manifest.arrays[part])
+        arrays = self.backend.read(manifest.version, entry, manifest.arrays[part])
         # a rejected one may have been rejected for its NaNs, and is there to be inspected
         if manifest.status == "ready" and (names := non_finite(arrays)):
             raise CorruptArtifactError(f"{manifest.version}/{entry.name}: {', '.join(names)} not finite")
@@ -354,7 +362,7 @@ class Registry:
 
     def _pointer(self) -> Pointer:
         try:
-            content = self._backend.pointer()
+            content = self.backend.pointer()
             if content is not None:
                 return msgspec.json.decode(content, type=Pointer)
         except (OSError, ValueError, msgspec.MsgspecError) as error:
@@ -362,19 +370,19 @@ class Registry:
         return Pointer(None, pinned=False)
 
     def _activate(self, version: str, pinned: bool) -> None:
-        manifest = self._backend.complete_manifest(version)
+        manifest = self._trusted(version)
         if manifest.status == "rejected":
             raise ArtifactError(f"version {version} was rejected: {manifest.reason or 'no reason given'}")
         # whoever chooses a version by hand, be it the canary, has no need of one
-        newest, rolled_back = self._backend.versions()[0] if pinned else None, self._pointer().rolled_back
+        newest, rolled_back = self.backend.versions()[0] if pinned else None, self._pointer().rolled_back
         self._point_at(Pointer(version, pinned, newest, rolled_back=rolled_back))
 
     def _point_at(self, current: Pointer) -> None:
-        self._backend.point(msgspec.json.encode(current))
+        self.backend.point(msgspec.json.encode(current))
 
     def _follow(self) -> Current:
         pointer = self._pointer()
-        newest = next((each for each in self._backend.versions() if self._may_follow(each, pointer)), None)
+        newest = next((each for each in self.backend.versions() if self._may_follow(each, pointer)), None)
         wanted = replace(pointer, version=newest, pinned=False, newest=None)
         if wanted != pointer:
             self._point_at(wanted)
@@ -387,4 +395,8 @@ class Registry:
         # what is looked at every second is told once
         if text not in self._reported:
             self._reported.add(text)
-            logger.warning("%s: %s", self._backend.location, text)
+            logger.warning("%s: %s", self.backend.location, text)
+
+
+def _backend_at(location: Path | str) -> RegistryBackend:
+    return ObjectStoreBackend(Bucket(str(location))) if is_url(location) else FolderBackend(Path(location))

@@ -5,7 +5,8 @@ this copies none: a file is hashed while it is written, and read once, into the 
 That memory is never a map of the file: a mapped file that somebody truncates kills the process.
 
 The hash guards against disks, not against people: who can change a file can change its manifest too. So it
-is XXH3 [1]_, at the speed of memory; sha256 took two thirds of the time until a new version served.
+is XXH3 [1]_, at the speed of memory; sha256 took two thirds of the time until a new version served. A version that is
+signed has both: XXH3 is no hash for which nobody finds a second content.
 
 References
 ----------
@@ -14,6 +15,7 @@ References
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -49,12 +51,14 @@ DTYPES = {
 """What safetensors calls the dtypes of numpy."""
 
 
-class FileEntry(msgspec.Struct, frozen=True):
+class FileEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A file as it was written."""
 
     name: str
     bytes: int
     xxh3_128: str
+    sha256: str | None = None
+    """Where the version is signed."""
 
 
 class ArraySpec(msgspec.Struct, frozen=True):
@@ -84,15 +88,28 @@ def specs_of(arrays: Arrays) -> dict[str, ArraySpec]:
     return {name: ArraySpec(array.dtype.name, array.shape) for name, array in arrays.items()}
 
 
-def write_arrays(path: Path, arrays: Arrays) -> FileEntry:
+def write_arrays(path: Path, arrays: Arrays, *, with_sha256: bool = False) -> FileEntry:
     """Write a new file and wait until it is on disk."""
-    digest = xxhash.xxh3_128()
+    digest, sha256 = xxhash.xxh3_128(), hashlib.sha256()
     with path.open("xb") as file:
         for chunk in _chunks(arrays):
             digest.update(chunk)
+            if with_sha256:
+                sha256.update(chunk)
             file.write(chunk)
         atomic_files.sync(file)
-        return FileEntry(path.name, file.tell(), digest.hexdigest())
+        return FileEntry(path.name, file.tell(), digest.hexdigest(), sha256.hexdigest() if with_sha256 else None)
+
+
+def sha256_of(path: Path, entry: FileEntry) -> str:
+    """SHA-256 of a file that must be as `entry` says.
+
+    Raises
+    ------
+    CorruptArtifactError
+        It is not.
+    """
+    return hashlib.sha256(_content(path, entry).data).hexdigest()
 
 
 def read_arrays(path: Path, entry: FileEntry, specs: Mapping[str, ArraySpec]) -> dict[str, NDArray[Any]]:
@@ -181,6 +198,8 @@ def _content(path: Path, entry: FileEntry) -> NDArray[np.uint8]:
             digest.update(chunk.data)
     if digest.hexdigest() != entry.xxh3_128:
         raise CorruptArtifactError(f"{_label(path)} has another xxh3_128 than when it was written")
+    if entry.sha256 is not None and hashlib.sha256(content.data).hexdigest() != entry.sha256:
+        raise CorruptArtifactError(f"{_label(path)} has another sha256 than when it was signed")
     content.flags.writeable = False
     return content
 
