@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from deployments.http import schema_patterns
 from deployments.http.placement_schemas import PlacementFields
-from deployments.http.schemas import Id
+from deployments.http.schemas import Id, check_ids
 from recommender.serving.experiments.experiment import MOST_VARIANTS, Experiment, Guardrail, Variant
 from recommender.serving.experiments.judgement import VariantFigures
 
@@ -22,6 +22,11 @@ Metric = Annotated[
         extra_json_schema={"pattern": "^[a-z]{1,32}_rate$"},
     ),
 ]
+
+MinExposures = (
+    Annotated[int, Meta(ge=1, le=1_000_000_000, description="of each variant")]
+    | Annotated[float, Meta(ge=1, le=1_000_000_000, multiple_of=1)]
+)
 
 
 class VariantSettings(PlacementFields, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -36,6 +41,9 @@ class VariantBody(Struct, forbid_unknown_fields=True, kw_only=True):
     name: Id
     share: Annotated[float, Meta(gt=0, le=1)]
     settings: VariantSettings | None = None
+
+    def __post_init__(self) -> None:
+        check_ids([self.name])
 
     def variant(self) -> Variant:
         """What the library takes."""
@@ -52,9 +60,12 @@ class ExperimentBody(Struct, forbid_unknown_fields=True, kw_only=True):
     variants: Annotated[list[VariantBody], Meta(min_length=2, max_length=MOST_VARIANTS)]
     metric: Metric = "click_rate"
     guardrails: list[Guardrail] = []
-    min_exposures: Annotated[int, Meta(ge=1, le=1_000_000_000, description="of each variant")] = 1_000
+    min_exposures: MinExposures = 1_000
     until: Moment | None = None
     salt: Annotated[str, Meta(max_length=256)] = ""
+
+    def __post_init__(self) -> None:
+        check_ids([self.placement])
 
     def experiment(self) -> Experiment:
         """What the library takes; it is checked.
@@ -69,13 +80,23 @@ class ExperimentBody(Struct, forbid_unknown_fields=True, kw_only=True):
             variants=tuple(each.variant() for each in self.variants),
             metric=self.metric,
             guardrails=tuple(self.guardrails),
-            min_exposures=self.min_exposures,
+            min_exposures=int(self.min_exposures),
             until=self.until,
             salt=self.salt,
             started_at=time.time(),
         )
         made.check()
         return made
+
+
+class StoredExperimentBody(ExperimentBody, forbid_unknown_fields=True, kw_only=True):
+    """An experiment with what a service says of it, which is accepted, so that what was put can be put back."""
+
+    name: Id | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    shipped: str | None = None
+    status: str | None = None
 
 
 class EndBody(Struct, forbid_unknown_fields=True):

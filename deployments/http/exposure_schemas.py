@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from deployments.http.schemas import Id, Timestamp, check_ids, seconds_of
 from recommender.exposures.exposure import Exposure, ShownItem
 
-Position = Annotated[int, Meta(ge=1, le=100_000)]
+Position = Annotated[int, Meta(ge=1, le=100_000)] | Annotated[float, Meta(ge=1, le=100_000, multiple_of=1)]
 
 
 class ShownItemBody(Struct, forbid_unknown_fields=True):
@@ -70,7 +70,7 @@ class ExposureBody(Struct, forbid_unknown_fields=True, kw_only=True):
         for each in self.items:
             item = ShownItemBody(each) if isinstance(each, str) else each
             behind = shown[-1].position + 1 if shown else 1
-            shown.append(ShownItem(item.item_id, item.position or behind, item.propensity))
+            shown.append(ShownItem(item.item_id, int(item.position or behind), item.propensity))
         return shown
 
 

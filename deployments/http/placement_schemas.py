@@ -7,14 +7,14 @@ from typing import Annotated
 from msgspec import Meta, Struct, structs
 
 from deployments.http import schema_patterns
-from deployments.http.schemas import Boost, Diversity, Fallback, FilterClause, Id, K
+from deployments.http.schemas import Boost, Diversity, Fallback, FilterClause, Id, K, check_ids
 from recommender import schema
 from recommender.serving.placements.placement import MOST_RULES, Placement
 
 Token = Annotated[
     str, Meta(max_length=1024, description="genres:Comedy", extra_json_schema={"pattern": schema_patterns.RULE_FILTER})
 ]
-Count = Annotated[int, Meta(ge=1, le=1000)]
+Count = K
 
 
 class Rule(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, rename={"from_": "from"}):
@@ -34,6 +34,17 @@ class Rule(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True,
     bury: Token | None = None
     from_: str | None = None
     until: str | None = None
+
+    def __post_init__(self) -> None:
+        check_ids([self.pin])
+
+    def rule(self) -> schema.Rule:
+        """What the library takes."""
+        counts = {name: int(value) for name in _COUNTS if (value := getattr(self, name)) is not None}
+        return schema.Rule(**(structs.asdict(self) | counts))
+
+
+_COUNTS = ("position", "at_most", "within")
 
 
 def _kind(**own: object) -> dict[str, object]:
@@ -98,7 +109,7 @@ class PlacementFields(Struct, forbid_unknown_fields=True, kw_only=True, omit_def
             explore=self.explore,
             exclude_seen=self.exclude_seen,
             fallback=self.fallback,
-            rules=None if self.rules is None else tuple(schema.Rule(**structs.asdict(each)) for each in self.rules),
+            rules=None if self.rules is None else tuple(each.rule() for each in self.rules),
         )
         made.check()
         return made
@@ -120,6 +131,9 @@ class PreviewBody(Struct, forbid_unknown_fields=True, kw_only=True):
     model_version: (
         Annotated[str, Meta(min_length=1, max_length=64, description="that answers; the active one when absent")] | None
     ) = None
+
+    def __post_init__(self) -> None:
+        check_ids([self.user_id])
 
 
 class StoredPlacement(PlacementFields, kw_only=True, omit_defaults=True):

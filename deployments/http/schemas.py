@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeGuard
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from deployments.http import schema_patterns
-from lightfm_serve.records.values import parse_timestamp
+from lightfm_serve.records.values import is_rfc_3339, parse_timestamp
 from lightfm_serve.records.vectors import clean_json_list
 from recommender.dense_vectors.packing import pack_vector
 from recommender.schema import FeatureMap as Features
@@ -27,8 +26,6 @@ MAX_NAME_BYTES = 128
 LATEST_SHOWN = 1_767_225_600
 """The newest time of which OpenAPI says that it is taken: a schema cannot say that none may lie in the future."""
 
-_RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ]|$)")
-"""What begins so is read as a time; a number in quotes and a week are not. A bare date is its first moment in UTC."""
 MAX_VALUES = 1_000
 """Of the features of one user, item or request: strings, numbers, booleans and the members of lists."""
 
@@ -355,7 +352,7 @@ def seconds_of(timestamp: float | str | None, name: str = "timestamp") -> float:
     """Seconds since the epoch; now when absent. `name` is the field's, for errors."""
     if timestamp is None:
         return time.time()
-    if isinstance(timestamp, str) and not _RFC_3339.match(timestamp):
+    if isinstance(timestamp, str) and not is_rfc_3339(timestamp):
         raise ValueError(f"{name} is neither seconds since the epoch nor RFC 3339, as in 2026-11-25T10:00:00Z")
     try:
         return parse_timestamp(timestamp)

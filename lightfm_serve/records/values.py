@@ -53,6 +53,8 @@ _NUMBER_LIKE: Sequence[tuple[re.Pattern[str], str]] = (
 _AMOUNT = re.compile(r"-?[0-9][0-9.,' \u00a0\u202f_]*")
 _CURRENCY_CODE = re.compile(r"^(?:USD|EUR|GBP|JPY|CHF|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD)\s*|\s*(?:USD|EUR|GBP|JPY|CHF)$")
 
+_RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ]|$)")
+"""What begins so is read as a time; a number in quotes and a week are not. A bare date is its first moment in UTC."""
 _GO_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)?\s*([+-]\d\d:?\d\d|Z)?(?: [A-Z]{3,5})?")
 _LEAP_SECOND = re.compile(r"(?<=[T ])([0-9]{2}:[0-9]{2}):60")
 _SLASHED = re.compile(r"\d{1,4}[/.]\d{1,2}[/.]\d{1,4}(?:[ T,].*)?")
@@ -295,6 +297,24 @@ def parse_time(value: Any) -> float:
     if not isinstance(moment, datetime):
         raise ValueError("{} is neither seconds since the epoch nor a time like 2026-11-25T10:00:00Z (RFC 3339)")  # noqa: TRY004
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def is_rfc_3339(text: str) -> bool:
+    """Whether a text is meant as a moment in RFC 3339, or as a bare date."""
+    return _RFC_3339.match(text) is not None
+
+
+def check_moment(text: str) -> None:
+    """Refuse a text that is no moment in RFC 3339, whenever.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    if not is_rfc_3339(text):
+        raise ValueError("{} is no time like 2026-11-25T10:00:00Z (RFC 3339)")
+    parse_time(text)
 
 
 def _without_leap_second(text: str) -> str:

@@ -31,8 +31,8 @@ _SMALLEST_EXPONENT = -128
 
 def pack_vector(numbers: Sequence[float]) -> Vector:
     """Vector of finite numbers, as `lightfm_serve.records.vectors.clean_vector` gives them."""
-    largest = max(map(abs, numbers))
-    exponent = max(math.ceil(math.log2(largest / _LARGEST)), _SMALLEST_EXPONENT) if largest > 0 else 0
+    step = max(map(abs, numbers)) / _LARGEST  # 0 too where that is less than any float
+    exponent = max(math.ceil(math.log2(step)), _SMALLEST_EXPONENT) if step > 0 else 0
     whole = np.rint(np.array(numbers, np.float64) * 2.0**-exponent).astype("<i2")
     exponent = exponent if whole.any() else 0  # what is too small for float32 is 0
     return Vector(CODE, exponent.to_bytes(1, signed=True) + whole.tobytes())

@@ -38,6 +38,8 @@ def shape_list(
     chance
         Draws them.
     """
+    if not wish.k:  # nothing is known of the user and the query forbids a fallback: nor is anything pinned
+        return best
     ranked = _diversified(catalogue, query, best)
     share = explore_share if query.explore is None else query.explore
     if share:

@@ -162,6 +162,46 @@ def test_a_name_with_figures_is_not_taken_twice(service):
     assert (again.status_code, "another name" in again.json()["detail"]) == (409, True)
 
 
+def test_a_name_of_an_ended_experiment_with_figures_is_not_taken_again(service):
+    *_, again = service.run(
+        (0, "PUT", HOME, {}),
+        (0, "PUT", TEST, SPLIT),
+        (0, "POST", f"{TEST}/end", {}),
+        lambda: setattr(service, "counts", {"control": sums(5, 1)}),
+        (0, "PUT", TEST, SPLIT),
+    )
+
+    assert (again.status_code, "another name" in again.json()["detail"]) == (409, True)
+
+
+@pytest.mark.parametrize(("over", "running"), [("early", "late"), ("late", "early")])
+def test_an_experiment_whose_time_has_passed_does_not_hide_the_one_that_runs(service, over, running):
+    *_, answer, third, revived, deleted = service.run(
+        (0, "PUT", HOME, {}),
+        (0, "PUT", f"/v1/experiments/{over}", {**SPLIT, "until": "2020-01-01T00:00:00Z"}),
+        (0, "PUT", f"/v1/experiments/{running}", SPLIT),
+        asked("u3"),
+        (0, "PUT", "/v1/experiments/third", SPLIT),
+        (0, "PUT", f"/v1/experiments/{over}", SPLIT),
+        (0, "DELETE", HOME),
+    )
+
+    assert answer.json()["experiment"]["name"] == running
+    assert [each.status_code for each in (third, revived, deleted)] == [409, 409, 409]
+    assert all(repr(running) in each.json()["detail"] for each in (third, revived, deleted))
+
+
+def test_what_was_answered_of_an_experiment_can_be_put_back(service):
+    made = {**SPLIT, "until": "2099-01-01T00:00:00+02:00", "min_exposures": 7.0}
+    _, answer = service.run((0, "PUT", HOME, {}), (0, "PUT", TEST, made))
+    again, elsewhere = service.run(
+        (0, "PUT", TEST, answer.json()), (0, "PUT", "/v1/experiments/other", {**answer.json(), "placement": "away"})
+    )
+
+    assert (answer.status_code, again.status_code, again.json()) == (201, 200, answer.json())
+    assert (elsewhere.status_code, "the path names" in elsewhere.json()["detail"]) == (422, True)
+
+
 def test_an_experiment_whose_time_has_passed_splits_nobody(service):
     *_, answer, told = service.run(
         (0, "PUT", HOME, {}),
@@ -200,6 +240,10 @@ def test_a_variant_is_answered_by_its_version_and_until_that_is_here_nobody_is_c
         ({"metric": "joy"}, "click_rate"),
         ({"guardrails": ["luck"]}, "guardrails"),
         ({"until": "soon"}, "until"),
+        ({"until": "2000000000"}, "until: '2000000000' is no time"),
+        ({"until": "2030-W01"}, "RFC 3339"),
+        ({"min_exposures": 1.5}, "min_exposures"),
+        ({"variants": [SPLIT["variants"][0], {"name": "a\x00", "share": 0.5}]}, "control characters"),
         ({"colour": 1}, "colour"),
     ],
 )

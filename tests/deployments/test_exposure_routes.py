@@ -115,6 +115,15 @@ def test_what_single_users_were_shown_is_for_administrators(whole):
     assert whole.journey(work) == [403, 200, 403, 1, "elsewhere"]
 
 
+@pytest.mark.parametrize("moment", ["2026-W01", "x", "-5", "2026-02-30"])
+def test_what_is_no_moment_is_refused_by_name(whole, moment):
+    async def work(ask):
+        answers = [await ask("GET", f"/v1/attribution?{name}={moment}") for name in ("from", "to")]
+        return [(each.status_code, each.json()["errors"][0]["loc"]) for each in answers]
+
+    assert whole.journey(work) == [(422, "query.from"), (422, "query.to")]
+
+
 def test_an_unknown_placement_exposes_nothing(whole):
     async def work(ask):
         answer = await ask("GET", "/v1/users/u1/recommendations?placement=nowhere")

@@ -124,6 +124,10 @@ def test_what_a_placement_says_of_users_of_whom_nothing_is_known_holds(service):
         ({"rules": [{"bury": "genres:Horror", "from": "yesterday"}]}, "RFC 3339"),
         ({"rules": [{"bury": "a:b", "from": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}]}, "before until"),
         ({"name": "away"}, "the path names"),
+        ({"rules": [{"pin": "é" * 200, "position": 1}]}, "256 bytes"),
+        ({"rules": [{"pin": "a\x00", "position": 1}]}, "control characters"),
+        ({"rules": [{"bury": "a:b", "from": "2026-W01-1"}]}, "RFC 3339"),
+        ({"rules": [{"bury": "a:b", "until": "2026-02-30T00:00:00Z"}]}, "until: '2026-02-30T00:00:00Z' is neither"),
     ],
 )
 def test_what_is_no_placement_is_refused_with_what_is_wrong(service, body, named):
@@ -156,6 +160,47 @@ def test_rules_that_contradict_one_another_are_refused_and_both_named(service, o
     for rule in (one, other):
         assert all(str(value) in both.json()["detail"] for value in rule.values())
     assert apart.status_code == 201
+
+
+def test_json_knows_one_kind_of_number_for_counts_too(service):
+    [answer] = service.run(
+        (0, "PUT", "/v1/placements/home", {"rules": [{"pin": "i7", "position": 2.0}, {"pin": "i8", "position": 1}]}),
+    )
+
+    assert (answer.status_code, answer.json()["rules"][0]) == (201, {"pin": "i7", "position": 2})
+
+
+def test_nothing_is_pinned_for_somebody_unknown_where_there_is_no_fallback(service):
+    rules = [{"pin": "i7", "position": 1}, {"promote": "group:g0", "share": 0.5}, {"bury": "tags:t0"}]
+    _, refused, in_a_body = service.run(
+        (0, "PUT", "/v1/placements/home", {"fallback": "none", "rules": rules}),
+        (0, "GET", "/v1/users/nobody/recommendations?placement=home"),
+        (0, "POST", "/v1/recommendations", {"requests": [{"user_id": "nobody", "placement": "home"}]}),
+    )
+    [found] = in_a_body.json()["results"]
+
+    assert refused.status_code == 404
+    assert (found["strategy"], found["items"]) == ("none", [])
+
+
+def test_a_placement_that_contradicts_a_variant_of_its_running_experiment_is_refused(service):
+    variants = [
+        {"name": "control", "share": 0.5},
+        {"name": "grave", "share": 0.5, "settings": {"filter": ["-group:g0"]}},
+    ]
+    promoted = {"rules": [{"promote": "group:g0", "share": 0.5}]}
+    *_, refused, fine, _, allowed = service.run(
+        (0, "PUT", "/v1/placements/home", {}),
+        (0, "PUT", "/v1/experiments/news", {"placement": "home", "variants": variants}),
+        (0, "PUT", "/v1/placements/home", promoted),
+        (0, "PUT", "/v1/placements/home", {"k": 4}),
+        (0, "DELETE", "/v1/experiments/news"),
+        (0, "PUT", "/v1/placements/home", promoted),
+    )
+
+    assert (refused.status_code, fine.status_code, allowed.status_code) == (422, 200, 200)
+    assert "'grave'" in refused.json()["detail"]
+    assert "-group:g0" in refused.json()["detail"]
 
 
 def test_only_administrators_change_placements(service):

@@ -38,6 +38,11 @@ def test_few_decimals_come_back_as_they_were_given():
     assert with_lists({"text": pack_vector([1.0, 2.0]), "tags": ["a"]}) == {"text": [1.0, 2.0], "tags": ["a"]}
 
 
+@pytest.mark.parametrize("least", [5e-324, 1e-320, 1e-310, 1e-45])
+def test_numbers_smaller_than_any_of_float32_are_0(least):
+    assert decimals_of(pack_vector([least, -least, 0.0])) == [0.0, 0.0, 0.0]
+
+
 def test_384_numbers_take_769_bytes():
     assert len(pack_vector([0.1] * 384).data) == 769
 

@@ -142,5 +142,14 @@ def test_what_is_no_experiment_is_refused_by_name(change, named):
         msgspec.structs.replace(SPLIT, **change).check()
 
 
+def test_the_interval_of_a_rate_ends_where_rates_do():
+    few = {"control": VariantCounts(10, 10, 2, 10, 2, 2, 10), "new": VariantCounts(10, 10, 9, 10, 9, 9, 10)}
+    control, new = judge(msgspec.structs.replace(SPLIT, min_exposures=5), few).variants
+
+    assert (control.metric.low, new.metric.high) == (0.0, 1.0)
+    assert control.metric.high < 1.0
+    assert new.metric.low > 0.0
+
+
 def test_counts_without_users_have_no_rate():
     assert hit_rate(VariantCounts()).low == float("-inf")

@@ -13,6 +13,7 @@ from deployments.http.experiment_schemas import (
     ExperimentResult,
     Experiments,
     StoredExperiment,
+    StoredExperimentBody,
 )
 from deployments.http.openapi import documented
 from deployments.http.problems import Problem, invalid
@@ -27,7 +28,7 @@ from recommender.stores.settings_log import SettingPut
 
 router = APIRouter(tags=["experiments"])
 
-_experiment = msgspec.json.Decoder(ExperimentBody)
+_experiment = msgspec.json.Decoder(StoredExperimentBody)
 _end = msgspec.json.Decoder(EndBody)
 
 
@@ -47,12 +48,16 @@ async def put_experiment(name: Name, request: Request) -> Response:
     can be changed.
     """
     body = await read(request, _experiment)
+    if body.name not in (None, name):
+        raise invalid(f"body.name: the path names {name!r}", "body.name")
     settings = await _settings()
     if body.placement not in settings.placements:
         raise not_found(f"placement {body.placement!r}; put it first")
     experiment = body.experiment()
     await _check_versions(experiment)
-    has_figures = name not in settings.experiments and bool(await current().experiment_counts(name, experiment.event))
+    old = settings.experiments.get(name)
+    is_new = old is None or old.ended_at is not None
+    has_figures = is_new and bool(await current().experiment_counts(name, experiment.event))
     puts = start(name, experiment, settings, time.time(), has_figures=has_figures)
     await _change(settings, puts)
     found = (await _settings()).experiments[name]

@@ -13,7 +13,7 @@ from deployments.http.openapi import documented
 from deployments.http.problems import invalid
 from deployments.http.routes.parameters import Limit, answer, raw_answer
 from deployments.http.service import current
-from lightfm_serve.records.values import parse_timestamp
+from lightfm_serve.records.values import check_moment, parse_number, parse_timestamp
 from recommender.exposures.report import AttributionQuery
 
 router = APIRouter(tags=["judging"])
@@ -73,6 +73,8 @@ def _moment(text: str | None, name: str) -> float | None:
     if text is None:
         return None
     try:
+        if parse_number(text) is None:
+            check_moment(text)
         return min(parse_timestamp(text, math.inf), LAST_SECOND)
     except ValueError as error:
         reason = str(error).replace("{}", repr(text))

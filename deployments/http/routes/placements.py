@@ -20,6 +20,7 @@ from deployments.http.problems import Problem, invalid
 from deployments.http.routes.parameters import Name, answer, not_found, raw_answer
 from deployments.http.service import current
 from recommender import schema
+from recommender.serving.experiments.running import check_variants
 from recommender.serving.placements.placement import with_placement
 from recommender.serving.placements.settings import Settings, read_placement, write_document
 from recommender.stores.settings_log import SettingChange, SettingPut
@@ -45,15 +46,19 @@ async def put_placement(name: Name, request: Request) -> Response:
     A request that names the placement has its settings, as far as it does not set them itself. Rules are kept exactly:
     a pinned item stands at its position, a promoted share is spread evenly over the first `k`, no value of a limited
     feature stands more often in any window, and what is buried comes after all others. Where not all can be kept, a
-    promotion gives way to a limit and both to a pin. Rules that contradict one another are refused.
+    promotion gives way to a limit and both to a pin. Rules that contradict one another are refused, and so is what
+    contradicts the settings of a variant of the experiment that runs there.
     """
     body = await read(request, _placement)
     if body.name not in (None, name):
         raise invalid(f"body.name: the path names {name!r}", "body.name")
-    document = write_document(body.placement())
-    is_new = all(each.name != name for each in await _placements())
-    await current().store.put_settings([SettingPut("placement", name, document)], time.time())
-    return answer(_shown((await _history(name))[0]), 201 if is_new else 200)
+    placement = body.placement()
+    settings = Settings.of(await current().store.settings())
+    running = settings.running(name)
+    if running is not None:
+        check_variants(running[1], placement)
+    await current().store.put_settings([SettingPut("placement", name, write_document(placement))], time.time())
+    return answer(_shown((await _history(name))[0]), 200 if name in settings.placements else 201)
 
 
 @router.get("/v1/placements/{name}", **documented(StoredPlacement, 404))

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from lightfm_serve.records.assignment import variant_of
-from lightfm_serve.records.values import parse_time
+from lightfm_serve.records.values import check_moment, parse_time
 from recommender.errors import InvalidRequestError
 from recommender.schema import Query
 from recommender.serving.placements.placement import Placement
@@ -99,6 +99,6 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def _check_until(until: str | None) -> None:
     try:
         if until is not None:
-            parse_time(until)
+            check_moment(until)
     except ValueError as error:
         raise InvalidRequestError(f"until: {str(error).replace('{}', repr(until))}") from None

@@ -164,13 +164,19 @@ def _figures(
         share=variant.share,
         users=counts.users,
         exposures=counts.exposures,
-        metric=_figure(with_interval(rate, growth)),
+        metric=_figure(_of_a_rate(with_interval(rate, growth))),
         difference=_figure(apart) if number else None,
         relative_difference=_figure(relative) if number and relative else None,
         empty_share=counts.empty / max(1, counts.answers),
         degraded_share=counts.degraded / max(1, counts.answers),
         p99_ms=counts.p99_ms,
     )
+
+
+def _of_a_rate(estimate: Estimate) -> Estimate:
+    """A rate whose interval ends where rates do: what is beyond 0 and 1 never was the truth."""
+    known = estimate.low > float("-inf")
+    return estimate._replace(low=max(0.0, estimate.low), high=min(1.0, estimate.high)) if known else estimate
 
 
 def _figure(estimate: Estimate) -> Figure:

@@ -8,6 +8,7 @@ import msgspec
 
 from recommender.errors import ConflictingSettingsError, InvalidRequestError
 from recommender.serving.experiments.experiment import EVERYWHERE, Experiment
+from recommender.serving.placements.placement import Placement
 from recommender.serving.placements.settings import Settings, write_document
 from recommender.stores.settings_log import SettingPut
 
@@ -36,8 +37,7 @@ def start(name: str, experiment: Experiment, settings: Settings, now: float, *, 
     ConflictingSettingsError
         The placement has another experiment, or one of this name has figures that would be mixed with these.
     """
-    for variant in experiment.variants:
-        settings.placements[experiment.placement].updated(variant.settings).check()
+    check_variants(experiment, settings.placements[experiment.placement])
     running = settings.running(experiment.placement, now)
     if running is not None and running[0] != name:
         raise ConflictingSettingsError(
@@ -51,6 +51,21 @@ def start(name: str, experiment: Experiment, settings: Settings, now: float, *, 
             f"experiment {name!r} has figures of before, which would be mixed; take another name"
         )
     return [_put(name, experiment)]
+
+
+def check_variants(experiment: Experiment, placement: Placement) -> None:
+    """Refuse variants whose settings contradict those of the placement that they stand in for.
+
+    Raises
+    ------
+    InvalidRequestError
+        Names the variant, and what contradicts what.
+    """
+    for variant in experiment.variants:
+        try:
+            placement.updated(variant.settings).check()
+        except InvalidRequestError as error:
+            raise InvalidRequestError(f"variant {variant.name!r} of the experiment: {error}") from None
 
 
 def end(name: str, settings: Settings, now: float, ship: str | None = None) -> list[SettingPut]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from lightfm_serve.records.values import parse_time
+from lightfm_serve.records.values import check_moment, parse_time
 from recommender.errors import InvalidRequestError
 from recommender.feature_space import clean_token
 from recommender.schema import Rule
@@ -109,11 +109,13 @@ def _check_rule(rule: Rule, name: str) -> None:
 
 
 def _check_times(rule: Rule, name: str) -> None:
-    try:
-        start, end = _start(rule), _end(rule)
-    except ValueError as error:
-        raise InvalidRequestError(f"{name}: from and until are RFC 3339, as in 2026-11-25T10:00:00Z: {error}") from None
-    if start >= end:
+    for part, text in (("from", rule.from_), ("until", rule.until)):
+        try:
+            if text is not None:
+                check_moment(text)
+        except ValueError as error:
+            raise InvalidRequestError(f"{name}: {part}: {str(error).replace('{}', repr(text))}") from None
+    if _start(rule) >= _end(rule):
         raise InvalidRequestError(f"{name}: from is not before until")
 
 
@@ -206,6 +208,4 @@ def _end(rule: Rule) -> float:
 
 @lru_cache(maxsize=4096)
 def _seconds(text: str) -> float:
-    if not text[:1].isdigit() or "-" not in text:
-        raise ValueError(f"{text!r} is no time")
     return parse_time(text)

@@ -33,9 +33,11 @@ class Settings:
         self.number = number
         self.placements = dict(placements or {})
         self.experiments = dict(experiments or {})
-        self._by_placement = {
-            each.placement: (name, each) for name, each in self.experiments.items() if each.ended_at is None
-        }
+        # one at a time runs; others, whose time has passed, need not have been ended
+        self._by_placement: dict[str, list[tuple[str, Experiment]]] = {}
+        for name, each in self.experiments.items():
+            if each.ended_at is None:
+                self._by_placement.setdefault(each.placement, []).append((name, each))
 
     @classmethod
     def of(cls, stored: StoredSettings) -> Settings:
@@ -46,10 +48,8 @@ class Settings:
 
     def running(self, placement: str, now: float | None = None) -> tuple[str, Experiment] | None:
         """Name and document of the experiment that splits the users of a placement."""
-        found = self._by_placement.get(placement)
-        if found is None or not found[1].runs(time.time() if now is None else now):
-            return None
-        return found
+        at = time.time() if now is None else now
+        return next((each for each in self._by_placement.get(placement, ()) if each[1].runs(at)), None)
 
     def versions(self, now: float | None = None) -> set[str]:
         """Versions that variants of running experiments answer by."""
