@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 
 from deployments.telemetry import metrics, otlp_metrics
 from deployments.telemetry.exposition import exposition
@@ -92,3 +94,15 @@ def test_an_interval_that_is_no_number_stops_no_replica(monkeypatch, caplog):
 
     assert "no metrics go out: could not convert string to float" in caplog.text
     assert not otlp_metrics._running
+
+
+def test_the_collector_in_deploy_listens_where_the_page_sends_to_and_uses_all_that_it_names():
+    root = Path(__file__).parents[2]
+    collector = yaml.safe_load((root / "deploy/otel-collector.yaml").read_text())
+    pipelines = collector["service"]["pipelines"]
+    address = collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
+
+    assert f"OTEL_EXPORTER_OTLP_ENDPOINT=http://{address}" in (root / "docs/telemetry.md").read_text()
+    assert set(pipelines) == {"traces", "metrics"}
+    for part in ("receivers", "processors", "exporters"):
+        assert {name for pipeline in pipelines.values() for name in pipeline[part]} == set(collector[part])
