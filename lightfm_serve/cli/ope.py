@@ -29,8 +29,8 @@ def ope(exposures: Path, target: Path, event: str, as_json: bool) -> None:
     from recommender.experiments.logged_exposures import decisions_of, read_target, with_target
     from recommender.experiments.off_policy import evaluate_off_policy
 
-    decisions = decisions_of(read_exposures(exposures), event)
     try:
+        decisions = decisions_of(read_exposures(exposures), event)
         report = evaluate_off_policy(with_target(decisions, read_target(target)))
     except ValueError as error:
         raise click.ClickException(str(error)) from None

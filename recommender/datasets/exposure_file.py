@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recommender.errors import InvalidDataError
 from recommender.storage import atomic_files
 
 NAME = "exposures.parquet"
@@ -57,10 +58,22 @@ def write_exposures(folder: Path, records: Iterable[Mapping[str, Any]]) -> tuple
 
 
 def read_exposures(path: Path) -> Iterable[dict[str, Any]]:
-    """Exposures of a file that `write_exposures` wrote, as it was given them."""
-    with pq.ParquetFile(path) as file:
-        for block in file.iter_batches(ROWS_AT_ONCE):
-            yield from (_record(row) for row in block.to_pylist())
+    """Exposures of a file that `write_exposures` wrote, as it was given them.
+
+    Raises
+    ------
+    InvalidDataError
+        It is none.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
+            if missing:
+                raise InvalidDataError(f"{path} is no file of exposures: the column {missing[0]!r} is missing")
+            for block in file.iter_batches(ROWS_AT_ONCE):
+                yield from (_record(row) for row in block.to_pylist())
+    except pa.ArrowException as error:
+        raise InvalidDataError(f"{path} cannot be read as Parquet: {error}") from error
 
 
 def _row(record: Mapping[str, Any]) -> dict[str, Any]:

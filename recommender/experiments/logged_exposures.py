@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lightfm_serve.records.values import clean_id
 from recommender.errors import InvalidDataError
 from recommender.experiments.off_policy import LoggedDecisions, fit_reward_model
 
 KEYS = ("recommendation_id", "user_id", "position")
 """Columns of a target that say where its probabilities hold; without any of them they hold everywhere."""
+IDS = ("item_id", "recommendation_id", "user_id")
+ROUNDING = 1e-3
+"""By which the probabilities of a draw may be more than 1, when they were written with few digits."""
 
 
 def read_target(path: Path) -> pd.DataFrame:
@@ -22,18 +26,54 @@ def read_target(path: Path) -> pd.DataFrame:
     Raises
     ------
     InvalidDataError
-        A column is missing, or a probability is none.
+        A column is missing, a probability is none, an item is there twice, or the probabilities of all items together
+        are more than 1.
     """
-    frame = pd.read_csv(path, dtype=dict.fromkeys(KEYS[:2], str) | {"item_id": str}) if path.suffix == ".csv" else None
-    frame = pd.read_parquet(path) if frame is None else frame
+    frame = _read(path)
     missing = {"item_id", "probability"} - set(frame.columns)
     if missing:
         raise InvalidDataError(
             f"{path}: the column {sorted(missing)[0]!r} is missing; it has {', '.join(frame.columns)}"
         )
+    frame["probability"] = pd.to_numeric(frame["probability"], errors="coerce")
     if not frame["probability"].between(0, 1).all():
         raise InvalidDataError(f"{path}: a probability is not between 0 and 1")
+    _check_draws(path, frame)
     return frame
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Table with ids as text, whatever they look like: NA and 02100 are ids."""
+    try:
+        frame = (
+            pd.read_csv(path, dtype=dict.fromkeys(IDS, str), keep_default_na=False) if path.suffix == ".csv" else None
+        )
+        frame = pd.read_parquet(path) if frame is None else frame
+    except ValueError as error:
+        raise InvalidDataError(f"{path} cannot be read as CSV or Parquet: {error}") from error
+    for name in IDS:
+        if name in frame:
+            frame[name] = [each if isinstance(each, str) else _id(each, f"{path}: {name}") for each in frame[name]]
+    return frame
+
+
+def _id(value: Any, place: str) -> str:
+    try:
+        return clean_id(value)
+    except ValueError as error:
+        raise InvalidDataError(f"{place}: {str(error).replace('{}', repr(value))}") from None
+
+
+def _check_draws(path: Path, frame: pd.DataFrame) -> None:
+    """Refuse what is no probability of one draw."""
+    keys = [name for name in KEYS if name in frame]
+    twice = frame.loc[frame.duplicated([*keys, "item_id"]), "item_id"]
+    if len(twice):
+        raise InvalidDataError(f"{path}: item {twice.iloc[0]!r} is there twice for the same draw")
+    draws = frame.groupby(keys)["probability"] if keys else frame["probability"]
+    total = float(np.max(draws.sum())) if len(frame) else 0.0
+    if total > 1 + ROUNDING:
+        raise InvalidDataError(f"{path}: the probabilities of one draw come to {total:g}; they are at most 1 together")
 
 
 def decisions_of(exposures: Iterable[Mapping[str, Any]], event: str) -> pd.DataFrame:

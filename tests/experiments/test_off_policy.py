@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from lightfm_serve.cli.ope import ope
 from recommender.datasets.exposure_file import write_exposures
 from recommender.errors import InvalidDataError
-from recommender.experiments.logged_exposures import decisions_of, with_target
+from recommender.experiments.logged_exposures import decisions_of, read_target, with_target
 from recommender.experiments.off_policy import LoggedDecisions, evaluate_off_policy, fit_reward_model
 
 OPEN_BANDIT = np.load(Path(__file__).parents[1] / "fixtures" / "open_bandit_men.npz")
@@ -124,6 +124,49 @@ def test_the_command_reads_what_export_writes(tmp_path):
     assert told["dr"]["value"] == pytest.approx(TRUE, abs=0.03)
     assert told["weights"]["decisions"] == 4_000
     assert "effective" in CliRunner().invoke(ope, [str(path), str(tmp_path / "target.csv")]).stdout
+
+
+def asked(folder, target: str, exposures_file: bytes | None = None):
+    """What the command says of a target, as CSV."""
+    path, _ = write_exposures(folder, exposures()[:50])
+    if exposures_file is not None:
+        path.write_bytes(exposures_file)
+    (folder / "target.csv").write_text(target)
+    return CliRunner().invoke(ope, [str(path), str(folder / "target.csv")])
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("item_id,probability\ni0,0.5\ni1,0.2\ni0,0.3\n", "item 'i0' is there twice"),
+        ("item_id,probability\ni0,0.9\ni1,0.9\n", "come to 1.8"),
+        ("item_id,position,probability\ni0,2,0.9\ni1,2,0.9\n", "come to 1.8"),
+        ("item_id,probability\ni0,much\n", "not between 0 and 1"),
+        ("item_id,probability\ni0,\n", "not between 0 and 1"),
+        ("", "cannot be read as CSV"),
+    ],
+)
+def test_a_target_that_is_no_distribution_is_refused_in_words(tmp_path, target, said):
+    refused = asked(tmp_path, target)
+
+    assert refused.exit_code == 1
+    assert said in refused.output
+
+
+def test_what_is_no_file_of_exposures_is_refused_in_words(tmp_path):
+    refused = asked(tmp_path, "item_id,probability\ni0,0.5\n", b"PK")
+
+    assert refused.exit_code == 1
+    assert "cannot be read as Parquet" in refused.output
+
+
+def test_ids_that_look_like_nothing_or_like_numbers_are_ids(tmp_path):
+    for name in ("NA", "02100", "null"):
+        (tmp_path / "target.csv").write_text(f"item_id,user_id,probability\n{name},nan,0.5\n")
+        assert read_target(tmp_path / "target.csv")[["item_id", "user_id"]].to_numpy().tolist() == [[name, "nan"]]
+    pd.DataFrame({"item_id": [5, 7], "probability": [0.5, 0.5]}).to_parquet(tmp_path / "target.parquet")
+
+    assert read_target(tmp_path / "target.parquet")["item_id"].tolist() == ["5", "7"]
 
 
 def test_a_target_that_fits_nothing_and_one_without_probabilities_are_refused(tmp_path):
