@@ -36,7 +36,8 @@ export function say(text) {
 
 /** Link to a view. */
 export function to(view, parameters = {}) {
-  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== undefined)).toString();
+  const each = Object.entries(parameters).flatMap(([name, value]) => [value].flat().map((one) => [name, one]));
+  const query = new URLSearchParams(each.filter(([, value]) => value !== undefined)).toString();
   return `#/${view}${query ? `?${query}` : ""}`;
 }
 

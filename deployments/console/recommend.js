@@ -4,6 +4,7 @@ import { get, learnTitles, path, post, titles } from "./api.js";
 import { bars, because, stack, widest } from "./charts.js";
 import { failure, fill, h, heading, itemLink, nothing, say, to } from "./dom.js";
 import { ago, featureText, fixed, isVector } from "./format.js";
+import { addressOf, inRequest, optionControls, optionsIn } from "./options.js";
 import { itemPicker } from "./picker.js";
 
 const HISTORY = 8;
@@ -23,7 +24,7 @@ const STRATEGIES = {
 
 /** Kept while the page is open, so that one can look at an item and come back. */
 const invented = { id: `guest-${Math.random().toString(36).slice(2, 7)}`, features: {}, extra: [], recent: [] };
-const wish = { k: 10, diversity: 0, filter: "", saves: true };
+let saves = true;
 
 export async function show(root, parameters, signal) {
   const asNew = parameters.has("new") || parameters.has("recent");
@@ -38,9 +39,21 @@ export async function show(root, parameters, signal) {
   const list = h("section", { class: "main-column", "aria-label": "Recommendations" });
   const about = h("section", { class: "side-column", "aria-label": "About them" });
   fill(root, h("h1", { class: "unseen" }, "Recommend"), h("div", { class: "columns" }, person, list, about));
-  const state = { list, person, about, signal, samples, asNew, user, previous: null, session: [] };
+  const state = { list, person, about, signal, samples, asNew, user, previous: null, session: [], options: optionsIn(parameters), answer: h("div", {}), head: h("div", {}) };
+  const kept = { get: () => saves, set: (on) => { saves = on; } };
+  const { panel, chips } = optionControls(state.options, { saves: kept, signal, changed: () => { keep(state); recommend(state); } });
+  fill(list, h("div", { class: "answer-head" }, state.head, panel), chips, state.answer);
   drawWho(state);
   await recommend(state);
+}
+
+/** Address of a list for somebody, with the options as they are. */
+const listOf = (state, who) => addressOf(who, state.options);
+
+/** Options stand in the address: they stay when it is reloaded, or sent to somebody. */
+function keep(state) {
+  history.replaceState(null, "", listOf(state, state.asNew ? { new: "" } : { user: state.user || undefined }));
+  drawWho(state);
 }
 
 /** Who is asked for: a segmented choice, then the one or the other. */
@@ -49,8 +62,8 @@ function drawWho(state) {
   const body = h("div", {});
   fill(state.person,
     h("div", { class: "segments", role: "group", "aria-label": "Who is it?" },
-      choice("Someone known", to("recommend", { user: state.user || undefined }), !state.asNew),
-      choice("Someone new", "#/recommend?new", state.asNew)),
+      choice("Someone known", listOf(state, { user: state.user || undefined }), !state.asNew),
+      choice("Someone new", listOf(state, { new: "" }), state.asNew)),
     body);
   if (state.asNew) drawInvented(state, body);
   else drawKnown(state, body);
@@ -62,11 +75,12 @@ function drawKnown(state, body) {
   fill(body,
     h("form", { class: "lookup", on: { submit: (event) => {
       event.preventDefault();
-      if (field.value) location.hash = to("recommend", { user: field.value });
+      if (field.value) location.hash = listOf(state, { user: field.value });
     } } }, h("label", { for: "user" }, "User id"), h("div", { class: "row" }, field, h("button", { type: "submit", class: "main" }, "Look up"))),
     state.samples.length ? h("p", { class: "chips" }, h("span", { class: "muted" }, "Some of them"), state.samples.slice(0, 6).map((each) =>
-      h("a", { class: "chip", href: to("recommend", { user: each.user_id }) }, each.user_id))) : null);
-  if (state.user) drawAbout(state, about).catch((error) => { if (error.name !== "AbortError") fill(about, failure(error)); });
+      h("a", { class: "chip", href: listOf(state, { user: each.user_id }) }, each.user_id))) : null,
+    h("p", {}, state.user ? h("a", { class: "go", href: to("users", { id: state.user }) }, "All that they did") : null));
+  if (state.user && !state.about.childElementCount) drawAbout(state, about).catch((error) => { if (error.name !== "AbortError") fill(about, failure(error)); });
 }
 
 async function drawAbout(state, about) {
@@ -186,8 +200,7 @@ function features() {
 
 /** The request as it goes out. */
 function question(state) {
-  const filter = wish.filter.split(",").map((each) => each.trim()).filter(Boolean);
-  const asked = { k: wish.k, explain: true, diversity: wish.diversity, filter };
+  const asked = { ...inRequest(state.options), explain: true };
   if (!state.asNew) return { ...asked, user_id: state.user, recent: state.session };
   return { ...asked, user_id: invented.id, features: features(), recent: [...invented.recent.map((item) => item.item_id), ...state.session] };
 }
@@ -197,7 +210,8 @@ let turn = 0;
 async function recommend(state, clicked = null) {
   const mine = ++turn;
   if (!state.asNew && !state.user) {
-    fill(state.list, heading("Nobody is here yet"), nothing("Look up a user, or invent ", h("a", { href: "#/recommend?new" }, "someone new"), "."));
+    fill(state.head, heading("Nobody is here yet"));
+    fill(state.answer, nothing("Look up a user, invent ", h("a", { href: "#/recommend?new" }, "someone new"), ", or see how to ", h("a", { href: "docs" }, "send what you have"), "."));
     return;
   }
   try {
@@ -207,7 +221,7 @@ async function recommend(state, clicked = null) {
     draw(state, answer, clicked);
   } catch (error) {
     if (error.name === "AbortError" || mine !== turn) return;
-    fill(state.list, options(state), failure(error, () => recommend(state)));
+    fill(state.answer, failure(error, () => recommend(state)));
   }
 }
 
@@ -220,17 +234,15 @@ function draw(state, answer, clicked) {
   const scale = widest(answer.items.map((item) => item.explanation));
   const [strategy, meaning] = STRATEGIES[answer.strategy] ?? [answer.strategy, ""];
   const rows = answer.items.map((item, at) => row(state, item, at, { scale, ranks, open: before ? opened.has(item.item_id) : at === 0 }));
-  fill(state.list,
-    h("div", { class: "answer-head" },
-      h("div", {},
-        h("h2", { class: "large" }, state.asNew ? "For someone new" : `For ${answer.user_id}`),
-        h("p", { class: "lead" }, h("strong", { class: "strategy" }, strategy), `: ${meaning}. `,
-          h("span", { class: "muted" }, `Case\u00a0${answer.case}: ${KNOWN[answer.case] ?? ""}.`))),
-      options(state)),
+  fill(state.head,
+    h("h2", { class: "large", dir: "auto" }, state.asNew ? "For someone new" : `For ${answer.user_id}`),
+    h("p", { class: "lead" }, h("strong", { class: "strategy" }, strategy), `: ${meaning}. `,
+      h("span", { class: "muted" }, `Case\u00a0${answer.case}: ${KNOWN[answer.case] ?? ""}.`)));
+  fill(state.answer,
     notes(answer),
     clicked ? h("p", { class: "moved-note" }, movedText(clicked, answer.items, ranks)) : null,
-    answer.items.length ? h("ol", { class: "ranking" }, rows) : nothing("No item is left that fits."),
-    h("p", { class: "foot muted" }, `Model ${answer.model_version}. Scores compare within this list only.`));
+    answer.items.length ? h("ol", { class: "ranking" }, rows) : nothing("No item is left that fits", state.options.filters.length ? " these filters." : "."),
+    h("p", { class: "foot muted" }, `Model ${answer.model_version}. Scores compare within this list only. ${saves ? "A click here is stored as an interaction." : "Clicks are not stored."}`));
   if (clicked) {
     say(movedText(clicked, answer.items, ranks));
     slide(state.list.querySelector("ol.ranking"), places);
@@ -280,7 +292,7 @@ async function click(state, item, button) {
   button.disabled = true;
   const user = state.asNew ? invented.id : state.user;
   try {
-    if (wish.saves) {
+    if (saves) {
       await post("v1/interactions", { interactions: [{ user_id: user, item_id: item.item_id, event: "click", event_id: newId() }] }, { signal: state.signal });
     } else {
       state.session.push(item.item_id);
@@ -289,11 +301,11 @@ async function click(state, item, button) {
     if (error.name === "AbortError") return;
     button.disabled = false;
     state.list.querySelector(".failure")?.remove();
-    state.list.querySelector(".answer-head").after(failure(error));
+    state.answer.prepend(failure(error));
     return;
   }
   await recommend(state, item);
-  if (!state.asNew && wish.saves) drawAbout(state, state.about).catch(() => { /* the list says it already */ });
+  if (!state.asNew && saves) drawAbout(state, state.about).catch(() => { /* the list says it already */ });
   state.list.querySelector("ol.ranking button")?.focus({ preventScroll: true });
 }
 
@@ -312,29 +324,4 @@ function slide(list, places) {
       if (way) each.animate([{ transform: `translateY(${way}px)` }, { transform: "none" }], timing);
     }
   }
-}
-
-function options(state) {
-  const again = () => recommend(state);
-  const diversity = h("output", { for: "diversity" }, fixed(wish.diversity, 1));
-  return h("details", { class: "options-box" }, h("summary", {}, "Options"),
-    h("div", { class: "options-body" },
-      h("div", {}, h("label", { for: "k" }, "How many"), numbered([5, 10, 20, 50], again)),
-      h("div", {}, h("label", { for: "diversity" }, "Diversity ", diversity), h("input", {
-        id: "diversity", type: "range", min: 0, max: 1, step: 0.1, value: wish.diversity,
-        on: { input: (event) => { diversity.textContent = fixed(Number(event.target.value), 1); }, change: (event) => { wish.diversity = Number(event.target.value); again(); } },
-      })),
-      h("div", {}, h("label", { for: "filter" }, "Filter"), h("input", {
-        id: "filter", type: "text", value: wish.filter, placeholder: "genres:Comedy, -genres:Horror", autocomplete: "off", spellcheck: "false",
-        on: { change: (event) => { wish.filter = event.target.value; again(); } },
-      })),
-      h("label", { class: "check" }, h("input", { type: "checkbox", checked: wish.saves, on: { change: (event) => { wish.saves = event.target.checked; } } }),
-        "Clicks are stored as interactions")));
-}
-
-function numbered(sizes, again) {
-  const select = h("select", { id: "k", on: { change: (event) => { wish.k = Number(event.target.value); again(); } } },
-    sizes.map((size) => h("option", { value: size }, size)));
-  select.value = wish.k;
-  return select;
 }

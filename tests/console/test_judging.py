@@ -85,3 +85,27 @@ def test_a_user_has_a_page_with_all_that_they_did(open_page, client):
     expect(page.get_by_role("heading", name=f"For {KNOWN}")).to_be_visible()
     page.goto(re.sub("#.*", "#/nowhere", page.url))
     expect(page.get_by_role("heading", name="No such view")).to_be_visible()
+
+
+def test_options_act_at_once_stay_in_the_address_and_are_always_to_be_seen(open_page, client):
+    page = open_page(f"recommend?user={KNOWN}")
+    expect(page.locator("ol.ranking > li")).to_have_count(10)
+    page.get_by_text("Options", exact=True).click()
+    field = page.get_by_label("Feature of items")
+    field.fill("genres:Comedy")
+    field.press("Enter")
+    field.fill("genres:Drama")
+    page.get_by_role("button", name="Boost").click()
+    slider = page.get_by_role("slider", name="genres:Drama")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".chip.removable")).to_contain_text(["only genres:Comedy", "genres:Drama +1.1"])
+    asked = f"/v1/users/{KNOWN}/recommendations?filter=genres:Comedy&boost=genres:Drama:1.1"
+    for row, item in zip(page.locator("ol.ranking > li").all(), client.get(asked).json()["items"], strict=True):
+        expect(row).to_have_attribute("data-id", item["item_id"])
+    expect(slider).to_be_focused()
+
+    page.reload()
+    expect(page.locator(".chip.removable")).to_have_count(2)
+    page.get_by_role("button", name="Take away: only genres:Comedy").click()
+    expect(page).to_have_url(re.compile(r"#/recommend\?user=305&boost=genres%3ADrama%3A1.1$"))
