@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { interval } from "./charts.js";
 import { curves, daysOf } from "./curves.js";
 import { failure, fill, h, heading, nothing, to } from "./dom.js";
-import { count, percent, rate } from "./format.js";
+import { count, percent, rate, sentenceCase } from "./format.js";
 
 const BY = { version: "Version", variant: "Variant", placement: "Placement", position: "Position", day: "Day" };
 const PERIODS = { 7: "Last 7 days", 28: "Last 28 days", 90: "Last 90 days", all: "All that is kept" };
@@ -114,8 +114,6 @@ function draw(body, asked, { all, daily }, event) {
       curves({ ...chart, what, width })),
     h("section", {}, heading(asked.by === "day" ? "Day by day" : "In all"), totals(asked.by, all, event)));
 }
-
-const sentenceCase = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function totals(by, rows, event) {
   const most = Math.max(...rows.map((row) => rateOf(row, event).high), 1e-9);

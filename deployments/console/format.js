@@ -6,6 +6,9 @@ const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 /** A count: 12,345. */
 export const count = (value) => (value === null || value === undefined ? "–" : whole.format(value));
 
+/** Words that begin a line. */
+export const sentenceCase = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** So many of something, in the form that its number wants. */
 export const plural = (number, one, more) => `${count(number)} ${number === 1 ? one : more}`;
 

@@ -2,6 +2,7 @@
 
 import { every, get, post, put } from "./api.js";
 import { dots } from "./charts.js";
+import { dataHealth } from "./data_health.js";
 import { failure, fill, h, heading, nothing, say, sentence, to } from "./dom.js";
 import { ago, count, fixed, moment, signed, span } from "./format.js";
 
@@ -11,8 +12,8 @@ const OUTCOMES = { published: "published", canary: "published, and is being trie
 let metric = METRICS[0];
 
 export async function show(root, _, signal) {
-  const state = { signal, head: h("div", {}), training: h("section", { class: "training" }), versions: h("section", {}), models: [], status: null, steps: [], key: "" };
-  fill(root, h("h1", {}, "Models"), state.head, state.training, state.versions);
+  const state = { signal, head: h("div", {}), training: h("section", { class: "training" }), versions: h("section", {}), data: h("section", { "aria-label": "Health of the data" }), models: [], status: null, steps: [], key: "" };
+  fill(root, h("h1", {}, "Models"), state.head, state.training, state.versions, state.data);
   await load(state);
   every(1, signal, () => follow(state));
 }
@@ -25,6 +26,7 @@ async function load(state) {
   drawHead(state);
   drawVersions(state);
   drawTraining(state);
+  fill(state.data, dataHealth(state.models));
 }
 
 const keyOf = (status) => JSON.stringify([status.model_version, status.pinned, status.last_training?.started_at]);
