@@ -42,6 +42,7 @@ _CACHE_FROM = 10
 """Features that an item has on average from which on sums are kept. With five, summing anew was as fast."""
 _CACHED_ITEMS = 50_000
 """More items than this come round too rarely for a sum of theirs to be of use again while it is young enough."""
+_LINE_BYTES = 64
 
 _Span = tuple[int, int, int]
 _PASSES: dict[str, Callable[..., int]] = {
@@ -148,9 +149,22 @@ class CompiledTrainer:
 
 
 def _tables(model: LightFM, what: str, features: sparse.csr_matrix) -> SideTables:
-    tables = {table: getattr(model, f"{what}_{table}") for table in TABLES}
+    tables = {table: _aligned(getattr(model, f"{what}_{table}")) for table in TABLES}
+    for table, values in tables.items():
+        setattr(model, f"{what}_{table}", values)
     indptr, indices, weights = _csr(features)
     return SideTables(**tables, indptr=indptr, indices=indices, weights=weights)
+
+
+def _aligned(table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same table, or a copy that begins at a cache line: a row of 64 floats lies in four lines then, not in five."""
+    if table.ctypes.data % _LINE_BYTES == 0:
+        return table
+    room = np.empty(table.nbytes + _LINE_BYTES, np.uint8)
+    first = -room.ctypes.data % _LINE_BYTES
+    copy = room[first : first + table.nbytes].view(np.float32).reshape(table.shape)
+    copy[...] = table
+    return copy
 
 
 def _csr(matrix: sparse.csr_matrix) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:

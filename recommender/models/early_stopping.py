@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recommender.models.compiled_trainer import TABLES
+
 if TYPE_CHECKING:
     from recommender.models.lightfm_recommender import LFMRecommender
 
@@ -21,6 +23,8 @@ PATIENCE = 2
 LEAST_GAIN = 0.002
 """Share by which a look must be better than the best before to count as a gain."""
 USERS_AT_ONCE = 64
+TRAINED = [f"{what}_{table}" for what in ("user", "item") for table in TABLES]
+"""Weights of a LightFM model, and the state of its optimiser."""
 
 
 class EarlyStopping:
@@ -51,6 +55,7 @@ class EarlyStopping:
         self._next = FIRST_LOOK
         self._without_gain = 0
         self._best_epochs = 0
+        self._best_tables: dict[str, NDArray[np.float32]] = {}
         self.epochs = 0
 
     @property
@@ -82,8 +87,16 @@ class EarlyStopping:
         quality = self._pairs.mean_gain(model)
         if quality > self._best * (1 + LEAST_GAIN):
             self._best, self._best_epochs, self._without_gain = quality, self.epochs, 0
+            self._best_tables = {name: getattr(model, name).copy() for name in TRAINED}
         else:
             self._without_gain += 1
+
+    def restore_best(self, model: LFMRecommender) -> None:
+        """Give a model the weights after `best_epochs` back; it keeps its own where those are the last."""
+        if self._best_epochs and self._best_epochs < self.epochs:
+            for name, table in self._best_tables.items():
+                setattr(model, name, table)
+        self._best_tables = {}
 
 
 class _HeldOutPairs:

@@ -28,6 +28,7 @@ from recommender.models.popularity import fit_popularity, predict_popularity
 from recommender.models.prediction_notes import ignored_features, item_blocks, notes_of, user_row
 from recommender.models.training_examples import aligned_weights, examples_of, stacked, with_values
 from recommender.models.vector_regression import Side, regress_indicators, regressed_parts_in_indicators
+from recommender.models.warm_start import take_over
 from recommender.sparse_frame import SparseFrame
 
 Indicators = Literal["users", "items", "both", False]
@@ -75,6 +76,7 @@ class LFMRecommender(LightFM):
         self.fit_with = fit_with
         self._trainer: CompiledTrainer | None = None
         self._stopping: EarlyStopping | None = None
+        self._start: LFMRecommender | None = None
         self.users: Entities
         self.items: Entities
         seed = lightfm.get("random_state")
@@ -97,17 +99,25 @@ class LFMRecommender(LightFM):
         verbose: bool = False,
         *,
         stopping: EarlyStopping | None = None,
+        start: LFMRecommender | None = None,
     ) -> Self:
-        """Forget everything, then `fit_partial`; with `stopping` for at most so many epochs."""
+        """Forget everything, then `fit_partial`.
+
+        With `stopping` for at most so many epochs, and the weights are those of the best of them. With `start`, what
+        that model has learned of the same users, items and features is where training begins.
+        """
         self._reset_state()
         if self.seed is not None:
             self.random_state = np.random.RandomState(self.seed)
-        self._stopping = stopping
+        self._stopping, self._start = stopping, start
         try:
             how = (epochs, num_threads, verbose)
-            return self.fit_partial(interactions, user_features, item_features, sample_weight, *how)
+            self.fit_partial(interactions, user_features, item_features, sample_weight, *how)
         finally:
-            self._stopping = None
+            self._stopping = self._start = None
+        if stopping is not None:
+            stopping.restore_best(self)
+        return self
 
     def fit_partial(
         self,
@@ -313,6 +323,12 @@ class LFMRecommender(LightFM):
         """Take over the baseline of a stored model."""
         self.popularity = popularity
         self._popularity_weights = weights
+
+    def _initialize(self, no_components: int, no_item_features: int, no_user_features: int) -> None:
+        """What LightFM's `fit_partial` calls before the first epoch of all."""
+        super()._initialize(no_components, no_item_features, no_user_features)
+        if self._start is not None:
+            take_over(self, self._start)
 
     def _run_epoch(
         self,

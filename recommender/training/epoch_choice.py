@@ -1,18 +1,48 @@
-"""Choice of epochs: held-out pairs by which a fit stops early, and how long the fit of all interactions takes then."""
+"""Choice of epochs: held-out pairs by which a fit stops early, and a warm start of the fit of all interactions."""
 
 from __future__ import annotations
+
+import math
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 
 from recommender.models.early_stopping import EarlyStopping
 from recommender.models.feedback import select_likings
+from recommender.models.lightfm_recommender import LFMRecommender
 
 FEWEST_INTERACTIONS = 500_000
 """Below, all epochs are run: they take seconds, and few users tell little."""
 MOST_USERS, FEWEST_USERS = 2_000, 200
 SCORES_A_LOOK = 50_000_000
 """Scores that a look at the held-out pairs takes, as far as `FEWEST_USERS` allow: about half a second."""
+EPOCHS_AGAIN = 2.5
+"""Share of the epochs that a model needs for interactions that it has not seen, for each share of these: with a tenth
+held out, a quarter of the epochs over all brought LightFM's part to within 1 % of a fit from scratch on MovieLens-100k."""
+
+
+class WarmStart(NamedTuple):
+    """Model that has learned a part of the interactions, with which the fit of all of them begins."""
+
+    model: LFMRecommender
+    unseen: float
+    """Share of the interactions that it has not seen."""
+
+    @classmethod
+    def after(cls, model: LFMRecommender, n_seen: int, n_interactions: int) -> Self | None:
+        """Start from a model of the oldest `n_seen`; None where a fit from scratch takes seconds, or hardly longer."""
+        start = cls(model, 1 - n_seen / n_interactions)
+        return start if is_large(n_interactions) and start.unseen * EPOCHS_AGAIN < 1 else None
+
+    def epochs_of(self, epochs: int) -> int:
+        """Passes over all interactions, where a fit from scratch would have so many."""
+        return math.ceil(epochs * self.unseen * EPOCHS_AGAIN)
+
+
+def is_large(n_interactions: int) -> bool:
+    """Whether epochs over so many interactions take so long that fewer are worth a little quality."""
+    return n_interactions >= FEWEST_INTERACTIONS
 
 
 def hold_out_for_stopping(interactions: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, EarlyStopping | None]:
@@ -27,7 +57,7 @@ def hold_out_for_stopping(interactions: pd.DataFrame, seed: int) -> tuple[pd.Dat
     seed
         Of the choice of users, who have at least two interactions.
     """
-    if len(interactions) < FEWEST_INTERACTIONS:
+    if not is_large(len(interactions)):
         return interactions, None
     some = _of_some_users(interactions, seed)
     newest = select_likings(some).sort_values("timestamp", kind="stable").drop_duplicates("user_id", keep="last")

@@ -24,7 +24,7 @@ from recommender.serving.snapshot import Snapshot, Table
 from recommender.serving.trends.interaction_counts import count_interactions
 from recommender.sparse_frame import SparseFrame
 from recommender.training.admission import admit
-from recommender.training.epoch_choice import hold_out_for_stopping
+from recommender.training.epoch_choice import WarmStart, hold_out_for_stopping
 from recommender.training.histories import histories
 from recommender.training.history_choices import HistoryChoices, NewcomerWeights
 from recommender.training.history_parts import fit_history_parts, liked_pairs
@@ -114,12 +114,15 @@ class Trained:
 
 @dataclass(frozen=True)
 class _Judgement:
-    """What the hold-out says of the settings, and the passes after which early stopping ended; None: it did not."""
+    """What the hold-out says of the settings, and of the fit of all interactions."""
 
     verdict: Verdict
     metrics: Mapping[str, float] = field(default_factory=dict)
     judged: JudgedOn | None = None
     epochs: int | None = None
+    """Passes after which early stopping ended; None: it did not."""
+    start: WarmStart | None = None
+    """With what the fit of all interactions begins; None: from scratch."""
 
 
 def train_full(
@@ -180,7 +183,7 @@ def train_full(
     progress("fitting")
     about = {**meta, "trained_on": data.trained_on(), "metrics": found.metrics}
     settings = settings if found.epochs is None else settings.stopped_after(found.epochs)
-    model, snapshot = fit(data, settings, about, choices)
+    model, snapshot = fit(data, settings, about, choices, start=found.start)
     if snapshot:
         activity = count_interactions(model.items.ids, data.interactions, time.time())
         snapshot = replace(indexed(model, snapshot, approximate_above), activity=activity)
@@ -230,14 +233,15 @@ def fit(
     meta: Mapping[str, Any],
     choices: HistoryChoices | None = None,
     stopping: EarlyStopping | None = None,
+    start: WarmStart | None = None,
 ) -> tuple[LFMRecommender, Snapshot | None]:
     """Model and snapshot of all of `data`; no snapshot where the model has a `fault`.
 
-    Without choices there are no history parts.
+    Without choices there are no history parts; with `start`, LightFM's part goes on from there.
     """
     if _is_quick(choices):
         settings = settings.quick(len(data.interactions), data.columns_of_a_pair)
-    model, snapshot = _fit_lightfm(data, settings, meta, stopping)
+    model, snapshot = _fit_lightfm(data, settings, meta, stopping, start)
     if snapshot is None:
         return model, None
     parts = None
@@ -260,7 +264,11 @@ def _is_quick(choices: HistoryChoices | None) -> bool:
 
 
 def _fit_lightfm(
-    data: TrainingData, settings: ModelSettings, meta: Mapping[str, Any], stopping: EarlyStopping | None = None
+    data: TrainingData,
+    settings: ModelSettings,
+    meta: Mapping[str, Any],
+    stopping: EarlyStopping | None = None,
+    start: WarmStart | None = None,
 ) -> tuple[LFMRecommender, Snapshot | None]:
     """Model of all of `data`, and its snapshot as `build_snapshot` gives it."""
     joined, apart = split_joining(data.interactions)
@@ -273,6 +281,8 @@ def _fit_lightfm(
     weights = loss_weights(interactions) if settings.use_weights else None
     epochs = settings.epochs_for(interactions.matrix.nnz)
     how: dict[str, Any] = {"epochs": epochs, "num_threads": settings.num_threads, "stopping": stopping}
+    if start is not None:
+        how |= {"epochs": start.epochs_of(epochs), "start": start.model}
     with suppress(TrainingError):  # `fault` says it
         model.fit(interactions, user_features, item_features, weights, **how)
     if fault(model):
@@ -327,6 +337,7 @@ def _judged(
     newer = select_likings(newer)
     metrics, judged = figures(evaluate_snapshot(JudgedSnapshot(snapshot), newest_users(newer), data.users), holdout)
     epochs = None if stopping is None else stopping.best_epochs
+    start = WarmStart.after(model, len(older), len(data.interactions))
     if serving is None:
         verdict = Verdict(accepted=True, reason="nothing serves that it could be worse than", users=0)
     else:
@@ -334,7 +345,7 @@ def _judged(
         candidate = JudgedSnapshot(snapshot, newer[~unlearned])
         before = JudgedSnapshot(serving, select_likings(older[older["offset"] > serving.log_offset]))
         verdict = compare(candidate, before, newer[unlearned], data.users, margin=margin)
-    return _Judgement(verdict, metrics, judged, epochs)
+    return _Judgement(verdict, metrics, judged, epochs, start)
 
 
 def _encoded(

@@ -139,6 +139,22 @@ def test_every_interaction_is_trained_once_whatever_the_threads(threads):
     assert (model.user_bias_gradients[untouched] == 1).all()
 
 
+def test_tables_begin_at_a_cache_line_and_keep_every_bit():
+    interactions = pairs()
+    model = begun(interactions, features(N_USERS), features(N_ITEMS), loss="warp")
+    for name in ALL_TABLES:
+        table = getattr(model, name)
+        shifted = np.empty(table.size + 1, np.float32)[1:].reshape(table.shape)
+        shifted[...] = table
+        setattr(model, name, shifted)
+    before = copy.deepcopy(model)
+    CompiledTrainer(model, interactions, features(N_USERS), features(N_ITEMS), np.ones(interactions.nnz, np.float32))
+
+    for name in ALL_TABLES:
+        assert getattr(model, name).ctypes.data % 64 == 0
+        np.testing.assert_array_equal(getattr(model, name), getattr(before, name))
+
+
 def test_negatives_found_by_sums_that_are_some_steps_old_train_as_well():
     chance = np.random.default_rng(0)
     groups = np.arange(N_USERS) % 2, np.arange(N_ITEMS) % 2

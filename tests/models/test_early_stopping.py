@@ -36,16 +36,17 @@ def fitted(frame: pd.DataFrame, stopping: EarlyStopping | None, epochs: int, **s
 
 
 @pytest.mark.parametrize("fit_with", ["compiled", "lightfm"])
-def test_a_fit_ends_when_nothing_is_gained_and_is_the_fit_of_so_many_epochs(fit_with):
+def test_a_fit_ends_when_nothing_is_gained_and_has_the_weights_that_were_best(fit_with):
     frame = two_groups()
     held_out = frame.drop_duplicates("user_id", keep="last")
     stopping = EarlyStopping(held_out)
     model = fitted(frame.drop(held_out.index), stopping, 1000, fit_with=fit_with)
-    plain = fitted(frame.drop(held_out.index), None, stopping.epochs, fit_with=fit_with)
+    plain = fitted(frame.drop(held_out.index), None, stopping.best_epochs, fit_with=fit_with)
 
     assert stopping.is_over
     assert early_stopping.FIRST_LOOK <= stopping.best_epochs < stopping.epochs < 1000
     np.testing.assert_array_equal(model.item_embeddings, plain.item_embeddings)
+    np.testing.assert_array_equal(model.user_bias_gradients, plain.user_bias_gradients)
 
 
 def test_where_it_gains_to_the_end_all_epochs_are_run():
