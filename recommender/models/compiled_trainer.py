@@ -157,7 +157,7 @@ def _tables(model: LightFM, what: str, features: sparse.csr_matrix) -> SideTable
 
 
 def _aligned(table: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The same table, or a copy that begins at a cache line: a row of 64 floats lies in four lines then, not in five."""
+    """The table, or a copy that begins at a cache line: a row of 64 floats lies in four lines then, not in five."""
     if table.ctypes.data % _LINE_BYTES == 0:
         return table
     room = np.empty(table.nbytes + _LINE_BYTES, np.uint8)

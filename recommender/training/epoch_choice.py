@@ -18,8 +18,8 @@ MOST_USERS, FEWEST_USERS = 2_000, 200
 SCORES_A_LOOK = 50_000_000
 """Scores that a look at the held-out pairs takes, as far as `FEWEST_USERS` allow: about half a second."""
 EPOCHS_AGAIN = 2.5
-"""Share of the epochs that a model needs for interactions that it has not seen, for each share of these: with a tenth
-held out, a quarter of the epochs over all brought LightFM's part to within 1 % of a fit from scratch on MovieLens-100k."""
+"""Share of the epochs that a warm start needs for each share of interactions that it has not seen: with a tenth held
+out, a quarter of the epochs brought LightFM's part to within 1 % of a fit from scratch on MovieLens-100k."""
 
 
 class WarmStart(NamedTuple):

@@ -44,6 +44,10 @@ def own(model: LFMRecommender, what: str, ids) -> np.ndarray:
     return vectors(model, what, side.indicator_columns[side.ids.indices_of(ids)])
 
 
+def of_feature(model: LFMRecommender, name: str) -> np.ndarray:
+    return vectors(model, "item", model.items.feature_columns[model.items.names.indices_of([name])])
+
+
 def test_who_was_known_begins_with_what_was_learned_and_who_is_new_as_ever(start):
     how = {"item_features": colours(ITEMS, ["blue", "red"]), "epochs": 0}
     cold, warm = (recommender(2).fit(frame(USERS, ITEMS), **how, start=each) for each in (None, start))
@@ -52,8 +56,7 @@ def test_who_was_known_begins_with_what_was_learned_and_who_is_new_as_ever(start
         np.testing.assert_array_equal(own(warm, what, known), own(start, what, known))
         np.testing.assert_array_equal(own(warm, what, new), own(cold, what, new))
     for name in ("red", "blue"):
-        columns = [model.items.feature_columns[model.items.names.indices_of([name])] for model in (warm, start)]
-        np.testing.assert_array_equal(*(vectors(*each) for each in zip((warm, start), ("item", "item"), columns)))
+        np.testing.assert_array_equal(of_feature(warm, name), of_feature(start, name))
 
 
 def test_the_optimiser_goes_on_where_it_was(start):
