@@ -26,7 +26,7 @@ from recommender.sparse_frame import SparseFrame
 from recommender.training.admission import admit
 from recommender.training.epoch_choice import WarmStart, hold_out_for_stopping
 from recommender.training.histories import histories
-from recommender.training.history_choices import HistoryChoices, NewcomerWeights
+from recommender.training.history_choices import HistoryChoices, HoldoutKind, NewcomerWeights
 from recommender.training.history_parts import fit_history_parts, liked_pairs
 from recommender.training.history_tuning import (
     HeldOut,
@@ -203,28 +203,47 @@ def choose(data: TrainingData, settings: ModelSettings) -> HistoryChoices | None
     if not history.enabled or settings.indicators != "both":
         return None
     kind = history.kind_for(data.interactions)
+    exercise = _exercise(data, kind, settings)
+    if exercise is None:
+        return defaults(kind, len(data.interactions), history)
+    held_out = exercise.held_out
+    parts, choices = learn_choices(held_out, kind, history, num_threads=settings.num_threads, seed=settings.seed)
+    choices = msgspec.structs.replace(choices, n_interactions=len(data.interactions))
+    choices = learn_mean_history(exercise.snapshot, held_out.users, parts, choices, held_out.pairs)
+    return learn_newcomers(exercise.snapshot, held_out.users, parts, choices, exercise.newcomers)
+
+
+@dataclass(frozen=True)
+class _Exercise:
+    """What teaches the choices: LightFM's part of some interactions, and those that are to be found by it."""
+
+    snapshot: Snapshot
+    held_out: HeldOut
+    newcomers: pd.DataFrame
+    """Likings of items that are taken for new."""
+
+
+def _exercise(data: TrainingData, kind: HoldoutKind, settings: ModelSettings) -> _Exercise | None:
+    """Fit LightFM's part without a hold-out; None where that teaches nothing.
+
+    The parts of the interactions that it makes end with it: the tuning afterwards takes the most memory of a training.
+    """
     older, newer = split(data.interactions, kind, settings.seed)
-    fallback = defaults(kind, len(data.interactions), history)
     if select_likings(older).empty or newer.empty:
-        return fallback
+        return None
     pretended = pretended_new(older, data.catalogue, settings.seed)
     past = replace(data, interactions=without_items(older, pretended))
-    model, snapshot = _fit_lightfm(
-        past, settings.quick(len(older), data.columns_of_a_pair), {"log_offset": 0, "items_sequence": 0}
-    )
+    quick = settings.quick(len(older), data.columns_of_a_pair)
+    model, snapshot = _fit_lightfm(past, quick, {"log_offset": 0, "items_sequence": 0})
     if snapshot is None:
-        return fallback
+        return None
     snapshot, users = with_folded_histories(model, snapshot)
     n_items = len(model.items.ids)
     items = Table(snapshot.items.vectors[:n_items], snapshot.items.biases[:n_items])
     held_out = HeldOut(users, items, snapshot.liked(), pairs_to_find(model, newer))
-    if not held_out.is_enough:
-        return fallback
-    parts, choices = learn_choices(held_out, kind, history, num_threads=settings.num_threads, seed=settings.seed)
-    choices = msgspec.structs.replace(choices, n_interactions=len(data.interactions))
-    choices = learn_mean_history(snapshot, users, parts, choices, held_out.pairs)
     likings = select_likings(data.interactions)
-    return learn_newcomers(snapshot, users, parts, choices, likings[likings["item_id"].isin(list(pretended))])
+    newcomers = likings[likings["item_id"].isin(list(pretended))]
+    return _Exercise(snapshot, held_out, newcomers) if held_out.is_enough else None
 
 
 def fit(
@@ -330,6 +349,8 @@ def _judged(
     if settings.early_stopping and not _is_quick(choices):
         learned, stopping = hold_out_for_stopping(older, settings.seed)
     past = TrainingData(learned, data.users, data.catalogue, data.deleted)
+    n_older, unserved = len(older), None if serving is None else older[older["offset"] > serving.log_offset]
+    del older, learned  # large, and the fit of the history parts needs room
     about = {"log_offset": 0, "items_sequence": 0, "version": "candidate"}
     model, snapshot = fit(past, settings, about, choices, stopping)
     if snapshot is None:
@@ -337,13 +358,13 @@ def _judged(
     newer = select_likings(newer)
     metrics, judged = figures(evaluate_snapshot(JudgedSnapshot(snapshot), newest_users(newer), data.users), holdout)
     epochs = None if stopping is None else stopping.best_epochs
-    start = WarmStart.after(model, len(older), len(data.interactions))
-    if serving is None:
+    start = WarmStart.after(model, n_older, len(data.interactions))
+    if serving is None or unserved is None:
         verdict = Verdict(accepted=True, reason="nothing serves that it could be worse than", users=0)
     else:
         unlearned = newer["offset"] > serving.log_offset
         candidate = JudgedSnapshot(snapshot, newer[~unlearned])
-        before = JudgedSnapshot(serving, select_likings(older[older["offset"] > serving.log_offset]))
+        before = JudgedSnapshot(serving, select_likings(unserved))
         verdict = compare(candidate, before, newer[unlearned], data.users, margin=margin)
     return _Judgement(verdict, metrics, judged, epochs, start)
 

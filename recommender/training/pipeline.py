@@ -160,10 +160,11 @@ class TrainingPipeline:
         """Fill an empty state from a data set and train the first version."""
         progress("storing users and items")
         await load_catalogue(self._store, dataset)
-        rows = dataset.interactions.assign(offset=0)
         after = await asyncio.to_thread(self._registry.highest)
         try:
+            rows = dataset.interactions.assign(offset=0)
             segment = await asyncio.to_thread(self._archive.append, rows, first_offset=0, last_offset=0)
+            del rows
             return await self._learn([segment], NOTHING, Begun("full", after=after), progress)
         except BaseException:
             await self._archiver.settle()
