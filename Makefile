@@ -97,6 +97,13 @@ audit: $(VENV)/audit  ## look up known vulnerabilities of what constraints.txt n
 	@$</bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt || { \
 		echo 'not audited as a whole: a vulnerability is named above, or its index could not be asked from here'; exit 1; }
 
+$(VENV)/sbom:
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet 'cyclonedx-bom>=7.5,<8'
+
+sbom: $(STAMP) $(VENV)/sbom  ## write the bill of materials of what we ship, as CycloneDX, into build/sbom.json
+	@PYTHONPATH=. $(BIN)/python deploy/sbom.py $(VENV)/sbom/bin/python build/sbom.json
+
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -126,4 +133,4 @@ $(VENV)/docs: $(STAMP)
 docs: $(VENV)/docs  ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
-.PHONY: help install serve head node deploy environment unit test screens browser reliability soak check audit format openapi reference image-check bench docs
+.PHONY: help install serve head node deploy environment unit test screens browser reliability soak check audit sbom format openapi reference image-check bench docs
