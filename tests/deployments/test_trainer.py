@@ -172,12 +172,12 @@ async def test_a_version_that_was_published_before_the_trainer_died_is_served_wh
     trainer = trainer_of(tmp_path, store)
     await store.append(clicks())
     await trainer._learner.learn("full")
-    assert Registry(tmp_path / "models")._backend.pointer() is None
+    assert Registry(tmp_path / "models").backend.pointer() is None
     started = trainer_of(tmp_path, store)
     await looks(started, 1)
 
     assert started._is_served
-    assert Registry(tmp_path / "models")._backend.pointer() is not None
+    assert Registry(tmp_path / "models").backend.pointer() is not None
 
 
 @asynchronous
