@@ -168,7 +168,7 @@ def _score_eight(_context, vectors, biases, rows, users, user, user_bias, bound,
 
 
 @intrinsic
-def _fetch(_context, array, offset):  # type: ignore[no-untyped-def]
+def fetch_line(_context, array, offset):  # type: ignore[no-untyped-def]
     """Ask for the cache line at an offset, which may lie behind the end."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -190,11 +190,11 @@ def _fetch_ahead(vectors, rows, first, n):  # type: ignore[no-untyped-def]
     if len(rows) == 0:
         ahead = first * width + _AHEAD_FLOATS
         for offset in range(ahead, ahead + LANES * width, _LINE_FLOATS):
-            _fetch(vectors, offset)
+            fetch_line(vectors, offset)
         return
     for place in range(first + _AHEAD_ROWS, min(first + _AHEAD_ROWS + LANES, n)):
         for offset in range(rows[place] * width, (rows[place] + 1) * width, _LINE_FLOATS):
-            _fetch(vectors, offset)
+            fetch_line(vectors, offset)
 
 
 @compiled
@@ -510,7 +510,7 @@ def _ask_for_codes(codes, first):  # type: ignore[no-untyped-def]
     """Ask for the codes that come some way behind a row."""
     words = codes.shape[1]
     for offset in range(first * words + _AHEAD_FLOATS, (first + CODED_STEP) * words + _AHEAD_FLOATS, _LINE_FLOATS):
-        _fetch(codes, offset)
+        fetch_line(codes, offset)
 
 
 @compiled

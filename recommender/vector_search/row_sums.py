@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.vector_search.kernel import compiled
+from recommender.vector_search.kernel import compiled, fetch_line
+
+_ENTRIES_AHEAD, _ENTRIES_A_LINE = 256, 16
+"""Of the next row, that are asked for while one is added: the rest comes by itself once a row is being read."""
 
 
 class SparseRows(NamedTuple):
@@ -49,8 +52,19 @@ def warm_up() -> None:
 
 
 @compiled
+def _ask_for(indptr, indices, weights, row):  # type: ignore[no-untyped-def]
+    """Ask for where a row begins."""
+    first = indptr[row]
+    for entry in range(first, min(indptr[row + 1], first + _ENTRIES_AHEAD), _ENTRIES_A_LINE):
+        fetch_line(indices, entry)
+        fetch_line(weights, entry)
+
+
+@compiled
 def _add_rows(indptr, indices, weights, rows, amounts, sums):  # type: ignore[no-untyped-def]
     for place in range(len(rows)):
+        if place + 1 < len(rows):
+            _ask_for(indptr, indices, weights, rows[place + 1])
         row, amount = rows[place], amounts[place]
         for entry in range(indptr[row], indptr[row + 1]):
             # as an unsigned place it need not be looked at whether it counts from the end
