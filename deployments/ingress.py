@@ -46,6 +46,7 @@ from deployments.stages.spans import traced_answerer, traced_fetcher
 from deployments.telemetry import metrics
 from deployments.telemetry.measured_store import measured
 from deployments.telemetry.metric_snapshot import MetricsSnapshot
+from deployments.telemetry.traffic_history import TrafficHistory, TrafficRecorder
 from recommender.stores import open_store
 from recommender.stores.audit_log import AuditEntry, open_audit_log
 
@@ -148,6 +149,8 @@ class Ingress:
             near.feedback,
         )
         self.service.exposures.start()
+        self._traffic = TrafficRecorder()
+        self._recording = asyncio.create_task(self._traffic.keep())
         await self.service.prepare_store()
         if here is not None:
             self._follower = SnapshotFollower(models, store, self._answerer, near.explore, near.feedback)
@@ -172,3 +175,7 @@ class Ingress:
     async def counted(self) -> MetricsSnapshot:
         """What this replica has counted."""
         return metrics.counted()
+
+    async def traffic(self) -> TrafficHistory:
+        """What this replica has answered in each minute of the last day."""
+        return self._traffic.history()

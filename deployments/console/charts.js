@@ -86,8 +86,8 @@ export function shares(parts, percentOf) {
 }
 
 /** A line over time with its area; values rise from zero. */
-export function area(values, { width = 640, height = 96, label }) {
-  const most = Math.max(...values, 1);
+export function area(values, { width = 640, height = 96, label, least = 1 }) {
+  const most = Math.max(...values, least);
   const x = (at) => (values.length < 2 ? width : (at / (values.length - 1)) * width);
   const y = (value) => height - 2 - (value / most) * (height - 10);
   const line = values.map((value, at) => `${at ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`).join(" ");

@@ -1,22 +1,24 @@
 // How the service does: traffic, latency, freshness, parts and replicas. Numbers are those of GET /v1/metrics, added up
-// over the replicas; rates are differences between two looks, so that they begin when this view is opened.
+// over the replicas; rates are differences between two looks, and begin when this view is opened. The last day is kept there.
 
 import { every, get } from "./api.js";
 import { area, shares } from "./charts.js";
 import { failure, fill, h, heading, nothing } from "./dom.js";
+import { lastDay, quantile } from "./last_day.js";
 import { ago, count, fixed, moment, ms, percent, span } from "./format.js";
 
 const LOOK_EVERY_S = 2;
 const KEPT = 90;
 /** Asked to draw this page, or by a probe: nobody waits for these. */
-const OWN = new Set(["/v1/status", "/v1/metrics", "/", "/console/{name}", "/healthz", "/readyz"]);
+const OWN = new Set(["/v1/status", "/v1/metrics", "/v1/metrics/history", "/", "/console/{name}", "/healthz", "/readyz"]);
 const CASES = { I: "known, with features", II: "new, with features", III: "known, no features", IV: "nothing known" };
 const STRATEGIES = { personalized: "Personalized", features: "From features", recent: "From recent items", popular: "Popular", none: "None" };
 
 export async function show(root, _, signal) {
   const looks = [];
   const body = h("div", {});
-  fill(root, h("h1", {}, "Health"), body);
+  const day = h("section", { "aria-label": "The last day" });
+  fill(root, h("h1", {}, "Health"), body, day);
   const look = async () => {
     try {
       const [status, metrics] = await Promise.all([get("v1/status", { signal }), get("v1/metrics", { signal })]);
@@ -30,6 +32,15 @@ export async function show(root, _, signal) {
       throw error;
     }
   };
+  every(60, signal, async () => {
+    if (day.contains(document.activeElement)) return; // somebody reads the table
+    try {
+      fill(day, lastDay(await get("v1/metrics/history", { signal })));
+    } catch (error) {
+      if (error.name !== "AbortError") fill(day, heading("The last day"), failure(error));
+      throw error;
+    }
+  });
   await every(LOOK_EVERY_S, signal, look);
 }
 
@@ -50,23 +61,6 @@ function merged(histograms) {
   return { bounds: histograms[0].bounds, buckets };
 }
 
-/** The value that a share of all lies below, by a straight line within its bucket, as Prometheus has it. */
-export function quantile(histogram, share) {
-  if (!histogram) return NaN;
-  const wanted = histogram.buckets.reduce((sum, each) => sum + each, 0) * share;
-  if (!wanted) return NaN;
-  let below = 0;
-  for (const [at, size] of histogram.buckets.entries()) {
-    if (below + size >= wanted) {
-      const low = at ? histogram.bounds[at - 1] : 0;
-      const high = histogram.bounds[at] ?? low;
-      return low + (high - low) * ((wanted - below) / size);
-    }
-    below += size;
-  }
-  return NaN;
-}
-
 /** Requests a second between one look and the next; a replica that began anew does not count backwards. */
 const rates = (looks) => looks.slice(1).map((each, at) => Math.max(0, each.requests - looks[at].requests) / (each.at - looks[at].at));
 
@@ -85,7 +79,7 @@ function draw(body, status, metrics, looks) {
     h("dl", { class: "figures" },
       figure("Requests a second", Number.isFinite(now) ? fixed(now, now < 10 ? 1 : 0) : "…", "last ten seconds"),
       figure("Median latency", ms(quantile(latency, 0.5)), `99th ${ms(quantile(latency, 0.99))}`),
-      figure("Failed", requests.length ? percent(failed / total(requests)) : "–", `${count(failed)} of ${count(total(requests))}`, failed > 0),
+      figure("Failed", requests.length ? percent(failed / total(requests)) : "–", `${count(failed)} of ${count(total(requests))}, ${count(total(requests.filter((each) => each.labels.status.startsWith("4"))))} refused`, failed > 0),
       figure("Waiting to be learned", count(status.interactions_waiting), "interactions"),
       figure("Newest learned", span(status.seconds_since_newest_learned), "ago, by its own time")),
     h("section", {}, heading("Requests", h("span", { class: "muted" }, "a second, since this view was opened")),
@@ -122,7 +116,7 @@ function routes(metrics) {
 }
 
 function parts(status) {
-  const names = { model_store: "Model store", predictors: "Predictors", trainer: "Trainer", store: "Store" };
+  const names = { model_store: "Model store", predictors: "Predictors", feature_fetchers: "Feature fetchers", trainer: "Trainer", exposures: "What was shown", store: "Store" };
   const warnings = status.store?.warnings ?? [];
   return h("ul", { class: "plain-list parts" }, Object.entries(status.health).map(([name, said]) => h("li", {},
     h("i", { class: said === "ok" ? "lamp ok" : "lamp wrong", "aria-hidden": "true" }), h("span", {}, names[name] ?? name),
@@ -152,5 +146,5 @@ function counting(metrics) {
   if (!doors.length) return "No replica told its numbers in time.";
   const since = Math.min(...doors.map((each) => each.since));
   return `Counted by ${doors.length} ${doors.length === 1 ? "replica" : "replicas"} of Ingress, the first since ${moment(since)} (${ago(since)}); a replica that restarts begins at nothing. ` +
-    "Probes, and what this page asks to draw itself, are left out. For history and alerts, let Prometheus read Ray's endpoint.";
+    "Probes, and what this page asks to draw itself, are left out. For alerts, let Prometheus read Ray's endpoint.";
 }

@@ -22,6 +22,7 @@ from deployments.stages.chain import Chain
 from deployments.stages.routing import QueryRouter
 from deployments.telemetry import logs, metrics
 from deployments.telemetry.metric_snapshot import MetricsSnapshot, together
+from deployments.telemetry.traffic_history import TrafficHistory, merged
 from recommender.errors import StoreError
 from recommender.evaluation.experiment_counts import VariantCounts
 from recommender.schema import Query, ReadRequest
@@ -241,6 +242,11 @@ class Service:
         handles = (_own_deployment(), self._fetcher, self._predictor, self._trainer)
         answers = await asyncio.gather(*(_ask_all(handle, "counted") for handle in handles))
         return [answer for each in answers for answer in each if isinstance(answer, MetricsSnapshot)]
+
+    async def traffic(self) -> TrafficHistory:
+        """Requests of the last day by minute, of all replicas of this deployment that answer."""
+        answers = await _ask_all(_own_deployment(), "traffic")
+        return merged(each for each in answers if isinstance(each, TrafficHistory))
 
     async def status(self) -> dict[str, Any]:
         """Health of each part, as far as it answers."""

@@ -98,6 +98,7 @@ class EndpointMethods:
     activate = Method(endpoints.activate)
     status = Method(endpoints.status)
     metrics = Method(endpoints.metrics)
+    metrics_history = Method(endpoints.metrics_history)
     audit = Method(endpoints.audit)
     forget = Method(endpoints.forget)
     forgetting = Method(endpoints.forgetting)

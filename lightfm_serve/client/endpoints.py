@@ -99,6 +99,7 @@ _attribution = _reader(responses.Attribution)
 _model, _models = _reader(responses.Model), _reader(responses.Models)
 _training, _status = _reader(responses.Training), _reader(responses.Status)
 _counted = _reader(responses.MetricsSnapshot)
+_traffic = _reader(responses.TrafficHistory)
 _forgetting = _reader(responses.ForgettingReport)
 _audit = _reader(responses.AuditPage)
 _health = _reader(dict[str, str])
@@ -390,6 +391,11 @@ def status() -> Call[responses.Status]:
 def metrics() -> Call[responses.MetricsSnapshot]:
     """Counters and histograms, added up over the replicas."""
     return Call("GET", "/v1/metrics", _counted)
+
+
+def metrics_history() -> Call[responses.TrafficHistory]:
+    """Requests of the last day by minute."""
+    return Call("GET", "/v1/metrics/history", _traffic)
 
 
 def audit(*, cursor: str | None = None, limit: int = 100) -> Call[responses.AuditPage]:

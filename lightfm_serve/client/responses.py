@@ -410,6 +410,26 @@ class MetricsSnapshot(msgspec.Struct, frozen=True):
     """Of one replica alone; none where several are added up."""
 
 
+class TrafficMinute(msgspec.Struct, frozen=True):
+    """Requests that were answered in the minute that ends at `at`, in seconds since the epoch."""
+
+    at: float
+    requests: int
+    failed: int
+    refused: int
+    buckets: list[int]
+    """How many took how long, by `TrafficHistory.bounds`."""
+
+
+class TrafficHistory(msgspec.Struct, frozen=True):
+    """Requests of the last day by minute, oldest first; minutes without any are left out."""
+
+    every_s: int
+    since: float | None
+    bounds: list[float]
+    minutes: list[TrafficMinute]
+
+
 class Status(msgspec.Struct, frozen=True):
     """How the service does, as far as its parts answer."""
 

@@ -75,6 +75,7 @@ def each_call():
     yield endpoints.activate("latest")
     yield endpoints.status()
     yield endpoints.metrics()
+    yield endpoints.metrics_history()
     yield endpoints.audit(cursor="17", limit=2)
     yield endpoints.forget("a/b", verify=False)
     yield endpoints.forgetting("a/b")

@@ -196,6 +196,8 @@ def test_health_counts_over_all_replicas(open_page, client):
     expect(row.get_by_role("cell").nth(3)).to_have_text(re.compile(r"^[\d.]+ m?s$"))
     expect(page.get_by_text("Personalized")).to_be_visible()
     expect(page.locator(".parts li", has_text="Ingress")).to_have_count(2)
+    expect(page.get_by_role("region", name="The last day", exact=True)).to_contain_text("kept since")
+    assert client.get("/v1/metrics/history").json()["since"] <= time.time()
     expect(page.locator(".parts li", has_text="since")).to_have_count(4)  # ingresses answer beside predictors
 
 

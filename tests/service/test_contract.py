@@ -113,6 +113,7 @@ EXAMPLES = [
     Example("GET /v1/search", 200, query={"q": "star", "k": 2}),
     Example("GET /v1/search", 422, query={"k": 2}),
     Example("GET /v1/metrics", 200),
+    Example("GET /v1/metrics/history", 200),
     Example("GET /v1/users/{user_id}/interactions", 200),
     Example("GET /v1/users/{user_id}/interactions", 404, user_id="no such user"),
     Example(RECOMMENDATIONS, 200),

@@ -9,6 +9,7 @@ from deployments.http.routes.parameters import Audited, Limit, UserId, answer, n
 from deployments.http.service import current
 from deployments.telemetry.exposition import CONTENT_TYPE, exposition
 from deployments.telemetry.metric_snapshot import MetricsSnapshot
+from deployments.telemetry.traffic_history import TrafficHistory
 from recommender.storage.audit_trail import AuditPage
 
 router = APIRouter(tags=["operating"])
@@ -36,6 +37,16 @@ async def counted() -> Response:
     one restarts; `replicas` says whose numbers these are, and one that did not answer in time is not among them.
     """
     return answer(await current().counted())
+
+
+@router.get("/v1/metrics/history", **documented(TrafficHistory, 503))
+async def history() -> Response:
+    """Requests by minute over the last day, added up over the replicas of Ingress, for a look back without Prometheus.
+
+    Each replica keeps those of its own in memory: what one that restarts had kept is not in it any more. Probes, and
+    what the console asks for itself, are left out.
+    """
+    return answer(await current().traffic())
 
 
 _EXPOSED = documented(str, 503)
