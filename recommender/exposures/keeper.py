@@ -12,7 +12,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import msgspec
 
-from recommender.errors import ArtifactError, CorruptArtifactError, InvalidRequestError
+from recommender.errors import ArtifactError, CorruptArtifactError, InvalidRequestError, NewerSchemaError
 from recommender.exposures.archive import ExposureArchive, ExposureSegment, Row
 from recommender.exposures.attribution import OPEN_S, WINDOW_S, erase_user
 from recommender.exposures.exposure import as_json
@@ -268,6 +268,8 @@ def _opened(path: Path) -> Ledger:
     """Ledger of a file; one that is damaged is set aside."""
     try:
         return Ledger(path)
+    except NewerSchemaError:
+        raise  # nothing is wrong with it
     except CorruptArtifactError as error:
         aside = path.with_name(f"{DAMAGED}{int(time.time())}.sqlite")
         path.rename(aside)

@@ -16,9 +16,9 @@ from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recommender.errors import ArtifactError, CorruptArtifactError, StoreError
+from recommender.errors import ArtifactError, CorruptArtifactError, NewerSchemaError, StoreError
 from recommender.exposures.exposure import Exposure, pack, unpack
-from recommender.exposures.ledger_schema import SCHEMA
+from recommender.exposures.ledger_schema import SCHEMA, SCHEMA_NUMBER
 from recommender.stores.exposure_stream import ExposureEntry
 
 YOUNG_S = 7 * 86_400.0
@@ -62,6 +62,8 @@ class Ledger:
     ------
     CorruptArtifactError
         The file is no ledger.
+    NewerSchemaError
+        A newer release wrote it; it is left as it is.
     ArtifactError
         It cannot be opened.
     """
@@ -73,10 +75,24 @@ class Ledger:
         with _translated(path):
             # no write-ahead log: the folder may be on a network file system; deleted content is overwritten
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            written = self._require_schema()
             for pragma in ("journal_mode = DELETE", "synchronous = FULL", "secure_delete = ON", "cache_size = -16384"):
                 self._database.execute(f"PRAGMA {pragma}").fetchall()
             self._database.executescript(SCHEMA)
+            if written != SCHEMA_NUMBER:
+                self._database.execute(f"PRAGMA user_version = {SCHEMA_NUMBER}")
         self.is_new = not self.read("SELECT 1 FROM positions")
+
+    def _require_schema(self) -> int:
+        """Number of the schema in the file, which this release must know."""
+        written = int(self._database.execute("PRAGMA user_version").fetchone()[0])
+        if written > SCHEMA_NUMBER:
+            self._database.close()
+            raise NewerSchemaError(
+                f"the exposure ledger {self.path} has schema {written}, this release reads up to {SCHEMA_NUMBER}:"
+                " a newer release wrote it"
+            )
+        return written
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,5 +1,8 @@
 """Tables of the exposure ledger."""
 
+SCHEMA_NUMBER = 1
+"""Kept as SQLite's ``user_version``, which is 0 where the first releases wrote the file. Raise it when a release before
+could not go on with what this one writes."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS positions (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS exposures (

@@ -1,14 +1,16 @@
 """What was shown is kept, archived, paged and erased."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from recommender.errors import ArtifactError, InvalidRequestError
+from recommender.errors import ArtifactError, InvalidRequestError, NewerSchemaError
 from recommender.exposures import ExposureBuffer, ExposureFollower, ExposureKeeper, ExposureWriter, follower
 from recommender.exposures import keeper as keeper_module
 from recommender.exposures.exposure import pack
@@ -271,4 +273,28 @@ def test_a_damaged_ledger_is_set_aside(tmp_path):
     keeper.ledger.add_exposures(entries([exposure("1")]))
 
     assert len(list((tmp_path / "ledger").glob("damaged-*"))) == 1
+    keeper.close()
+
+
+def test_a_ledger_of_a_newer_release_is_refused_by_name_and_not_set_aside(tmp_path):
+    ExposureKeeper(tmp_path).close()
+    path = tmp_path / "ledger" / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 2")
+
+    with pytest.raises(NewerSchemaError, match="has schema 2, this release reads up to 1: a newer release wrote it"):
+        ExposureKeeper(tmp_path)
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_a_ledger_from_before_schemas_had_numbers_is_gone_on_with(tmp_path):
+    keeper = ExposureKeeper(tmp_path)
+    keeper.ledger.add_exposures(entries([exposure("1")]))
+    keeper.close()
+    with closing(sqlite3.connect(tmp_path / "ledger" / "ledger.sqlite")) as database:
+        database.execute("PRAGMA user_version = 0")
+    keeper = ExposureKeeper(tmp_path)
+
+    assert keeper.ledger.read("SELECT count(*) FROM exposures") == [(1,)]
+    assert keeper.ledger.read("PRAGMA user_version") == [(1,)]
     keeper.close()
