@@ -7,14 +7,15 @@ import * as browse from "./browse.js";
 import * as compare from "./compare.js";
 import * as experiments from "./experiments.js";
 import * as health from "./health.js";
+import * as imports from "./import.js";
 import * as item from "./item.js";
 import * as models from "./models.js";
 import * as placements from "./placements.js";
 import * as recommend from "./recommend.js";
 import * as users from "./users.js";
 
-const VIEWS = { recommend, compare, users, item, browse, placements, experiments, attribution, models, health };
-const NAMES = { recommend: "Recommend", compare: "Compare", users: "Users", item: "Items", browse: "Browse", placements: "Placements", experiments: "Experiments", attribution: "Attribution", models: "Models", health: "Health" };
+const VIEWS = { recommend, compare, users, item, browse, placements, experiments, attribution, models, health, import: imports };
+const NAMES = { recommend: "Recommend", compare: "Compare", users: "Users", item: "Items", browse: "Browse", placements: "Placements", experiments: "Experiments", attribution: "Attribution", models: "Models", health: "Health", import: "Import" };
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 let leaving = new AbortController();

@@ -24,6 +24,7 @@ VIEWS = {
     "attribution": "attribution",
     "placements": "placements",
     "experiments": "experiments",
+    "import": "import",
     "models": "models",
     "health": "health",
 }
