@@ -170,6 +170,21 @@ def test_json_knows_one_kind_of_number_for_counts_too(service):
     assert (answer.status_code, answer.json()["rules"][0]) == (201, {"pin": "i7", "position": 2})
 
 
+def test_an_item_pinned_behind_a_list_that_is_too_short_is_not_lost(service):
+    pinned = {"k": 10, "exclude_seen": False, "rules": [{"pin": "i7", "position": 16}, {"pin": "i8", "position": 12}]}
+    candidates = ["i7", "i8", "i1", "i2"]
+    _, answer, full = service.run(
+        (0, "PUT", "/v1/placements/home", pinned),
+        (0, "POST", "/v1/recommendations", {"requests": [{"placement": "home", "candidates": candidates}]}),
+        (0, "POST", "/v1/recommendations", {"requests": [{"placement": "home", "candidates": candidates, "k": 2}]}),
+    )
+    listed = answer.json()["results"][0]["items"]
+
+    assert [item["item_id"] for item in listed[2:]] == ["i8", "i7"]
+    assert [item.get("rule") for item in listed] == [None, None, "pin", "pin"]
+    assert {item["item_id"] for item in full.json()["results"][0]["items"]} == {"i1", "i2"}
+
+
 def test_nothing_is_pinned_for_somebody_unknown_where_there_is_no_fallback(service):
     rules = [{"pin": "i7", "position": 1}, {"promote": "group:g0", "share": 0.5}, {"bury": "tags:t0"}]
     _, refused, in_a_body = service.run(

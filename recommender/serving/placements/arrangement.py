@@ -66,6 +66,8 @@ class Arrangement(NamedTuple):
     """Promotions that were due where no candidate was left that fits and that the limits allow."""
     blocked: bool
     """Whether a position went to a buried candidate, or the list ended, because no other was left for it."""
+    ended: bool
+    """Whether no candidate was left for a position."""
 
 
 def arrange(n: int, k: int, rules: Rules) -> Arrangement:
@@ -83,7 +85,7 @@ def arrange(n: int, k: int, rules: Rules) -> Arrangement:
     Returns
     -------
     At most `k` distinct candidates; fewer only where no other is left that the limits allow. Pins behind the end of
-    the list follow it in their order. Costs O(k · n) comparisons at worst, O(k) where rules seldom bind.
+    the list follow it in their order, also those behind `k`, as far as there is room. Costs O(k · n) comparisons at worst, O(k) where rules seldom bind.
     """
     return _Arranger(n, k, rules).run()
 
@@ -100,6 +102,7 @@ class _Arranger:
     def __init__(self, n: int, k: int, rules: Rules) -> None:
         self._k, self._promotions = k, rules.promotions
         self._pins = {position: each for position, each in sorted(rules.pins.items()) if position <= k}
+        self._later = [each for position, each in sorted(rules.pins.items()) if position > k]
         pinned = set(rules.pins.values())
         buried = rules.buried or [False] * n
         free = [each for each in range(n) if each not in pinned]
@@ -114,18 +117,20 @@ class _Arranger:
     def run(self) -> Arrangement:
         order: list[int] = []
         names: dict[int, RuleName] = {}
+        ended = False
         for position in range(1, self._k + 1):
             pinned = self._pins.pop(position, None)
             chosen = self._choose(position) if pinned is None else (pinned, "pin")
             if chosen is None:
+                ended = True
                 break
             order.append(chosen[0])
             if chosen[1] is not None:
                 names[chosen[0]] = chosen[1]
-        for pinned in self._pins.values():
+        for pinned in [*self._pins.values(), *self._later][: self._k - len(order)]:
             order.append(pinned)
             names[pinned] = "pin"
-        return Arrangement(order, names, sorted(self._lacking), self._blocked)
+        return Arrangement(order, names, sorted(self._lacking), self._blocked, ended)
 
     def _choose(self, position: int) -> tuple[int, RuleName | None] | None:
         """Candidate of a free position, and the rule that put it there."""

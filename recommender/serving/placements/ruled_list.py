@@ -114,7 +114,7 @@ class _Pool:
     def extend(self, found: Arrangement, k: int) -> bool:
         """Retrieve what was lacking; False where nothing was, or there is no more of it."""
         if self._all_ranked:
-            return len(found.order) < k and self._retrieve_buried(k)
+            return found.ended and self._retrieve_buried(k)
         extended = False
         if found.lacking:
             # all of them, once: what is here of one promotion must not be taken for the best of another
