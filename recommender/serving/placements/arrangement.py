@@ -85,7 +85,8 @@ def arrange(n: int, k: int, rules: Rules) -> Arrangement:
     Returns
     -------
     At most `k` distinct candidates; fewer only where no other is left that the limits allow. Pins behind the end of
-    the list follow it in their order, also those behind `k`, as far as there is room. Costs O(k · n) comparisons at worst, O(k) where rules seldom bind.
+    the list follow it in their order, also those behind `k`, as far as there is room. Costs O(k · n) comparisons at
+    worst, O(k) where rules seldom bind.
     """
     return _Arranger(n, k, rules).run()
 
