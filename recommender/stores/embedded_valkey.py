@@ -280,7 +280,8 @@ class EmbeddedValkey:
             if time.monotonic() > deadline and (so_far := loaded_bytes(self._socket)) > loaded:
                 logger.info("the embedded store in %s is loading; %.1f GiB so far", self._folder, so_far / 2**30)
                 deadline, loaded = time.monotonic() + self._start_timeout_s, so_far
-            elif time.monotonic() > deadline:
+            # it may have loaded the last of it between the two looks
+            elif time.monotonic() > deadline and not answers(self._socket):
                 raise StoreUnavailableError(
                     f"the embedded store in {self._folder} did not answer within {self._start_timeout_s:g} s: "
                     f"{self._last_words()}"

@@ -20,6 +20,7 @@ from recommender.errors import ArtifactError
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry, VersionInfo, VersionMeta
 from recommender.stores import EmbeddedValkey
+from recommender.stores.raw_commands import answers
 from tests.support.histories.clients import FIRST_S, Answer, Page, Refused, Unanswered, group_of
 from tests.support.histories.recorded import Disturbed, Ending, History, Published, Row, StoreLost
 from tests.support.running_service import RunningService, children_of, words
@@ -159,7 +160,9 @@ class HttpService:
         os.kill(pid, signal.SIGKILL)
         while is_alive(pid):  # noqa: ASYNC110 (it is nobody's child that is waited for here)
             await asyncio.sleep(LOOK_EVERY_S)
-        while not await asyncio.to_thread(self._store.ensure_running):  # noqa: ASYNC110 (a process ends without an event)
+        # its guardian ends a moment after it, and until then it looks as if it ran
+        socket = Path(self._store.url.removeprefix("unix://"))
+        while not (await asyncio.to_thread(self._store.ensure_running) and answers(socket)):
             await asyncio.sleep(LOOK_EVERY_S)
         self._disturb("killed the store", began)
 
