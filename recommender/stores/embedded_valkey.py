@@ -33,6 +33,8 @@ LEAST_MEMORY_BYTES = 256 << 20
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 5.0
 LOOK_EVERY_S = 0.01
+STALL_S = 10.0
+"""How much longer a server may seem to stand still that loads, or is too busy to be asked."""
 SYNC_EVERY_S = 1.0
 FAULT = "{rec}:fault"
 """Key where a store looks for what its owner has to say of it."""
@@ -273,19 +275,22 @@ class EmbeddedValkey:
         return [word for name, value in options.items() for word in (f"--{name}", value)]
 
     def _wait_until_it_answers(self) -> None:
-        deadline, loaded = time.monotonic() + self._start_timeout_s, 0
+        progressed_at, loaded = time.monotonic(), 0
         while not answers(self._socket):
             if self._guardian is None or self._guardian.poll() is not None:
                 raise StoreError(f"the embedded store in {self._folder} did not start: {self._last_words()}")
-            if time.monotonic() > deadline and (so_far := loaded_bytes(self._socket)) > loaded:
-                logger.info("the embedded store in %s is loading; %.1f GiB so far", self._folder, so_far / 2**30)
-                deadline, loaded = time.monotonic() + self._start_timeout_s, so_far
-            # it may have loaded the last of it between the two looks
-            elif time.monotonic() > deadline and not answers(self._socket):
-                raise StoreUnavailableError(
-                    f"the embedded store in {self._folder} did not answer within {self._start_timeout_s:g} s: "
-                    f"{self._last_words()}"
-                )
+            waited_s = time.monotonic() - progressed_at
+            if waited_s > self._start_timeout_s:
+                so_far = loaded_bytes(self._socket)
+                if so_far is not None and so_far > loaded:
+                    logger.info("the embedded store in %s is loading; %.1f GiB so far", self._folder, so_far / 2**30)
+                    progressed_at, loaded = time.monotonic(), so_far
+                # one that loads may be too busy to say so, and has loaded the last of it between two looks
+                elif so_far == 0 and not answers(self._socket) or waited_s > self._start_timeout_s + STALL_S:
+                    raise StoreUnavailableError(
+                        f"the embedded store in {self._folder} did not answer within {self._start_timeout_s:g} s: "
+                        f"{self._last_words()}"
+                    )
             time.sleep(LOOK_EVERY_S)
 
     def _last_words(self) -> str:

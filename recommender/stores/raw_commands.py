@@ -20,10 +20,11 @@ def tell_fault(path: Path, key: str, fault: str | None) -> None:
     _say(path, (f'SET {key} "{words}"\r\n' if fault else f"DEL {key}\r\n").encode())
 
 
-def loaded_bytes(path: Path) -> int:
-    """How much of its data the server at a socket has loaded since it began; 0 where it does not load any."""
-    found = re.search(rb"loading_loaded_bytes:(\d+)", _say(path, b"INFO persistence\r\n", 16_384))
-    return int(found[1]) if found else 0
+def loaded_bytes(path: Path) -> int | None:
+    """How much of its data the server at a socket has loaded since it began; 0 if it loads none, None if it is silent."""
+    told = _say(path, b"INFO persistence\r\n", 16_384)
+    found = re.search(rb"loading_loaded_bytes:(\d+)", told)
+    return int(found[1]) if found else 0 if told else None
 
 
 def shut_down(path: Path) -> None:

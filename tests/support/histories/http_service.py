@@ -162,7 +162,7 @@ class HttpService:
             await asyncio.sleep(LOOK_EVERY_S)
         # its guardian ends a moment after it, and until then it looks as if it ran
         socket = Path(self._store.url.removeprefix("unix://"))
-        while not (await asyncio.to_thread(self._store.ensure_running) and answers(socket)):
+        while not (await asyncio.to_thread(self._store.ensure_running) and answers(socket)):  # noqa: ASYNC110
             await asyncio.sleep(LOOK_EVERY_S)
         self._disturb("killed the store", began)
 
