@@ -286,7 +286,7 @@ class EmbeddedValkey:
                     logger.info("the embedded store in %s is loading; %.1f GiB so far", self._folder, so_far / 2**30)
                     progressed_at, loaded = time.monotonic(), so_far
                 # one that loads may be too busy to say so, and has loaded the last of it between two looks
-                elif so_far == 0 and not answers(self._socket) or waited_s > self._start_timeout_s + STALL_S:
+                elif (so_far == 0 and not answers(self._socket)) or waited_s > self._start_timeout_s + STALL_S:
                     raise StoreUnavailableError(
                         f"the embedded store in {self._folder} did not answer within {self._start_timeout_s:g} s: "
                         f"{self._last_words()}"

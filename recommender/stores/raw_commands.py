@@ -21,7 +21,7 @@ def tell_fault(path: Path, key: str, fault: str | None) -> None:
 
 
 def loaded_bytes(path: Path) -> int | None:
-    """How much of its data the server at a socket has loaded since it began; 0 if it loads none, None if it is silent."""
+    """Bytes of its data that the server at a socket has loaded; 0 where it loads none, None where it is silent."""
     told = _say(path, b"INFO persistence\r\n", 16_384)
     found = re.search(rb"loading_loaded_bytes:(\d+)", told)
     return int(found[1]) if found else 0 if told else None
