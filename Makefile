@@ -13,7 +13,7 @@ UNIT_TESTS := $(addprefix tests/,benchmarks datasets deployments evaluation expe
 # These too keep to themselves and to no time limit; all others start servers or measure, and run one by one.
 TESTS_AT_ONCE := $(UNIT_TESTS) $(addprefix tests/,backup cli exposures history simulation tuning)
 # A run for each of those that keep a service up until the run ends: idle ones take processor time from the others.
-TESTS_OF_DOORS := $(addprefix tests/,client console docs)
+TESTS_OF_DOORS := $(addprefix tests/,client connect console docs)
 
 .DEFAULT_GOAL := help
 

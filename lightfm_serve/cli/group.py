@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Entry] = {
     "attribution": Entry("attribution:attribution", "Show what came of what a running service has shown."),
     "batch": Entry("batch:batch", "Write the best items of every user to Parquet, on Ray Data."),
     "cluster": Entry("cluster:cluster", "Run the service on several machines: start a head, join it, deploy."),
+    "connect": Entry("connect:connect", "Take records of a stream into a running service, each once."),
     "data": Entry("train:data", "Data sets."),
     "doctor": Entry(
         "doctor:doctor", "Look at a running service and say what would hurt it; fails when something would."
