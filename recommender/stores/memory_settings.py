@@ -16,7 +16,7 @@ class MemorySettings:
 
     async def settings(self) -> StoredSettings:
         """See `SettingsLog`."""
-        newest = [changes[0] for changes in self._setting_changes.values()]
+        newest = [changes[0] for _, changes in sorted(self._setting_changes.items())]
         return StoredSettings(self._settings_number, [each for each in newest if each.document is not None])
 
     async def put_settings(self, puts: Sequence[SettingPut], at: float, after: int | None = None) -> int | None:

@@ -19,6 +19,9 @@ from tests.support.service_in_process import Handle, ServiceInProcess, _asked
 from tests.support.waiting import wait_for
 
 
+ADMIN = {"authorization": "Bearer a"}
+
+
 class Whole(ServiceInProcess):
     """A service whose trainer takes over exposures, and does nothing else."""
 
@@ -52,7 +55,7 @@ class Whole(ServiceInProcess):
                 await service.exposures._writer.flush()
                 await asyncio.to_thread(wait_for, lambda: trainer._exposures._keeper is not None, 30)
                 await trainer._exposures._follower.follow()
-                return await _asked(method, path, body, key)
+                return await _asked(method, path, body, {"authorization": f"Bearer {key}"})
 
             try:
                 return await work(ask)
@@ -93,7 +96,7 @@ def test_a_deleted_user_is_in_no_page_from_then_on(whole):
             await ask("GET", f"/v1/users/{user}/recommendations")
         before = (await ask("GET", "/v1/exposures")).json()["exposures"]
         assert (await ask("DELETE", "/v1/users/u1")).status_code == 204
-        return before, (await _asked("GET", "/v1/exposures", None, "a")).json()["exposures"]
+        return before, (await _asked("GET", "/v1/exposures", None, ADMIN)).json()["exposures"]
 
     before, after = whole.journey(work)
 

@@ -49,6 +49,18 @@ def test_settings_that_somebody_else_has_changed_meanwhile_are_left_alone(url: s
     ]
 
 
+def test_settings_come_by_kind_and_name_in_every_store(url: str) -> None:
+    async def work() -> StoredSettings:
+        async with opened(url) as store:
+            for name in ("b", "ü", "a"):
+                await store.put_settings([placement(name), SettingPut("experiment", name, b"{}")], 1.0)
+            return await store.settings()
+
+    assert [(each.kind, each.name) for each in run(work()).settings] == [
+        (kind, name) for kind in ("experiment", "placement") for name in ("a", "b", "ü")
+    ]
+
+
 def test_the_last_changes_of_a_setting_stay_readable_though_it_is_deleted(url: str) -> None:
     async def work() -> tuple[StoredSettings, list[SettingChange], list[SettingChange]]:
         async with opened(url) as store:
