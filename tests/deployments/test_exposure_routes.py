@@ -18,7 +18,6 @@ from tests.support.known_worlds import shared_snapshot
 from tests.support.service_in_process import Handle, ServiceInProcess, _asked
 from tests.support.waiting import wait_for
 
-
 ADMIN = {"authorization": "Bearer a"}
 
 
