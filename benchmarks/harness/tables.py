@@ -21,6 +21,7 @@ PAGES = (
     ROOT / "benchmarks" / "README.md",
     ROOT / "docs" / "freshness.md",
     ROOT / "docs" / "quality.md",
+    ROOT / "docs" / "reliability.md",
     ROOT / "docs" / "training.md",
 )
 MISSING = "-"
@@ -232,6 +233,19 @@ def turnover() -> str:
     )
 
 
+def soak() -> str:
+    """What a soak saw, and what grew in it."""
+    run = result("soak")
+    grown = {name: " and ".join(f"{value:,.0f}" for value in values) for name, values in run["growth"].items()}
+    return (
+        f"`make soak MINUTES={run['minutes']:.0f}`: {len(run['faults'])} processes killed, {run['models']} new models,\n"
+        f"{run['requests']:,} requests, {len(run['failed'])} failed, {run['refused']} refused, {run['sent_again']} sent again.\n"
+        f"Median of the second and of the last quarter: memory {grown['pss_mb']} MB, open files {grown['descriptors']},\n"
+        f"objects in the object store {grown['objects']}, references to them {grown['references']},\n"
+        f"p99 {grown['p99_ms']} ms.\n"
+    )
+
+
 def all_results() -> str:
     """One row a benchmark: what it measures, when it was run and on what."""
     rows = []
@@ -262,6 +276,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "trainings": trainings,
     "peer_trainings": peer_trainings,
     "turnover": turnover,
+    "soak": soak,
     "quality_own": quality_own,
     "quality_given": quality_given,
 }
