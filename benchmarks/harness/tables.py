@@ -238,11 +238,12 @@ def soak() -> str:
     run = result("soak")
     grown = {name: " and ".join(f"{value:,.0f}" for value in values) for name, values in run["growth"].items()}
     return (
-        f"`make soak MINUTES={run['minutes']:.0f}`: {len(run['faults'])} processes killed, {run['models']} new models,\n"
-        f"{run['requests']:,} requests, {len(run['failed'])} failed, {run['refused']} refused, {run['sent_again']} sent again.\n"
-        f"Median of the second and of the last quarter: memory {grown['pss_mb']} MB, open files {grown['descriptors']},\n"
-        f"objects in the object store {grown['objects']}, references to them {grown['references']},\n"
-        f"p99 {grown['p99_ms']} ms.\n"
+        f"`make soak MINUTES={run['minutes']:.0f}`: {len(run['faults'])} processes killed, {run['models']} models,\n"
+        f"{run['requests']:,} requests: {len(run['failed'])} failed, {run['refused']} refused, "
+        f"{run['sent_again']} sent again.\n"
+        f"Medians of the second and of the last quarter: memory {grown['pss_mb']} MB,\n"
+        f"open files {grown['descriptors']}, objects in the object store {grown['objects']},\n"
+        f"references to them {grown['references']}, p99 {grown['p99_ms']} ms.\n"
     )
 
 
