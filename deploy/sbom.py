@@ -184,7 +184,7 @@ def _with_licence(component: Bom) -> Bom:
         said: Mapping[str, str] = distribution(component["name"]).metadata  # type: ignore[assignment]
     except PackageNotFoundError:
         return component
-    words = (said["License"] or "").partition("\n")[0].strip()
+    words = (said.get("License") or "").partition("\n")[0].strip()
     return {**component, "licenses": [{"license": {"name": words}}]} if words else component
 
 

@@ -19,7 +19,7 @@ from recommender.serving.snapshot import Snapshot
 from recommender.storage.archive.archive import Archive
 from recommender.storage.registry import Registry, VersionMeta
 from recommender.storage.registry import registry as registry_module
-from recommender.storage.registry.manifest import NAME, _sealed
+from recommender.storage.registry.manifest import NAME, _seal
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction, Item, User
@@ -494,7 +494,8 @@ def test_a_version_of_a_release_that_wrote_less_is_read_with_defaults(tmp_path):
     manifest = json.loads((tmp_path / "00000001" / NAME).read_bytes())
     manifest["meta"] = {"log_offset": 7, "mode": "full", "segments": [], "an_old_field": 1}
     manifest.pop("sha256")
-    (tmp_path / "00000001" / NAME).write_bytes(_sealed(json.dumps(manifest, indent=1).encode()))
+    body = json.dumps(manifest, indent=1).encode().removesuffix(b"\n}")
+    (tmp_path / "00000001" / NAME).write_bytes(body + _seal(body))
     [version] = registry.versions()
 
     assert version.meta == VersionMeta(log_offset=7)
