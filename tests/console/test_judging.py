@@ -33,21 +33,26 @@ def test_what_came_of_what_was_shown_is_drawn_day_by_day(open_page, client):
     ]
     client.post("/v1/interactions", json={"interactions": clicks}).raise_for_status()
 
-    def told():
+    def counted():
         rows = client.get("/v1/attribution?by=variant&daily=true&placement=aside").json()["rows"]
         return rows if sum(row["interactions"].get("click", 0) for row in rows) == 2 else None
 
-    wait_for(told, within_s=30)
-    rows = told()
+    wait_for(counted, within_s=30)
+    rows = counted()
     assert [(row["variant"], row["exposures"]) for row in rows] == [("old", 3), ("new", 4), ("old", 2)]
-    for view in ("attribution?by=variant&placement=aside", "experiments?name=aside"):
+    today = ("^25 %.*of 4", "^50 %.*of 2")
+    # an experiment's page begins where the experiment did
+    for view, bands, told in (
+        ("attribution?by=variant&placement=aside", 1, ("^.$", "^0 %.*of 3", *today)),
+        ("experiments?name=aside", 0, today),
+    ):
         page = open_page(view)
         drawn = page.locator("svg.curve")
         expect(drawn).to_have_accessible_name(re.compile("old lately 50 %.*The table below"))
-        expect(drawn.locator(".band")).to_have_count(1)
+        expect(drawn.locator(".band")).to_have_count(bands)
         page.get_by_text("As a table").click()
         cells = page.get_by_role("region", name="click rate by day").get_by_role("cell")
-        expect(cells).to_have_text([re.compile(each) for each in ("^.$", "^0 %.*of 3", "^25 %.*of 4", "^50 %.*of 2")])
+        expect(cells).to_have_text([re.compile(each) for each in told])
 
 
 def test_two_settings_and_two_versions_are_compared_for_one_user(open_page, client):
