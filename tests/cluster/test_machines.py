@@ -3,7 +3,6 @@
 Ray's head keeps what it knows in a Redis of its own, beside that of the store.
 """
 
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +12,10 @@ import httpx
 import pytest
 from test_two_nodes import BY_HAND, WORLD, reading, versions
 
+from deployments.ray_runtime.environment import DEAD_AFTER
 from tests.support.machines import ClusterOfMachines, Network, are_possible
 from tests.support.rows import FACTOR, Row, percentile, seconds_until
 from tests.support.running_cluster import Node
-from tests.support.running_service import ROOT
 from tests.support.steady_load import SteadyLoad
 from tests.support.store_servers import Server, start_redis
 from tests.support.waiting import wait_for
@@ -63,7 +62,8 @@ def cluster(tmp_path_factory, network) -> Iterator[ClusterOfMachines]:
             training=BY_HAND,
         )
         running.parts(**{name: {"num_replicas": 3, "max_replicas_per_node": 1} for name in PARTS})
-        running.variables |= of_make_head() | {
+        running.variables |= {
+            **DEAD_AFTER,
             "RAY_REDIS_ADDRESS": f"{network.address}:{rays.port}",
             "RAY_external_storage_namespace": "recommender",
         }
@@ -79,12 +79,6 @@ def cluster(tmp_path_factory, network) -> Iterator[ClusterOfMachines]:
         for node in running.nodes:
             wait_for(lambda node=node: answers(running, node), 30)
         yield running
-
-
-def of_make_head() -> dict[str, str]:
-    """What `make head` sets beside what all set."""
-    [line] = re.findall(r"^DEAD_AFTER = (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    return dict(word.split("=", 1) for word in line.split())
 
 
 def answers(cluster: ClusterOfMachines, node: Node) -> bool:
