@@ -29,6 +29,8 @@ PARTS = ("Ingress", "FeatureFetcher", "Predictor")
 CONNECTIONS = 40
 """So that those who wait for what is silent do not keep the others from asking."""
 HEAD_IS_AWAY_S = 20.0
+ANSWERING = 6
+"""Predictors and ingresses: one of each a machine."""
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +159,7 @@ def test_the_head_dies_and_comes_back_and_the_others_serve_on(cluster):
     earlier = set(versions(cluster))
     with cluster.client() as client:
         assert client.post("/v1/models", json={"mode": "full"}).status_code == 202
-        wait_for(lambda: len(versions(cluster)) == 3 and not earlier & set(versions(cluster)), 60)
+        wait_for(lambda: len(versions(cluster)) == ANSWERING and not earlier & set(versions(cluster)), 60)
 
 
 def is_whole(cluster: ClusterOfMachines) -> bool:
