@@ -1,7 +1,6 @@
 """Back-up and restoration with a real server: a drill under load, increments, points in time, and what is refused."""
 
 import asyncio
-import functools
 import itertools
 import shutil
 import sqlite3
@@ -29,19 +28,12 @@ from recommender.training.erasure import StorePlace, delete, erase
 from recommender.training.full import ModelSettings
 from recommender.training.history_tuning import HistorySettings
 from recommender.training.pipeline import TrainingPipeline
+from tests.support.asynchronous import asynchronous
 from tests.support.store_servers import opened, raw
 
 pytestmark = pytest.mark.slow  # it starts the server of the store
 
 SETTINGS = ModelSettings(no_components=4, epochs=1, min_steps=0, history=HistorySettings(tune_s=0.0))
-
-
-def asynchronous(test):
-    @functools.wraps(test)
-    def run(*arguments, **named):
-        return asyncio.run(test(*arguments, **named))
-
-    return run
 
 
 class State:

@@ -1,7 +1,6 @@
 """A back-up that release 5ab871d wrote, with something of everything, is read and gone on from; see tests/fixtures."""
 
 import asyncio
-import functools
 import json
 import shutil
 from pathlib import Path
@@ -26,6 +25,7 @@ from recommender.stores.audit_log import open_audit_log
 from recommender.training.full import ModelSettings
 from recommender.training.history_tuning import HistorySettings
 from recommender.training.pipeline import TrainingPipeline
+from tests.support.asynchronous import asynchronous
 from tests.support.store_servers import opened
 
 pytestmark = pytest.mark.slow  # it starts the server of the store
@@ -33,14 +33,6 @@ pytestmark = pytest.mark.slow  # it starts the server of the store
 WRITTEN = Path(__file__).parents[1] / "fixtures" / "backup_5ab871d"
 EXPECTED = json.loads((WRITTEN / "expected.json").read_text())
 USERS = [f"u{each}" for each in range(8)]
-
-
-def asynchronous(test):
-    @functools.wraps(test)
-    def run(*arguments, **named):
-        return asyncio.run(test(*arguments, **named))
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Forgetting on request: what is told of it, and when processes that serve count as having taken over."""
 
 import asyncio
-import functools
 import time
 from contextlib import asynccontextmanager
 
@@ -11,14 +10,7 @@ from recommender.errors import StateUnavailableError
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import User
 from recommender.training.erasure import Looked
-
-
-def asynchronous(test):
-    @functools.wraps(test)
-    def run(*arguments, **named):
-        return asyncio.run(test(*arguments, **named))
-
-    return run
+from tests.support.asynchronous import asynchronous
 
 
 class Shelf:

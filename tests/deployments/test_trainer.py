@@ -1,7 +1,6 @@
 """What the trainer does when something fails; no Ray is started."""
 
 import asyncio
-import functools
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,16 +24,9 @@ from recommender.training.canary import CANARY, CONTROL, Canary, CanarySettings
 from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Backoff
+from tests.support.asynchronous import asynchronous
 
 WORLD = "synthetic?n_users=30&n_items=20&n_interactions_per_user=5"
-
-
-def asynchronous(test):
-    @functools.wraps(test)
-    def run(*arguments, **named):
-        return asyncio.run(test(*arguments, **named))
-
-    return run
 
 
 class Models:

@@ -1,7 +1,6 @@
 """The audit trail: the same with a log in memory and in a server, with files in a folder and in a bucket."""
 
 import asyncio
-import functools
 import time
 
 import pytest
@@ -10,15 +9,8 @@ from recommender.storage.audit_trail import KEPT_S, AuditTrail, digest_of
 from recommender.storage.file_store import open_files
 from recommender.stores import EmbeddedValkey
 from recommender.stores.audit_log import AuditEntry, MemoryAuditLog, open_audit_log
+from tests.support.asynchronous import asynchronous
 from tests.support.store_servers import flush
-
-
-def asynchronous(test):
-    @functools.wraps(test)
-    def run(*arguments, **named):
-        return asyncio.run(test(*arguments, **named))
-
-    return run
 
 
 @pytest.fixture(scope="session")

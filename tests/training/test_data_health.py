@@ -1,8 +1,5 @@
 """Health of the data: what a training saw, and what it says of changes."""
 
-import asyncio
-import functools
-
 import msgspec
 import pandas as pd
 import pytest
@@ -17,17 +14,10 @@ from recommender.training.data_survey import survey
 from recommender.training.history_tuning import HistorySettings
 from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
+from tests.support.asynchronous import asynchronous
 
 SETTINGS = ModelSettings(no_components=4, epochs=1, min_steps=0, history=HistorySettings(tune_s=0.0))
 DAY = 86_400.0
-
-
-def asynchronous(test):
-    @functools.wraps(test)
-    def run(*arguments, **named):
-        return asyncio.run(test(*arguments, **named))
-
-    return run
 
 
 def frame(n: int, event="click", time=DAY, **more) -> pd.DataFrame:

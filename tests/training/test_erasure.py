@@ -1,7 +1,6 @@
 """Forgetting a user: what is left of them anywhere, and what of everybody else is as it was."""
 
 import asyncio
-import functools
 
 import pytest
 
@@ -24,6 +23,7 @@ from recommender.training.erasure import AuditPlace, StorePlace, VersionPlace, d
 from recommender.training.full import ModelSettings
 from recommender.training.history_tuning import HistorySettings
 from recommender.training.pipeline import TrainingPipeline
+from tests.support.asynchronous import asynchronous
 from tests.support.shelves import artifact, registry_with
 from tests.support.store_servers import opened, raw, wait_until
 
@@ -31,14 +31,6 @@ pytestmark = pytest.mark.slow  # it starts the server of the store
 
 SETTINGS = ModelSettings(no_components=4, epochs=1, min_steps=0, history=HistorySettings(tune_s=0.0))
 ANN = "ann-who-is-to-be-forgotten"
-
-
-def asynchronous(test):
-    @functools.wraps(test)
-    def run(*arguments, **named):
-        return asyncio.run(test(*arguments, **named))
-
-    return run
 
 
 async def until_taken(write):

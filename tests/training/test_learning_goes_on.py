@@ -1,7 +1,6 @@
 """Whatever fails, is damaged, pinned or overtaken: learning goes on, nothing is lost, nothing is left behind."""
 
 import asyncio
-import functools
 import os
 import threading
 import time
@@ -27,16 +26,9 @@ from recommender.training.incremental import IncrementSettings
 from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Schedule
+from tests.support.asynchronous import asynchronous
 
 pytestmark = pytest.mark.slow
-
-
-def asynchronous(test):
-    @functools.wraps(test)
-    def run(*arguments, **named):
-        return asyncio.run(test(*arguments, **named))
-
-    return run
 
 
 class House:

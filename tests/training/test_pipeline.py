@@ -1,7 +1,5 @@
 """From the log to a version: nothing twice, nothing lost, whoever was deleted forgotten."""
 
-import asyncio
-import functools
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -29,18 +27,11 @@ from recommender.training.base_version import last_full_at
 from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
 from recommender.training.schedule import Schedule
+from tests.support.asynchronous import asynchronous
 from tests.support.shelves import registry_with
 
 WORLD = "synthetic?n_users=60&n_items=40&n_interactions_per_user=8"
 SETTINGS = ModelSettings(no_components=8, epochs=3)
-
-
-def asynchronous(test):
-    @functools.wraps(test)
-    def run(*arguments, **named):
-        return asyncio.run(test(*arguments, **named))
-
-    return run
 
 
 class Household:

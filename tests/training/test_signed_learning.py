@@ -1,7 +1,5 @@
 """A service that asks for signatures learns on from what may serve, and signs what it learns."""
 
-import asyncio
-import functools
 from pathlib import Path
 
 import pytest
@@ -16,19 +14,12 @@ from recommender.stores.protocols import Interaction
 from recommender.training.erasure import Deleted, VersionPlace, erase
 from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
+from tests.support.asynchronous import asynchronous
 from tests.support.signed import OURS, edit, unsigned
 
 pytestmark = pytest.mark.slow
 
 STRICT = {"key": OURS.private, "accepted": [OURS.public]}
-
-
-def asynchronous(test):
-    @functools.wraps(test)
-    def run(*arguments, **named):
-        return asyncio.run(test(*arguments, **named))
-
-    return run
 
 
 class House:

@@ -1,7 +1,5 @@
 """State that release c55e4c8 wrote, before modules and formats had today's names; see tests/fixtures."""
 
-import asyncio
-import functools
 import json
 import shutil
 from contextlib import AbstractAsyncContextManager
@@ -22,6 +20,7 @@ from recommender.stores import EmbeddedValkey, Store
 from recommender.stores.protocols import Interaction
 from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
+from tests.support.asynchronous import asynchronous
 from tests.support.store_servers import opened
 
 pytestmark = pytest.mark.slow  # it starts the server of the store
@@ -30,14 +29,6 @@ WRITTEN = Path(__file__).parents[1] / "fixtures" / "state_c55e4c8"
 EXPECTED = json.loads((WRITTEN / "expected.json").read_text())
 FULL, INCREMENT = "00000001", "00000002"
 USERS = [answer["user_id"] for answer in EXPECTED["answers"][FULL]]
-
-
-def asynchronous(test):
-    @functools.wraps(test)
-    def run(*arguments, **named):
-        return asyncio.run(test(*arguments, **named))
-
-    return run
 
 
 def as_json(records):
