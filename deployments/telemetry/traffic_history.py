@@ -97,7 +97,7 @@ class TrafficRecorder:
         total = [0] * (len(metrics.REQUEST_SECONDS.bounds) + 1)
         for each in counted.histograms:
             if each.name == metrics.REQUEST_SECONDS.name and _is_counted(each.labels):
-                total = list(map(add, total, each.buckets))
+                total = _added(total, each.buckets)
         by_status = [(each.labels["status"][0], int(each.value)) for each in requests]
         failed, refused = (sum(value for first, value in by_status if first == kind) for kind in "54")
         return Minute(at, sum(value for _, value in by_status), failed, refused, total)

@@ -98,10 +98,13 @@ def dead_letter_file_option(command: Command) -> Command:
     )(command)
 
 
+group_option = click.option("--group", default="recommender", show_default=True, help="Consumer group.")
+
+
 @connect.command()
 @click.option("--brokers", required=True, metavar="HOST:PORT,…", help="Where to ask for the cluster.")
 @click.option("--topic", "topics", required=True, multiple=True, help="Repeatable.")
-@click.option("--group", default="recommender", show_default=True, help="Consumer group.")
+@group_option
 @click.option(
     "--start",
     type=click.Choice(STARTS),
@@ -156,7 +159,7 @@ def kafka(
     help="Of the server: redis://, rediss:// or unix://.",
 )
 @click.option("--stream", required=True, help="Name of the stream.")
-@click.option("--group", default="recommender", show_default=True, help="Consumer group.")
+@group_option
 @click.option(
     "--consumer", help="Name in the group; each process has its own, and keeps it.  [default: the host's name]"
 )
