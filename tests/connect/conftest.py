@@ -102,8 +102,8 @@ def connect(tmp_path: Path, service: WritingService) -> Iterator[Connectors]:
     connectors.end()
 
 
-def wait_until(holds: Callable[[], bool], within_s: float = 120) -> None:
+def wait_until(holds: Callable[[], bool], within_s: float = 120, every_s: float = 0.1) -> None:
     until = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.1)
+        time.sleep(every_s)
