@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import Depends, FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
+from starlette.types import ASGIApp
 
 from deployments.http import openapi, problems
 from deployments.http.access_middleware import AccessMiddleware
@@ -55,8 +56,17 @@ BEGIN_AGAIN_AFTER_S = 1.0
 logger = logging.getLogger("recommender.ingress")
 
 
+def build_application() -> ASGIApp:
+    """The contract: its routes, and before them what every request passes.
+
+    FastAPI is the innermost: what is around it in here is not inside FastAPI's own layers, which hot routes do without.
+    """
+    app: ASGIApp = AuditMiddleware(HotRoutes(build_api()), _record)
+    return AdmissionMiddleware(RequestMetricsMiddleware(traced(AccessMiddleware(app))))
+
+
 def build_api() -> FastAPI:
-    """All routes of the contract."""
+    """All routes of the contract, and no access control: that is `build_application`'s."""
     api = FastAPI(
         title="lightfm-serve",
         version=importlib.metadata.version("lightfm-serve"),
@@ -71,12 +81,6 @@ def build_api() -> FastAPI:
     openapi.install(api)
     for chapter in (recommendations, data, models, placements, experiments, exposures, operations, console, docs):
         api.include_router(chapter.router)
-    api.add_middleware(HotRoutes)
-    api.add_middleware(AuditMiddleware, record=_record)
-    api.add_middleware(AccessMiddleware)
-    api.add_middleware(traced)
-    api.add_middleware(RequestMetricsMiddleware)
-    api.add_middleware(AdmissionMiddleware)  # the last one is the outermost
     return api
 
 
@@ -100,7 +104,7 @@ async def _record(entry: AuditEntry) -> None:
 
 
 @serve.deployment
-@serve.ingress(Application(build_api()))
+@serve.ingress(Application(build_application))
 class Ingress:
     """Deployment that serves HTTP.
 

@@ -167,6 +167,8 @@ class IdTable:
             codes, distinct = pd.factorize(ids)
             indices: NDArray[np.int32] = self.indices_of(distinct.tolist())[codes]
             return indices
+        if not len(ids):
+            return np.empty(0, np.int32)
         encoded = [an_id.encode() for an_id in ids]
         wanted = np.fromiter((_hash(each) for each in encoded), np.uint64, len(encoded))
         positions = np.searchsorted(self.hashes, wanted).tolist()

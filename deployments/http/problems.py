@@ -14,7 +14,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recommender.errors import (
     ArtifactError,
@@ -102,6 +102,35 @@ def problem_of(error: Exception) -> Problem:
     return Problem(500, "something went wrong here; it has been logged")
 
 
+class ProblemMiddleware:
+    """Middleware that answers uncaught errors; one that is raised behind the head of an answer is raised on.
+
+    Parameters
+    ----------
+    app
+        What comes behind.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if started:
+                raise
+            await problem_of(error).response()(scope, receive, send)
+
+
 def _methods(app: FastAPI, scope: Scope) -> list[str]:
     """What a path can be asked; the framework names the methods of one route only."""
     tried = {method: {**scope, "method": method} for method in ("DELETE", "GET", "PATCH", "POST", "PUT")}
@@ -119,7 +148,8 @@ _STATUS: Sequence[tuple[tuple[type[Exception], ...], int]] = (
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem."""
+    """Make every error of `app` a problem; none leaves it."""
+    app.add_middleware(ProblemMiddleware)
 
     async def answer(request: Request, error: Exception) -> Response:
         problem = problem_of(error)

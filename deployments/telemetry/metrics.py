@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from ray import serve
 from ray.serve import metrics
 
-from deployments.telemetry.counter_buffer import CounterBuffer
+from deployments.telemetry.metric_buffer import MetricBuffer
 from deployments.telemetry.metric_snapshot import MetricRegistry, MetricsSnapshot
 
 QUICK_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -86,23 +86,32 @@ TALLY = MetricRegistry()
 """What this process counts, for `GET /v1/metrics`; Prometheus asks Ray, which has it of every process."""
 
 
-def _tell(metric: Metric, amount: int, labels: dict[str, str]) -> None:
+def _tell_counter(metric: Metric, amount: int, labels: dict[str, str]) -> None:
     _made(metric).inc(amount, labels)
 
 
-_UNTOLD: CounterBuffer[Metric] = CounterBuffer(_tell)
+def _tell_histogram(metric: Metric, values: list[float], labels: dict[str, str]) -> None:
+    histogram = _made(metric)
+    for value in values:
+        histogram.observe(value, labels)
+
+
+COUNTERS_TOLD_AFTER_S, HISTOGRAMS_TOLD_AFTER_S = 0.5, 0.1
+"""Values of a histogram are told one by one: of half a second they would hold up requests for milliseconds."""
+_COUNTS: MetricBuffer[Metric, int] = MetricBuffer(_tell_counter, COUNTERS_TOLD_AFTER_S)
+_VALUES: MetricBuffer[Metric, list[float]] = MetricBuffer(_tell_histogram, HISTOGRAMS_TOLD_AFTER_S)
 
 
 def count(metric: Metric, amount: int = 1, /, **labels: str) -> None:
     """Add to a counter; adding nothing does nothing."""
     if amount:
-        _UNTOLD.add(metric, amount, labels)
+        _COUNTS.add(metric, amount, labels)
         TALLY.count(metric.name, amount, labels)
 
 
 def observe(metric: Metric, value: float, /, **labels: str) -> None:
     """Add a value to a histogram; it takes values above 0 only."""
-    _made(metric).observe(max(value, 1e-9), labels)
+    _VALUES.add(metric, [max(value, 1e-9)], labels)
     TALLY.observe(metric.name, value, labels, metric.bounds)
 
 

@@ -263,8 +263,7 @@ class Recommender:
         snapshot = self.snapshot
         erased = state.deleted_at > snapshot.log_offset
         user_id = None if erased else query.user_id
-        index = snapshot.user_index(user_id)
-        seen = snapshot.learned_items(user_id)
+        index, seen = snapshot.look_up_user(user_id)
         stored = state.features or {}
         encoded = snapshot.user_space.encode(stored if query.features is None else query.features)
         fresh = [each for each in state.recent if each.offset > snapshot.log_offset]

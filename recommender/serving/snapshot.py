@@ -164,15 +164,19 @@ class Snapshot:
 
     def user_index(self, user_id: str | None) -> int:
         """Row of a known user, -1 for anyone else and for one who was forgotten."""
-        if user_id is None or not len(self.user_indicators.biases):
-            return UNKNOWN
-        index = self.user_ids.index_of(user_id)
-        return index if index != UNKNOWN and len(self.seen.row(index)) else UNKNOWN
+        return self.look_up_user(user_id)[0]
 
     def learned_items(self, user_id: str | None) -> NDArray[np.int32]:
         """Items that a user had interacted with when the snapshot was trained."""
+        return self.look_up_user(user_id)[1]
+
+    def look_up_user(self, user_id: str | None) -> tuple[int, NDArray[np.int32]]:
+        """`user_index` and `learned_items` of a user."""
         index = UNKNOWN if user_id is None else self.user_ids.index_of(user_id)
-        return np.zeros(0, np.int32) if index == UNKNOWN else self.seen.row(index)
+        if index == UNKNOWN:
+            return UNKNOWN, NO_ROWS
+        seen = self.seen.row(index)
+        return (index if len(seen) and len(self.user_indicators.biases) else UNKNOWN), seen
 
     def liked_items(self, user_index: int) -> NDArray[np.int32]:
         """Of a known user the rows of `liked`, by time; of anyone else none."""

@@ -126,8 +126,9 @@ def _pool(url: str, timeout_s: float) -> tuple[str, Any]:
     if is_sentinel(url):
         address = parse_sentinel(url)
         return address.name, sentinel_pool(address, **options)
-    bounded = {"max_connections": CONNECTIONS, "timeout": timeout_s}
-    return without_secrets(url), redis.BlockingConnectionPool.from_url(url, **bounded, **options)
+    # a session has a deadline of its own: one more for each write and each read takes a quarter of a call's time
+    bounded = {"max_connections": CONNECTIONS, "timeout": timeout_s, "socket_timeout": None}
+    return without_secrets(url), redis.BlockingConnectionPool.from_url(url, **options | bounded)
 
 
 def without_secrets(url: str) -> str:

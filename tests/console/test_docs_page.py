@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 import deployments.http.access_middleware
-from deployments.ingress import build_api
+from deployments.ingress import build_application
 
 
 @pytest.fixture(params=["", "read:the-key"], ids=["without keys", "with keys"])
@@ -19,7 +19,7 @@ def url(request, monkeypatch) -> Iterator[str]:
     monkeypatch.setattr(deployments.http.access_middleware, "is_open_to_others", lambda: False)
     monkeypatch.setenv("RECOMMENDER_API_KEYS", request.param)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(build_api(), log_level="error"))
+        server = uvicorn.Server(uvicorn.Config(build_application(), log_level="error"))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
         thread.start()
         try:

@@ -6,13 +6,13 @@ import httpx
 import pytest
 
 from deployments.http.security import needed_scope
-from deployments.ingress import build_api
+from deployments.ingress import build_application
 
 
 @pytest.fixture
 def api(monkeypatch):
     monkeypatch.setenv("RECOMMENDER_API_KEYS", "read:r")
-    transport = httpx.ASGITransport(build_api())
+    transport = httpx.ASGITransport(build_application())
 
     async def ask(path: str, **headers: str) -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:

@@ -9,7 +9,7 @@ import pytest
 from deployments.http import audit_middleware
 from deployments.http.routes import data, models, operations
 from deployments.http.service import Service
-from deployments.ingress import build_api
+from deployments.ingress import build_application
 from deployments.telemetry import metrics
 from recommender.errors import StoreUnavailableError
 from recommender.storage.audit_trail import AuditTrail
@@ -68,7 +68,7 @@ def calls(monkeypatch, tmp_path, log):
 
     def run(*asked):
         async def answers():
-            transport = httpx.ASGITransport(build_api())
+            transport = httpx.ASGITransport(build_application())
             async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
                 return [
                     await client.request(
@@ -140,7 +140,7 @@ def test_an_operator_can_act_while_the_store_is_away_and_it_is_written_later(cal
     service_calls = calls
     log.away = True
     # one application, so that what waits is in the same process
-    app = build_api()
+    app = build_application()
 
     async def both():
         headers = {"authorization": "Bearer a"}

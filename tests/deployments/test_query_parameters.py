@@ -6,7 +6,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from deployments.ingress import build_api
+from deployments.ingress import build_api, build_application
 
 OPERATIONS = [(method.upper(), path) for path, methods in build_api().openapi()["paths"].items() for method in methods]
 
@@ -14,7 +14,7 @@ OPERATIONS = [(method.upper(), path) for path, methods in build_api().openapi()[
 @pytest.fixture
 def ask(monkeypatch) -> Callable[[str, str], httpx.Response]:
     monkeypatch.setenv("RECOMMENDER_API_KEYS", "admin:a")
-    transport = httpx.ASGITransport(build_api())
+    transport = httpx.ASGITransport(build_application())
     headers = {"content-type": "application/json", "authorization": "Bearer a"}
 
     async def answer(method: str, target: str) -> httpx.Response:

@@ -8,7 +8,7 @@ import pytest
 
 from deployments.http.routes import recommendations
 from deployments.http.service import Service
-from deployments.ingress import build_api
+from deployments.ingress import build_application
 from deployments.messages import Fetched, pack
 from deployments.predictor import Predictor
 from deployments.stages.answering import QueryAnswerer
@@ -54,7 +54,7 @@ def ask(monkeypatch, recommender):
         service = Service(Handle(Fetcher()), Handle(predictor), None, None, store)
         monkeypatch.setattr(recommendations, "current", lambda: service)
         headers = {"authorization": "Bearer a", "content-type": "application/json", **more}
-        transport = httpx.ASGITransport(build_api())
+        transport = httpx.ASGITransport(build_application())
         async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers) as client:
             return await client.request(method, target, content=msgspec.json.encode(body))
 

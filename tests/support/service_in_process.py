@@ -14,7 +14,7 @@ from ray import serve
 
 from deployments.feature_fetcher import FeatureFetcher
 from deployments.http.service import Service
-from deployments.ingress import build_api
+from deployments.ingress import build_application
 from deployments.model_store import Published
 from deployments.predictor import Predictor
 from deployments.stages.answering import QueryAnswerer
@@ -131,6 +131,6 @@ async def _done(value: Any) -> Any:
 
 async def _asked(method: str, path: str, body: object, given: Mapping[str, str]) -> httpx.Response:
     headers = {"content-type": "application/json", **given}
-    transport = httpx.ASGITransport(build_api())
+    transport = httpx.ASGITransport(build_application())
     async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers) as client:
         return await client.request(method, path, content=b"" if body is None else msgspec.json.encode(body))

@@ -84,7 +84,7 @@ def _serve(store_url: str, port: int) -> None:
     from ray import serve
 
     from deployments.http.service import Service
-    from deployments.ingress import build_api
+    from deployments.ingress import build_application
     from deployments.telemetry import metrics
     from recommender.stores import open_store
 
@@ -92,7 +92,7 @@ def _serve(store_url: str, port: int) -> None:
     service = Service(None, None, None, None, open_store(store_url))
     context = SimpleNamespace(servable_object=SimpleNamespace(service=service))
     serve.get_replica_context = lambda: context
-    uvicorn.run(build_api(), host="127.0.0.1", port=port, log_level="warning", lifespan="off")
+    uvicorn.run(build_application(), host="127.0.0.1", port=port, log_level="warning", lifespan="off")
 
 
 if __name__ == "__main__":

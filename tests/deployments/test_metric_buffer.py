@@ -2,17 +2,15 @@
 
 import asyncio
 
-from deployments.telemetry import counter_buffer
-from deployments.telemetry.counter_buffer import CounterBuffer
+from deployments.telemetry.metric_buffer import MetricBuffer
 
 
-def test_what_is_counted_within_a_moment_is_told_once_by_its_labels(monkeypatch):
-    monkeypatch.setattr(counter_buffer, "TOLD_AFTER_S", 0.01)
+def test_what_is_counted_within_a_moment_is_told_once_by_its_labels():
     told: list[tuple[str, int, dict[str, str]]] = []
 
     async def story() -> None:
         done = asyncio.Event()
-        buffer = CounterBuffer(lambda *each: (told.append(each), done.set()))
+        buffer = MetricBuffer(lambda *each: (told.append(each), done.set()), 0.01)
         for _ in range(2):
             done.clear()
             for number in range(10):
@@ -28,15 +26,14 @@ def test_what_is_counted_within_a_moment_is_told_once_by_its_labels(monkeypatch)
 
 def test_beside_an_event_loop_it_is_told_at_once():
     told: list[tuple[str, int, dict[str, str]]] = []
-    CounterBuffer(lambda *each: told.append(each)).add("requests", 3, {})
+    MetricBuffer(lambda *each: told.append(each), 0.01).add("requests", 3, {})
 
     assert told == [("requests", 3, {})]
 
 
-def test_what_waits_in_a_loop_that_has_ended_is_told_with_what_comes_in_the_next(monkeypatch):
-    monkeypatch.setattr(counter_buffer, "TOLD_AFTER_S", 0.01)
+def test_what_waits_in_a_loop_that_has_ended_is_told_with_what_comes_in_the_next():
     told: list[int] = []
-    buffer = CounterBuffer(lambda _counter, amount, _labels: told.append(amount))
+    buffer = MetricBuffer(lambda _counter, amount, _labels: told.append(amount), 0.01)
 
     async def count(*, wait: bool) -> None:
         buffer.add("requests", 1, {})
@@ -49,3 +46,18 @@ def test_what_waits_in_a_loop_that_has_ended_is_told_with_what_comes_in_the_next
     asyncio.run(count(wait=True))
 
     assert told == [2]
+
+
+def test_observed_values_are_told_together_each_as_it_was():
+    told: list[tuple[str, list[float], dict[str, str]]] = []
+
+    async def story() -> None:
+        done = asyncio.Event()
+        buffer = MetricBuffer(lambda *each: (told.append(each), done.set()), 0.01)
+        for value in (0.5, 0.25, 0.5):
+            buffer.add("seconds", [value], {"route": "/"})
+        await asyncio.wait_for(done.wait(), 30)
+
+    asyncio.run(story())
+
+    assert told == [("seconds", [0.5, 0.25, 0.5], {"route": "/"})]
