@@ -13,8 +13,14 @@ def short(number: float) -> float:
     return float(f"{number:.7g}")
 
 
+FEW = 32
+"""Numbers of which each is rounded by itself: numpy costs more than they do."""
+
+
 def short_all(numbers: NDArray[np.float32] | Sequence[float]) -> list[float]:
-    """`short` of each, by arithmetic: a whole number over a power of ten is the float that its digits mean."""
+    """`short` of each; of many by arithmetic: a whole number over a power of ten is the float that its digits mean."""
+    if len(numbers) <= FEW:
+        return [short(number) for number in np.asarray(numbers, np.float64).tolist()]
     exact = np.asarray(numbers, np.float64)
     scale = 10.0 ** np.clip(6 - np.floor(np.log10(np.maximum(np.abs(exact), 1e-15))), 0, 22)
     found: list[float] = (np.rint(exact * scale) / scale).tolist()

@@ -190,7 +190,7 @@ class RedisStore(RedisSettings, RedisExposureStream):
     async def fetch(self, user_ids: Sequence[str]) -> Fetched:
         """See `FeatureStore`."""
         arguments = [RECENT, RECENT_IDS - RECENT, MOST_OLDER_AT_ONCE, *user_ids]
-        found = await self._hot.run("fetch", self._prefix, arguments)
+        found = await self._hot.read("fetch", self._prefix, arguments)
         sequence, last, settings, records, deletions, recent, older = found
         users = [_readable(record) for record in records]
         states = [
