@@ -5,8 +5,9 @@ Labels take few values: routes as templates, statuses, versions; never an id of 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from ray import serve
 from ray.serve import metrics
@@ -18,7 +19,8 @@ QUICK_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 
 SLOW_S = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0)
 
 
-class Metric(NamedTuple):
+@dataclass(frozen=True, eq=False)  # by identity: a key of what is looked up several times a request
+class Metric:
     """Name, kind, labels and description of a metric."""
 
     kind: Literal["counter", "gauge", "histogram"]
