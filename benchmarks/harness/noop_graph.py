@@ -43,7 +43,7 @@ class NoopIngress:
     def __init__(self, fetcher: DeploymentHandle, predictor: DeploymentHandle) -> None:
         replica_setup.begin()
         self._fetcher, self._predictor = fetcher, predictor
-        self._batches = MicroBatcher(self._many, most=MAX_BATCH_SIZE, company_s=IDLE_WAIT_S, patience_s=PATIENCE_S)
+        self._batches = MicroBatcher(self._many, most=MAX_BATCH_SIZE, idle_wait_s=IDLE_WAIT_S, busy_wait_s=PATIENCE_S)
 
     async def _many(self, users: list[str]) -> list[bytes]:
         fetched = await self._fetcher.fetch_many.remote(users)
