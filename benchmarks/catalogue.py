@@ -14,7 +14,7 @@ class Benchmark(NamedTuple):
     """Name of its JSON in ``benchmarks/results``, without the ending."""
     measures: str
     in_bench: bool = True
-    """Whether `make bench` runs it."""
+    """Whether `make bench` runs it: what README shows, and what is quick; ``--all`` runs the others too."""
 
     @property
     def name(self) -> str:
@@ -33,19 +33,28 @@ BENCHMARKS = (
         "service.service_vs_plain", "whole", "the service against two plain servers, by catalogue and connections"
     ),
     Benchmark("service.request_options", "extras", "what filters, explanations and diversity cost"),
-    Benchmark("service.predictor_scaling", "replicas", "requests a second by number of predictors"),
-    Benchmark("service.replica_memory", "memory", "memory of four predictors against one"),
+    Benchmark("service.predictor_scaling", "replicas", "requests a second by number of predictors", in_bench=False),
+    Benchmark("service.replica_memory", "memory", "memory of four predictors against one", in_bench=False),
     Benchmark("service.publish_latency", "broadcast", "from a version on disk to every replica"),
-    Benchmark("service.publish_latency_nodes", "nodes", "the same on one, two and three nodes"),
-    Benchmark("service.autoscaling", "autoscaling", "replicas, latency and failures while the load changes"),
+    Benchmark("service.publish_latency_nodes", "nodes", "the same on one, two and three nodes", in_bench=False),
+    Benchmark(
+        "service.autoscaling", "autoscaling", "replicas, latency and failures while the load changes", in_bench=False
+    ),
     Benchmark("service.item_freshness", "fresh_items", "from the PUT of an item to its place in answers"),
     Benchmark("service.exposure_logging", "exposure_logging", "processor time of logging what was shown"),
     Benchmark("learning.fold_in", "fold_in", "quality after the first clicks: folded in, or trained anew"),
     Benchmark("learning.exploration", "exploration", "new items found, and clicks, with and without exploration"),
     Benchmark("learning.incremental", "incremental", "what an increment costs and forgets"),
-    Benchmark("learning.peer_trainings", "peer_trainings", "a full training against ALS and EASE: seconds and quality"),
-    Benchmark("learning.turnover", "turnover", "sizes of model, archive and store over a year of turnover"),
-    Benchmark("learning.training_scale", "training", "time and memory of a full training, by size"),
+    Benchmark(
+        "learning.peer_trainings",
+        "peer_trainings",
+        "a full training against ALS and EASE: seconds and quality",
+        in_bench=False,
+    ),
+    Benchmark(
+        "learning.turnover", "turnover", "sizes of model, archive and store over a year of turnover", in_bench=False
+    ),
+    Benchmark("learning.training_scale", "training", "time and memory of a full training, by size", in_bench=False),
     Benchmark("learning.epoch_speed", "epoch_speed", "an epoch of the compiled trainer against LightFM's own"),
     Benchmark("learning.batch", "batch", "time a list in `recommender batch` and over HTTP"),
     Benchmark("learning.item_item", "item_item", "item-item matrix and low-pass vectors on a split", in_bench=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 
@@ -45,6 +46,33 @@ def memory_kib(pid: int) -> dict[str, int]:
 def private_kib(memory: dict[str, int]) -> int:
     """What it shares with no other process; the object store is never among it, its node's raylet maps that too."""
     return memory["Private_Dirty"] + memory["Private_Clean"]
+
+
+def processor_s() -> float:
+    """Processor time in seconds that all that came from this process have had so far."""
+    ticks = 0
+    for pid in pids():
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until_idle(most_cores: float = 0.6, within_s: float = 180, every_s: float = 0.5) -> None:
+    """Wait until nothing that came from this process works on what others have stopped waiting for.
+
+    A slow server goes on with the requests that it has queued, and takes the time of the one that is asked next.
+    """
+    deadline = time.monotonic() + within_s
+    had, busy = processor_s(), most_cores + 1
+    while busy > most_cores:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{busy:.1f} cores are still busy after {within_s:.0f} s")
+        time.sleep(every_s)
+        now = processor_s()
+        had, busy = now, max(0.0, now - had) / every_s
 
 
 def resources() -> dict[str, int]:

@@ -46,9 +46,11 @@ def measure(port: int, path: str, users: int, connections: int, seconds: float) 
 
 
 def parsed(report: str) -> Load:
-    """What wrk's report says: requests a second, latencies, and how many were not answered well."""
+    """What wrk's report says: good answers a second, latencies of all, and how many were not answered well."""
     per_s = float(_found(r"^Requests/sec:\s+([\d.]+)", report))
+    answers = int(_found(r"^\s+(\d+) requests in ", report))
     bad = sum(int(each) for each in re.findall(r"Non-2xx or 3xx responses: (\d+)", report))
+    per_s *= 1 - bad / max(answers, 1)  # a refusal is quick, and no answer
     bad += sum(int(each) for line in re.findall(r"Socket errors: (.*)", report) for each in re.findall(r"\d+", line))
     return Load(per_s, _ms(report, 50), _ms(report, 99), bad)
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from benchmarks.harness import flask_baseline, http_load, report, wrk
+from benchmarks.harness import flask_baseline, http_load, process_tree, report, wrk
 from benchmarks.harness.fake_versions import put_versions
 from benchmarks.harness.service_process import BIN, PORT, ROOT, Service
 from benchmarks.search.seed_path import N_USERS
@@ -98,6 +98,7 @@ def _listens(port: int) -> bool:
 
 def best_of(server: Server, connections: int, rounds: int = ROUNDS) -> http_load.Load:
     """Round with the most requests, so that a hiccup of the machine does not count."""
+    process_tree.wait_until_idle()
     seen = [wrk.measure(server.port, server.path, N_USERS, connections, SECONDS) for _ in range(rounds)]
     return max(seen, key=lambda each: each.requests_per_s)
 
@@ -107,6 +108,7 @@ def at_rates(rates: Mapping[Server, float]) -> dict[str, http_load.Load]:
     seen: dict[str, list[http_load.Load]] = {server.name: [] for server in rates}
     for _ in range(ROUNDS_AT_A_RATE):
         for server, per_s in rates.items():
+            process_tree.wait_until_idle()
             load = http_load.measure(server.port, partial(_path, server.path), RATE_CONNECTIONS, 2 * SECONDS, per_s)
             seen[server.name].append(load)
     return {name: _middle(loads) for name, loads in seen.items()}

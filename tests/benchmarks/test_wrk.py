@@ -28,7 +28,10 @@ def test_a_report_has_requests_a_second_and_latencies_in_milliseconds():
 def test_answers_that_are_no_good_ones_and_broken_connections_have_failed():
     bad = "  Socket errors: connect 1, read 2, write 0, timeout 3\n  Non-2xx or 3xx responses: 40\n"
 
-    assert parsed(REPORT.replace("Requests/sec", f"{bad}Requests/sec")).failed == 46
+    load = parsed(REPORT.replace("Requests/sec", f"{bad}Requests/sec"))
+
+    assert load.failed == 46
+    assert load.requests_per_s == pytest.approx(3104.45 * 9303 / 9343)
 
 
 def test_a_report_that_says_something_else_is_refused():
