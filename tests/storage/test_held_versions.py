@@ -26,6 +26,24 @@ def test_a_canary_is_not_activated_until_it_is_promoted(tmp_path):
     assert statuses(registry) == ["active", "ready"]
 
 
+def test_a_canary_that_is_promoted_is_never_seen_neither_tried_nor_active(tmp_path, monkeypatch):
+    registry, seen = tried(tmp_path), []
+    point = registry.backend.point
+    monkeypatch.setattr(registry.backend, "point", lambda content: (point(content), seen.append(statuses(registry)[0])))
+    registry.promote()
+
+    assert seen == ["active"]
+
+
+def test_a_promotion_beside_a_pinned_version_ends_the_trial_and_leaves_the_pin(tmp_path):
+    registry = tried(tmp_path)
+    registry.activate("00000001", pinned=True)
+    registry.hold("00000002")
+
+    assert registry.promote() == registry.current() == Current("00000001", pinned=True)
+    assert statuses(registry) == ["ready", "active"]
+
+
 def test_what_was_rolled_back_stays_so_says_why_and_pins_nothing(tmp_path):
     registry = tried(tmp_path)
     registry.roll_back("00000002", "worse beyond doubt")

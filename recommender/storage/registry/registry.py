@@ -161,9 +161,19 @@ class Registry:
         self.backend.change(lambda: self._point_at(replace(self._pointer(), canary=version)))
 
     def promote(self) -> Current:
-        """End the wait of the canary: the newest version that may serve is activated, unless one is pinned."""
-        self.backend.change(lambda: self._point_at(replace(self._pointer(), canary=None)))
-        return self.advance()
+        """End the wait of the canary: the newest version that may serve is activated, unless one is pinned.
+
+        In one step, so that it is never seen neither tried nor active.
+        """
+
+        def promoted() -> Current:
+            pointer = replace(self._pointer(), canary=None)
+            if not pointer.pinned:
+                return self._follow(pointer)
+            self._point_at(pointer)
+            return self.current()
+
+        return self.backend.change(promoted)
 
     def roll_back(self, version: str, reason: str) -> None:
         """Note that a canary did not do, and why; it pins nothing."""
@@ -380,11 +390,13 @@ class Registry:
     def _point_at(self, current: Pointer) -> None:
         self.backend.point(msgspec.json.encode(current))
 
-    def _follow(self) -> Current:
-        pointer = self._pointer()
+    def _follow(self, pointer: Pointer | None = None) -> Current:
+        """Point at the newest version that may serve, by what is stored or by what comes in its place."""
+        stored = self._pointer()
+        pointer = pointer or stored
         newest = next((each for each in self.backend.versions() if self._may_follow(each, pointer)), None)
         wanted = replace(pointer, version=newest, pinned=False, newest=None)
-        if wanted != pointer:
+        if wanted != stored:
             self._point_at(wanted)
         return Current(newest, pinned=False)
 
