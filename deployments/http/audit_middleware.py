@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -63,6 +64,7 @@ class AuditMiddleware:
         self._app = app
         self._record = record
         self._unwritten: deque[AuditEntry] = deque(maxlen=MOST_UNWRITTEN)
+        self._writing = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -89,9 +91,12 @@ class AuditMiddleware:
     async def _write(self, entry: AuditEntry) -> None:
         self._unwritten.append(entry)
         try:
-            while self._unwritten:
-                await self._record(self._unwritten[0])
-                self._unwritten.popleft()
+            async with self._writing:  # of two at once each would take out what the other has written
+                while self._unwritten:
+                    first = self._unwritten[0]
+                    await self._record(first)
+                    if self._unwritten[0] is first:  # else it was dropped meanwhile, for want of room
+                        self._unwritten.popleft()
         except (RecommenderError, OSError) as error:
             logger.warning("the store does not take what was done (%s): %s", error, msgspec.json.encode(entry).decode())
 

@@ -1,6 +1,6 @@
 """Metric buffer: keeps what is counted and observed for a moment, and tells Ray of it together.
 
-To tell Ray's recorder of one event takes a sixth of what a small request costs; of many in a row, each a good deal less.
+To tell Ray's recorder of one event takes a sixth of what a small request costs; of many in a row, each much less.
 """
 
 from __future__ import annotations

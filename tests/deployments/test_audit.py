@@ -134,6 +134,30 @@ def test_a_page_says_where_the_next_one_begins(calls):
     assert second.json()["next_cursor"] is None
 
 
+def test_of_two_who_act_at_once_each_is_written_once(calls, log, monkeypatch):
+    append = log.append
+
+    async def slowly(entry):
+        await asyncio.sleep(0.05)
+        return await append(entry)
+
+    monkeypatch.setattr(log, "append", slowly)
+    app = build_application()
+
+    async def both():
+        headers = {"authorization": "Bearer a"}
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers) as client:
+            asked = (client.put("/v1/models/active", json={"version": f"0000000{number}"}) for number in range(1, 6))
+            return await asyncio.gather(*asked)
+
+    answers = asyncio.run(both())
+    (page,) = calls(("a", "GET", "/v1/audit", None))
+
+    assert [each.status_code for each in answers] == [200] * 5
+    assert sorted(each["details"]["version"] for each in page.json()["audit"]) == [f"0000000{n}" for n in range(1, 6)]
+
+
 def test_an_operator_can_act_while_the_store_is_away_and_it_is_written_later(calls, log, monkeypatch):
     said = []
     monkeypatch.setattr(audit_middleware.logger, "warning", lambda text, *words: said.append(text % words))

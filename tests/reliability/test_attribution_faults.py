@@ -28,12 +28,13 @@ def running(tmp_path):
 
 
 class Crowd(threading.Thread):
-    """Simulated users who visit until they are told to stop, and what they have clicked and when, in order."""
+    """Simulated users who visit until they are told to stop; when they did, what they have clicked and when."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
         self.finish = threading.Event()
         self.clicks: list = []
+        self.visits: list[float] = []
         self.book = None
         self._url = url
 
@@ -44,6 +45,7 @@ class Crowd(threading.Thread):
             simulator._send = lambda clicks: (send(clicks), self.clicks.extend((each, time.time()) for each in clicks))
             while not self.finish.is_set():
                 simulator.visit(f"sim-3-{self.book.visits % 20}")
+                self.visits.append(time.time())
 
 
 def kill(service: RunningService, title: bytes) -> None:
@@ -106,13 +108,14 @@ def attributed(exposures: list) -> Counter:
 
 
 def test_whatever_is_killed_each_click_is_attributed_once(running):
-    crowd = Crowd(running.url)
+    crowd, killed_at = Crowd(running.url), {}
     crowd.start()
     try:
         for victim in VICTIMS:
             before = len(crowd.clicks)
             wait_for(lambda before=before: len(crowd.clicks) > before + 10, 60)
             kill(running, victim)
+            killed_at[victim] = time.time()
         before = len(crowd.clicks)
         wait_for(lambda: len(crowd.clicks) > before + 10, 120)
     finally:
@@ -123,5 +126,7 @@ def test_whatever_is_killed_each_click_is_attributed_once(running):
 
     lost = crowd.book.shown.keys() - {each.recommendation_id for each in exposures}
     assert len(crowd.clicks) > 50
-    assert len(lost) <= 3, "an ingress that is killed takes what it has not written for a quarter of a second"
+    # an ingress that is killed takes what it has not written for a quarter of a second, and a moment's work of its loop
+    waiting = sum(0 <= killed_at[b"ServeReplica:recommender:Ingress"] - visited <= 0.5 for visited in crowd.visits)
+    assert len(lost) <= 3 + waiting
     assert max(Counter(each.recommendation_id for each in exposures).values()) == 1
