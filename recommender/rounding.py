@@ -19,9 +19,9 @@ FEW = 32
 
 def short_all(numbers: NDArray[np.float32] | Sequence[float]) -> list[float]:
     """`short` of each; of many by arithmetic: a whole number over a power of ten is the float that its digits mean."""
-    if len(numbers) <= FEW:
-        return [short(number) for number in np.asarray(numbers, np.float64).tolist()]
     exact = np.asarray(numbers, np.float64)
+    if len(exact) <= FEW:
+        return [short(number) for number in exact.tolist()]
     scale = 10.0 ** np.clip(6 - np.floor(np.log10(np.maximum(np.abs(exact), 1e-15))), 0, 22)
     found: list[float] = (np.rint(exact * scale) / scale).tolist()
     return found

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deployments.http import origins, security
 from deployments.http.exposure import is_open_to_others
 from deployments.http.key_rotation import RotatingKeys
-from deployments.http.problems import problem_of
+from deployments.http.problems import ProblemMiddleware
 from deployments.http.rate_limit import RateLimiter
 from deployments.http.request_metrics import routed
 
@@ -30,6 +30,7 @@ class AccessMiddleware:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._behind = ProblemMiddleware(self._admit)
         self._keys = RotatingKeys()
         self._rates = RateLimiter.from_environment()
         self._is_open: bool | None = None
@@ -43,22 +44,17 @@ class AccessMiddleware:
         if scope["method"] == "HEAD":
             scope, send = {**scope, "method": "GET"}, _without_body(send)
         routed(scope)
-        started = False
 
         async def watched(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 message = {**message, "headers": [*message.get("headers", ()), *HEADERS]}
             await send(message)
 
-        try:
-            scope[CALLER] = self._check(scope)
-            await self._app(scope, receive, watched)
-        except Exception as error:
-            if started:
-                raise
-            await problem_of(error).response()(scope, receive, watched)
+        await self._behind(scope, receive, watched)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[CALLER] = self._check(scope)
+        await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> security.Caller:
         """Let a request pass and say who it is from, or answer 401, 403 or 429."""
