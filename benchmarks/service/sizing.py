@@ -6,7 +6,6 @@ Processor time is that of the processes, not of the clock, so that other work on
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 import time
 from collections import Counter
@@ -24,7 +23,6 @@ from recommender.stores.protocols import Interaction, Item, User
 SIZES = (1_700, 30_000, 100_000, 400_000)
 CONNECTIONS, WARM_S, SECONDS, ROUNDS = 64, 5.0, 4.0, 4
 RECORDS, AT_ONCE = 100_000, 5_000
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 PARTS = {
     b"ServeReplica:recommender:Ingress": "ingress",
     b"ServeReplica:recommender:FeatureFetcher": "fetcher",
@@ -52,11 +50,7 @@ def processor_s(root: int) -> Counter[str]:
     """Seconds of processor time by part."""
     seconds: Counter[str] = Counter()
     for pid in (root, *process_tree.pids(root)):
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        seconds[part_of(pid)] += (int(fields[11]) + int(fields[12])) * TICK_S  # type: ignore[assignment]
+        seconds[part_of(pid)] += process_tree.processor_s(pid)  # type: ignore[assignment]
     return seconds
 
 
