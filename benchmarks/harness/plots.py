@@ -11,9 +11,11 @@ import matplotlib as mpl
 mpl.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from benchmarks.harness.report import RESULTS
 
+mpl.rcParams["svg.hashsalt"] = "lightfm-serve"  # the same figures make the same file
 OURS, THEIRS = "#0b6e4f", "#b0413e"
 
 
@@ -21,6 +23,11 @@ def rows_of(name: str) -> list[dict[str, Any]]:
     """Rows of a benchmark that has been run."""
     rows: list[dict[str, Any]] = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
     return rows
+
+
+def save(figure: Figure, name: str) -> None:
+    """Write a plot beside the JSON."""
+    figure.savefig(RESULTS / f"{name}.svg", metadata={"Date": None})
 
 
 def latency(axes: Axes) -> None:
@@ -100,7 +107,7 @@ def autoscaling() -> None:
     replicas.set(xlabel="s", ylabel="replicas", ylim=(0, None))
     for axes in (load, times, replicas):
         finish(axes)
-    figure.savefig(RESULTS / "autoscaling.svg")
+    save(figure, "autoscaling")
     plt.close(figure)
 
 
@@ -118,7 +125,7 @@ def main() -> None:
         figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
         draw(axes)
         finish(axes)
-        figure.savefig(RESULTS / f"{name}.svg")
+        save(figure, name)
         plt.close(figure)
 
 
