@@ -59,7 +59,8 @@ class RequestMetricsMiddleware:
             status = CLIENT_HAS_GONE
             raise
         finally:
-            _tell(seen.get("scope", {}), method_of(scope), status, time.perf_counter() - begin)
+            routed_to = seen.pop("scope", {})  # it holds `seen`: a cycle, which only garbage collection would free
+            _tell(routed_to, method_of(scope), status, time.perf_counter() - begin)
 
 
 def routed(scope: Scope) -> None:

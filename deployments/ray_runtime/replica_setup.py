@@ -8,9 +8,9 @@ from deployments.ray_runtime import ray_niceness
 from deployments.telemetry import logs, otlp_metrics
 
 COLLECT_AFTER = 5_000
-"""Objects made and not freed before garbage is looked for. A request of the ingress leaves a hundred in cycles, so
-that Python's own 700 has it looking a hundred times a second, for a tenth of the replica's time; a look after 20,000
-halts it for up to 30 ms."""
+"""Objects made and not freed before garbage is looked for. Requests leave nothing in cycles
+(`tests/deployments/test_garbage.py`), so that looking finds little; Python's own 700 has it look at what is under way
+again and again. Many more would have a process halt for long where something leaves cycles all the same."""
 
 
 def begin() -> None:

@@ -35,7 +35,7 @@ class Handle:
         self._replica = replica
 
     def __getattr__(self, name: str) -> Any:
-        return type("Method", (), {"remote": staticmethod(getattr(self._replica, name))})
+        return SimpleNamespace(remote=getattr(self._replica, name))
 
 
 class ServiceInProcess:
