@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from recommender.evaluation.experiment_counts import VariantCounts
-from recommender.exposures.ledger import LATENCY_BOUNDS_S, Ledger
+from recommender.exposures.ledger import Ledger
+from recommender.exposures.page_sums import LATENCY_BOUNDS_S
 
 
 class LedgerCounts:

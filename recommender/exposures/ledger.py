@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -19,14 +18,13 @@ from typing import Any, NamedTuple
 from recommender.errors import ArtifactError, CorruptArtifactError, NewerSchemaError, StoreError
 from recommender.exposures.exposure import Exposure, pack, unpack
 from recommender.exposures.ledger_schema import SCHEMA, SCHEMA_NUMBER
+from recommender.exposures.page_sums import PageSums
 from recommender.stores.exposure_stream import ExposureEntry
 
 YOUNG_S = 7 * 86_400.0
 """An item that was first put or seen less long ago is young."""
 ERASED_S = 300.0
 """Exposures of an erased user that come late, out of the buffer of some process, are recognised for so long."""
-LATENCY_BOUNDS_S = tuple(0.001 * 2 ** (step / 4) for step in range(64))
-"""Upper ends of the buckets that latencies are counted in: a quarter of an octave, from 1 ms to about a minute."""
 
 
 class Offsets(NamedTuple):
@@ -154,10 +152,10 @@ class Ledger:
         """Take over entries of the stream, each ``recommendation_id`` once; returns how many were new."""
         with self.transaction() as database:
             before = offsets_in(database.execute("SELECT name, value FROM positions").fetchall()).stream
-            added = [_add_exposure(database, *each) for each in readable(entries) if each[0] > before]
+            n_added = _add_page(database, [each for each in readable(entries) if each[0] > before])
             if entries:
                 set_offset(database, "stream", entries[-1].offset)
-        return sum(added)
+        return n_added
 
     def exposures(self, between: tuple[int, int], limit: int, *, newest_first: bool) -> list[tuple[int, Exposure]]:
         """Open exposures with offsets between two, which are not among them."""
@@ -255,51 +253,38 @@ def erased_name(user_id: str) -> str:
     return sha256(user_id.encode()).hexdigest()
 
 
-def _add_exposure(database: sqlite3.Connection, offset: int, exposure: Exposure) -> bool:
-    if exposure.user_id is not None and _is_erased(database, exposure):
-        return False
-    cell = _cell_of(database, exposure)
-    unit = None if exposure.unit is None else hash_of(exposure.unit)
-    row = (offset, exposure.recommendation_id, exposure.user_id, unit, exposure.at, cell, pack(exposure))
-    if not database.execute("INSERT OR IGNORE INTO exposures VALUES (?, ?, ?, ?, ?, ?, ?)", row).rowcount:
-        return False
-    young = _young_positions(database, exposure)
-    database.execute(
-        "UPDATE cells SET exposures = exposures + 1, empty = empty + ?, degraded = degraded + ?, shown = shown + ?,"
-        " young = young + ? WHERE cell = ?",
-        (not exposure.items, exposure.degraded, len(exposure.items), len(young), cell),
-    )
-    database.executemany(
-        "INSERT INTO cell_positions VALUES (?, ?, 1, ?) ON CONFLICT DO UPDATE SET exposures = exposures + 1,"
-        " young = young + excluded.young",
-        [(cell, item.position, item.position in young) for item in exposure.items],
-    )
-    database.executemany(
-        "INSERT OR IGNORE INTO cell_items VALUES (?, ?, 0)", [(cell, item.item_id) for item in exposure.items]
-    )
-    database.executemany(
-        "INSERT INTO trials VALUES (?, 1, 0, ?) ON CONFLICT DO UPDATE SET shown = shown + 1, at = excluded.at",
-        [(item.item_id, exposure.at) for item in exposure.items if item.propensity is not None],
-    )
-    if unit is not None:
-        longest = max((item.position for item in exposure.items), default=0)
-        database.execute(
-            "INSERT INTO cell_users VALUES (?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET longest = max(longest, excluded.longest)",
-            (cell, unit, longest),
-        )
-    _count_in_experiment(database, exposure, unit)
-    return True
+def _add_page(database: sqlite3.Connection, page: Sequence[tuple[int, Exposure]]) -> int:
+    cells: dict[tuple[str, ...], int] = {}
+    added: list[tuple[int, int | None, Exposure]] = []
+    for offset, exposure in page:
+        if exposure.user_id is not None and _is_erased(database, exposure.user_id, exposure.at):
+            continue
+        key = _cell_key(exposure)
+        cell = cells.get(key) or cells.setdefault(key, _cell_of(database, key))
+        unit = None if exposure.unit is None else hash_of(exposure.unit)
+        row = (offset, exposure.recommendation_id, exposure.user_id, unit, exposure.at, cell, pack(exposure))
+        if database.execute("INSERT OR IGNORE INTO exposures VALUES (?, ?, ?, ?, ?, ?, ?)", row).rowcount:
+            added.append((cell, unit, exposure))
+    first_at = _note_shown(database, [exposure for _, _, exposure in added])
+    sums = PageSums()
+    for cell, unit, exposure in added:
+        since = exposure.at - YOUNG_S
+        sums.add(cell, unit, exposure, {item.item_id for item in exposure.items if first_at[item.item_id] > since})
+    sums.write(database)
+    return len(added)
 
 
-def _is_erased(database: sqlite3.Connection, exposure: Exposure) -> bool:
-    found = database.execute("SELECT at FROM erased WHERE user = ?", (erased_name(exposure.user_id or ""),)).fetchone()
-    return found is not None and exposure.at <= found[0]
+def _is_erased(database: sqlite3.Connection, user_id: str, at: float) -> bool:
+    found = database.execute("SELECT at FROM erased WHERE user = ?", (erased_name(user_id),)).fetchone()
+    return found is not None and at <= found[0]
 
 
-def _cell_of(database: sqlite3.Connection, exposure: Exposure) -> int:
+def _cell_key(exposure: Exposure) -> tuple[str, ...]:
     names = (exposure.model_version, exposure.placement, exposure.experiment, exposure.variant)
-    key = (day_of(exposure.at), *(name or "" for name in names))
+    return day_of(exposure.at), *(name or "" for name in names)
+
+
+def _cell_of(database: sqlite3.Connection, key: tuple[str, ...]) -> int:
     database.execute(
         "INSERT OR IGNORE INTO cells (day, version, placement, experiment, variant) VALUES (?, ?, ?, ?, ?)", key
     )
@@ -309,35 +294,21 @@ def _cell_of(database: sqlite3.Connection, exposure: Exposure) -> int:
     return int(found[0])
 
 
-def _young_positions(database: sqlite3.Connection, exposure: Exposure) -> set[int]:
-    """Positions with items that were first put or seen less than a week before."""
-    database.executemany(
-        "INSERT OR IGNORE INTO items VALUES (?, ?)", [(item.item_id, exposure.at) for item in exposure.items]
-    )
-    items = [item.item_id for item in exposure.items]
-    found = [
-        row
+def _note_shown(database: sqlite3.Connection, exposures: Sequence[Exposure]) -> dict[str, float]:
+    """When the items of exposures were first put or seen; what was never put is seen by the first of them."""
+    first_at: dict[str, float] = {}
+    for exposure in exposures:
+        for item in exposure.items:
+            first_at.setdefault(item.item_id, exposure.at)
+    items = sorted(first_at)
+    known = {
+        item_id: at
         for some in _chunks(items)
-        for row in database.execute(_in("items", "item_id", some, "item_id, first_at"), some)
-    ]
-    young = {item_id for item_id, first_at in found if first_at > exposure.at - YOUNG_S}
-    return {item.position for item in exposure.items if item.item_id in young}
-
-
-def _count_in_experiment(database: sqlite3.Connection, exposure: Exposure, unit: int | None) -> None:
-    arm = (exposure.experiment or "", exposure.variant or "")
-    if exposure.experiment is None:
-        return
-    if exposure.latency_s is not None:
-        bucket = bisect_left(LATENCY_BOUNDS_S, exposure.latency_s)
-        database.execute(
-            "INSERT INTO latencies VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET answers = answers + 1", (*arm, bucket)
-        )
-    if unit is not None:
-        database.execute(
-            "INSERT INTO experiment_users VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET exposures = exposures + 1",
-            (*arm, unit),
-        )
+        for item_id, at in database.execute(_in("items", "item_id", some, "item_id, first_at"), some)
+    }
+    new = [(item_id, first_at[item_id]) for item_id in items if item_id not in known]
+    database.executemany("INSERT INTO items VALUES (?, ?)", new)
+    return first_at | known
 
 
 def _in(table: str, column: str, values: Sequence[Any], wanted: str | None = None) -> str:
