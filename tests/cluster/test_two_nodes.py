@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.harness.fake_versions import put_versions
 from tests.support.running_cluster import RunningCluster
+from tests.support.running_service import N_INGRESSES_ANSWERING
 from tests.support.steady_load import SteadyLoad
 from tests.support.waiting import wait_for
 
@@ -15,8 +16,8 @@ pytestmark = pytest.mark.reliability
 WORLD = "synthetic?n_users=200&n_items=100"
 BY_HAND = {"full_every_s": None, "incremental_every_s": None, "margin": 10}
 CONNECTIONS = 12
-ANSWERING = 2 + 4
-"""Ingresses, which answer what is small, and predictors."""
+ANSWERING = N_INGRESSES_ANSWERING + 4
+"""Those that have the model: four predictors, and the ingresses that answer what is small."""
 LARGE = 200_000
 """Items of a snapshot that is larger than anything else a predictor has."""
 

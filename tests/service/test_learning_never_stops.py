@@ -8,15 +8,15 @@ import time
 import httpx
 import pytest
 
-from tests.support.running_service import FAST_MODEL, RunningService
+from tests.support.running_service import FAST_MODEL, N_INGRESSES_ANSWERING, RunningService
 from tests.support.steady_load import SteadyLoad
 
 N_USERS, N_ITEMS, N_GROUPS = 400, 200, 4
 WORLD = f"synthetic?n_users={N_USERS}&n_items={N_ITEMS}&n_groups={N_GROUPS}"
 BY_HAND = {"incremental_every_s": None, "full_every_s": None, "keep_versions": 10}
 FORGETFUL = {"margin": 0.0, "incremental_epochs": 200, "replay": 0.0}
-ANSWERING = 2 + 2
-"""Ingresses, which answer what is small, and predictors."""
+ANSWERING = N_INGRESSES_ANSWERING + 2
+"""Those that have the model: two predictors, and the ingresses that answer what is small."""
 # an item-item matrix is not led astray by what spoils LightFM's vectors, and a candidate has to be spoiled here
 VECTORS_ALONE = {**FAST_MODEL, "item_item": False}
 

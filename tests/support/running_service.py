@@ -23,6 +23,8 @@ TUNE_S = 3
 
 
 NEAR = os.environ.get("RECOMMENDER_TEST_NEAR", "auto")
+N_INGRESSES_ANSWERING = 0 if NEAR == "never" else 2
+"""Of the two that a service of these tests has: they have the model too where requests are answered near."""
 """``always`` or ``never``: the same tests, with one way of a request only."""
 
 
