@@ -12,7 +12,8 @@ from recommender.storage.archive.segment import Segment
 from recommender.storage.registry import Registry, VersionInfo
 from recommender.stores.protocols import Store
 from recommender.training.base_version import Begun, segments_of
-from recommender.training.log_consumer import ConsumedLog, consume
+from recommender.training.log_consumer import ConsumedLog
+from recommender.training.reconciliation import Reconciliation
 
 logger = logging.getLogger("recommender.training.pipeline")
 
@@ -28,17 +29,20 @@ class LogArchiver:
         Where segments are written.
     store
         With the log.
+    reconciliation
+        Which is to know what a training has read.
     """
 
-    def __init__(self, registry: Registry, archive: Archive, store: Store) -> None:
+    def __init__(self, registry: Registry, archive: Archive, store: Store, reconciliation: Reconciliation) -> None:
         self._registry = registry
         self._archive = archive
         self._store = store
+        self._reconciliation = reconciliation
 
     async def consumed(self, begun: Begun) -> tuple[list[Segment], ConsumedLog]:
         """Segments with all that happened, and what of it the base has not learned."""
         source = await self.source(begun.base)
-        consumed = await consume(self._store, source.meta.log_offset if source else 0)
+        consumed = await self._reconciliation.consume(source.meta.log_offset if source else 0)
         segments = await self._archived(source, consumed)
         if begun.base is None or source is None or source.version == begun.base.version:
             return segments, consumed

@@ -102,7 +102,7 @@ class TrainingPipeline:
         self.retention = Retention(registry, archive, store, keep_versions, self.reconcile, attributed_through)
         self._reconciliation = Reconciliation(store, archive, catalogue)
         self._bases = BaseVersions(registry)
-        self._archiver = LogArchiver(registry, archive, store)
+        self._archiver = LogArchiver(registry, archive, store, self._reconciliation)
         self._steps = LearningSteps(registry, archive, store, self._bases, catalogue, how)
         self._queries = InteractionQueries(archive, store, self._bases, self._archiver, self.reconcile)
 
@@ -197,6 +197,8 @@ class TrainingPipeline:
         except BaseException:
             await self._archiver.settle()
             raise
+        finally:
+            self._reconciliation.end_training()
 
     async def drop_loaded(self) -> None:
         """Have no model in memory: versions were rewritten, and the next training reads its base again."""

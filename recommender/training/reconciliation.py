@@ -11,21 +11,30 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+import pandas as pd
+
+from recommender.errors import StoreError
 from recommender.storage.archive.archive import Archive
 from recommender.storage.archive.segment import Segment
 from recommender.storage.registry import VersionInfo
 from recommender.stores.protocols import Interaction, LogEntry, Store
 from recommender.training.catalogue_mirror import CatalogueMirror
+from recommender.training.log_consumer import NOTHING, ConsumedLog, consume
 
 logger = logging.getLogger("recommender.training.pipeline")
 
 PAGE = 1_000
+SAME = ("offset", "user_id", "item_id", "timestamp")
+"""Columns by which an entry is known again."""
 UNSEEN = 1_000_000
 """Changes of items that others may have seen since the last look; their sequence may have gaps."""
 
 
 class Reconciliation:
     """Looks whether the store is still the one that was learned from.
+
+    By its counters: a store that has taken more since it came back than it had lost, before the next look, is taken for
+    the one that it was.
 
     Parameters
     ----------
@@ -48,6 +57,8 @@ class Reconciliation:
         self._archive = archive
         self._catalogue = catalogue
         self._offset = self._sequence = 0
+        self._under_way = NOTHING
+        """What a training has read that is not a version yet."""
         self._lock = asyncio.Lock()
 
     async def look(self, versions: Sequence[VersionInfo]) -> None:
@@ -63,9 +74,29 @@ class Reconciliation:
         async with self._lock:  # a look beside a training must not take what this one does for another reset
             await self._look(versions)
 
+    async def consume(self, after: int) -> ConsumedLog:
+        """Read the log for a training, see `log_consumer.consume`; looks know of it until `end_training`.
+
+        Raises
+        ------
+        StoreError
+            The store does not answer, or came back with less while it was read.
+        """
+        async with self._lock:
+            consumed = await consume(self._store, after)
+            if (await self._store.state()).last_offset < consumed.last_offset:
+                raise StoreError("the store has come back with less than it had while its log was read")
+            self._under_way = consumed
+            self._offset = max(self._offset, consumed.last_offset)
+        return consumed
+
+    def end_training(self) -> None:
+        """Let go of what a training has read: it is a version now, or it will be read again."""
+        self._under_way = NOTHING
+
     async def _look(self, versions: Sequence[VersionInfo]) -> None:
         found = await self._store.fetch([])
-        learned = max((version.meta.log_offset for version in versions), default=0)
+        learned = max([self._under_way.last_offset, *(version.meta.log_offset for version in versions)])
         offset = max(learned, self._offset)
         sequence = max([self._sequence, *(version.meta.items_sequence for version in versions)])
         # again where it is lost once more meanwhile: what it has then is no measure for the next look
@@ -92,9 +123,24 @@ class Reconciliation:
             after = page[-1].offset
         if entries:
             segments = list({segment.name: segment for each in versions for segment in each.meta.segments}.values())
-            same = await asyncio.to_thread(_same_through, entries, self._archive, segments)
+            same = await asyncio.to_thread(self._same_through, entries, segments)
             logger.warning("the log has %d new entries with old offsets", sum(e.offset > same for e in entries))
             await self._store.renumber(same, learned)
+
+    def _same_through(self, entries: Sequence[LogEntry], segments: Sequence[Segment]) -> int:
+        """Offset up to which entries were learned, or are: what a store came back with is a beginning of its log."""
+        first, last = entries[0].offset, entries[-1].offset
+        near = [each for each in segments if each.last_offset >= first and each.first_offset <= last]
+        read = pd.concat([self._archive.read(near)[list(SAME)], self._under_way.rows[list(SAME)]])
+        known = set(read[read["offset"] >= first].itertuples(index=False, name=None))
+        return max(
+            (
+                offset
+                for offset, event in entries
+                if isinstance(event, Interaction) and (offset, event.user_id, event.item_id, event.timestamp) in known
+            ),
+            default=first - 1,
+        )
 
     async def _renew_items(self, sequence: int) -> None:
         """Have all items that are not as they were among the changes again."""
@@ -105,20 +151,3 @@ class Reconciliation:
             if changed := [item_id for _, item_id, item in old if not self._catalogue.has(item_id, item)]:
                 await self._store.renew_items(changed)
             after, more = page.last_sequence, page.more and len(old) == len(page.changes)
-
-
-def _same_through(entries: Sequence[LogEntry], archive: Archive, segments: Sequence[Segment]) -> int:
-    """Offset up to which entries are those that were learned: what a store came back with is a beginning of its log."""
-    first, last = entries[0].offset, entries[-1].offset
-    near = [each for each in segments if each.last_offset >= first and each.first_offset <= last]
-    frame = archive.read(near)
-    frame = frame[frame["offset"] >= first]
-    learned = set(zip(*(frame[name] for name in ("offset", "user_id", "item_id", "timestamp")), strict=True))
-    return max(
-        (
-            offset
-            for offset, event in entries
-            if isinstance(event, Interaction) and (offset, event.user_id, event.item_id, event.timestamp) in learned
-        ),
-        default=first - 1,
-    )

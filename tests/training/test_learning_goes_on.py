@@ -21,7 +21,7 @@ from recommender.storage.registry import Registry, folder_backend
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training import learning_steps, log_archiver
+from recommender.training import learning_steps
 from recommender.training.incremental import IncrementSettings
 from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
@@ -274,14 +274,14 @@ async def test_while_a_version_is_pinned_each_increment_learns_what_is_new_and_t
     tmp_path, monkeypatch
 ):
     house = House(tmp_path, max_backlog=200)
-    read, consume = [], log_archiver.consume
+    read, consume = [], reconciliation.consume
 
     async def counting(*arguments):
         consumed = await consume(*arguments)
         read.append(len(consumed.rows))
         return consumed
 
-    monkeypatch.setattr(log_archiver, "consume", counting)
+    monkeypatch.setattr(reconciliation, "consume", counting)
     await house.post_and_learn("full")
     house.registry.activate("00000001", pinned=True)
     for _ in range(15):

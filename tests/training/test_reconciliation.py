@@ -176,6 +176,51 @@ async def test_what_a_store_takes_that_is_emptied_within_a_training_is_not_trimm
     assert learned_times(learner) == [each.timestamp for each in [*said(0, 40), *said(50, 5), *said(100, 6)]]
 
 
+class LostWhileTraining(Replaceable):
+    """A store that takes something just before a training reads it, and is lost and looked at before that is done."""
+
+    def __init__(self, store: Store, other: Store, takes: list[Interaction]) -> None:
+        super().__init__(store)
+        self.learner: TrainingPipeline | None = None
+        self.other, self.takes = other, takes
+
+    async def state(self):
+        if self.takes:
+            takes, self.takes = self.takes, []
+            await self.store.append(takes)
+        return await self.store.state()
+
+    async def item_changes(self, after: int, limit: int):
+        if self.learner is not None:
+            learner, self.learner, self.store = self.learner, None, self.other
+            await learner.reconcile()
+        return await self.store.item_changes(after, limit)
+
+
+@pytest.mark.parametrize(
+    ("kept", "n"),
+    [
+        pytest.param(0, 10, id="nothing, and little new"),
+        pytest.param(0, 47, id="nothing, and as much as it had"),
+        pytest.param(40, 7, id="what was learned"),
+        pytest.param(43, 4, id="a part of what is being learned"),
+    ],
+)
+async def test_a_look_within_a_training_knows_what_that_has_read(stores, tmp_path, kept, n):
+    """The store had 48 entries, of which 40 are learned and 8 are being learned; it has come back with some."""
+    store = Replaceable(stores())
+    learner = await learning(store, tmp_path)
+    under_way, later = said(50, 8), said(200, n)
+    lost = store.store = LostWhileTraining(store.store, stores(), under_way)
+    await lost.other.append([*said(0, 40), *under_way][:kept])
+    await lost.other.append(later)
+    lost.learner = learner
+    await learner.learn("incremental")
+    await learner.learn("incremental")
+
+    assert learned_times(learner) == [each.timestamp for each in [*said(0, 40), *under_way, *later]]
+
+
 async def test_after_a_loss_of_the_store_no_training_is_due_when_nothing_has_happened(stores, tmp_path):
     store = Replaceable(stores())
     await store.put_items([Item("i1", None, {"a": "b"}, True, 0.0)])
