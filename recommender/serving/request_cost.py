@@ -27,8 +27,11 @@ PAIR_MS = 1.5e-5
 """With diversity: for each chosen item and each of those that it is chosen from."""
 NAME_MS = 0.002
 """For each id or value that the query names."""
+CLAUSE_MS = 0.01
+"""For each clause of a filter: its value is looked up, and the items that have it are marked."""
 ROW_MS = 4e-6
-"""For each row of the catalogue in a pass, and again for each filter and boost."""
+"""For each row of the catalogue in a pass, and again for each boost and each name that is filtered by: all clauses of a
+name together mark an item once for each value that it has."""
 HISTORY_MS = 0.2
 """For the rows of the item-item matrix that a user's history picks, and biases of their own: what
 ``benchmarks/search/history_parts.py`` measures at 100,000 items."""
@@ -48,9 +51,10 @@ def cost_ms(query: Query, n_items: int = ASSUMED_ITEMS) -> float:
     Notes
     -----
     ``0.2 + 0.2 [user or recent] + 0.002 k + 0.02 k [explain] + 1.5e-5 k pool [diversity] + 0.002 names
-    + 4e-6 n_items (1 + clauses)``, where ``pool`` is what `diversify` chooses from, ``[…]`` is 1 where it holds and 0
-    where it does not, ``names`` counts candidates, excluded, recent and shown items and the
-    values of features, and ``clauses`` filters and boosts; with candidates there is no pass over all items.
+    + 0.01 clauses + 4e-6 n_items (1 + filtered)``, where ``pool`` is what `diversify` chooses from, ``[…]`` is 1 where
+    it holds and 0 where it does not, ``names`` counts candidates, excluded, recent and shown items and the values of
+    features, ``clauses`` those of the filter, and ``filtered`` boosts and the names that the filter has clauses of;
+    with candidates there is no pass over all items.
     """
     pairs = query.k * pool_size(query.k) if query.diversity else 0
     candidates = query.candidates or ()
@@ -62,7 +66,8 @@ def cost_ms(query: Query, n_items: int = ASSUMED_ITEMS) -> float:
         + query.k * (ITEM_MS + EXPLAINED_MS * query.explain)
         + pairs * PAIR_MS
         + names * NAME_MS
-        + (rows + n_items * (len(query.filter) + len(query.boost))) * ROW_MS
+        + len(query.filter) * CLAUSE_MS
+        + (rows + n_items * (_n_filtered(query.filter) + len(query.boost))) * ROW_MS
     )
 
 
@@ -116,6 +121,11 @@ def slices(queries: Sequence[Query], most_ms: float, n_items: int = ASSUMED_ITEM
 
 def _history_ms(query: Query | RankQuery) -> float:
     return HISTORY_MS if query.user_id is not None or query.recent else 0.0
+
+
+def _n_filtered(clauses: Sequence[str]) -> int:
+    """Names that a filter has clauses of, twice where some must hold and others must not."""
+    return len({clause.partition(":")[0] for clause in clauses})
 
 
 def _values(features: FeatureMap | None) -> int:

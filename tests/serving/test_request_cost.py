@@ -56,6 +56,17 @@ def test_each_thing_that_is_asked_for_costs():
     assert request_cost.cost_ms(Query(), 1_000_000) > plain
 
 
+def test_many_values_of_one_name_cost_a_pass_together_and_each_further_name_one_more():
+    def filtered(*clauses: str) -> float:
+        return request_cost.cost_ms(Query(user_id="u", filter=clauses), 100_000)
+
+    brands = filtered(*(f"brand:{number}" for number in range(65)))
+
+    assert brands < filtered("brand:1") + 1
+    assert brands < filtered("brand:1", "colour:red", "size:l", "-brand:2")
+    assert filtered("brand:1", "-brand:2") > filtered("brand:1", "brand:2")
+
+
 @given(st.lists(queries, max_size=30), st.floats(1, 200))
 def test_slices_are_all_queries_in_order_and_none_costs_too_much(asked, most_ms):
     cut = list(request_cost.slices(asked, most_ms))
