@@ -21,7 +21,7 @@ from recommender.storage.registry import Registry, folder_backend
 from recommender.storage.registry.version_meta import Mode
 from recommender.stores import MemoryStore
 from recommender.stores.protocols import Interaction
-from recommender.training import learning_steps
+from recommender.training import learning_steps, reconciliation
 from recommender.training.incremental import IncrementSettings
 from recommender.training.model_settings import ModelSettings
 from recommender.training.pipeline import TrainingPipeline
