@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -30,11 +31,18 @@ UNSEEN = 1_000_000
 """Changes of items that others may have seen since the last look; their sequence may have gaps."""
 
 
+class SeenLog(NamedTuple):
+    """What a look has seen of the log, by which the next one knows it again."""
+
+    trimmed_through: int
+    newest: LogEntry | None
+
+
 class Reconciliation:
     """Looks whether the store is still the one that was learned from.
 
-    By its counters: a store that has taken more since it came back than it had lost, before the next look, is taken for
-    the one that it was.
+    Its counters tell, and where it has taken more since it came back than it had lost, the log itself: what was trimmed
+    is there again, or the entry that was the newest is another.
 
     Parameters
     ----------
@@ -57,6 +65,7 @@ class Reconciliation:
         self._archive = archive
         self._catalogue = catalogue
         self._offset = self._sequence = 0
+        self._seen = SeenLog(0, None)
         self._under_way = NOTHING
         """What a training has read that is not a version yet."""
         self._lock = asyncio.Lock()
@@ -84,9 +93,10 @@ class Reconciliation:
         """
         async with self._lock:
             consumed = await consume(self._store, after)
-            if (await self._store.state()).last_offset < consumed.last_offset:
+            seen = await self._see()
+            if (await self._store.state()).last_offset < consumed.last_offset or await self._is_another_log():
                 raise StoreError("the store has come back with less than it had while its log was read")
-            self._under_way = consumed
+            self._under_way, self._seen = consumed, seen
             self._offset = max(self._offset, consumed.last_offset)
         return consumed
 
@@ -95,12 +105,12 @@ class Reconciliation:
         self._under_way = NOTHING
 
     async def _look(self, versions: Sequence[VersionInfo]) -> None:
-        found = await self._store.fetch([])
+        seen, found = await self._see(), await self._store.fetch([])
         learned = max([self._under_way.last_offset, *(version.meta.log_offset for version in versions)])
         offset = max(learned, self._offset)
         sequence = max([self._sequence, *(version.meta.items_sequence for version in versions)])
         # again where it is lost once more meanwhile: what it has then is no measure for the next look
-        while found.last_offset < offset or found.items_sequence < sequence:
+        while found.last_offset < offset or found.items_sequence < sequence or await self._is_another_log():
             self.resets += 1
             logger.error(
                 "the store has come back with less than it had (offset %d of %d, change %d of %d); "
@@ -111,8 +121,22 @@ class Reconciliation:
             await self._renumber(learned, versions)
             await self._renew_items(sequence)
             sequence += UNSEEN
-            found = await self._store.fetch([])
-        self._offset, self._sequence = found.last_offset, found.items_sequence
+            self._seen = SeenLog(0, None)
+            seen, found = await self._see(), await self._store.fetch([])
+        self._offset, self._sequence, self._seen = found.last_offset, found.items_sequence, seen
+
+    async def _see(self) -> SeenLog:
+        state = await self._store.state()
+        newest = await self._store.read(state.last_offset - 1, 1)
+        return SeenLog(state.trimmed_through, newest[0] if newest else None)
+
+    async def _is_another_log(self) -> bool:
+        """Whether the log is not the one that was seen; asked after the next is seen, so that that is of the same."""
+        if (await self._store.state()).trimmed_through < self._seen.trimmed_through:
+            return True
+        known = self._seen.newest
+        there = await self._store.read(known.offset - 1, 1) if known else []
+        return any(entry.offset == known.offset and entry != known for entry in there if known)
 
     async def _renumber(self, learned: int, versions: Sequence[VersionInfo]) -> None:
         """Give new offsets to entries that have those of others, which were learned."""

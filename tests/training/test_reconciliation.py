@@ -176,6 +176,42 @@ async def test_what_a_store_takes_that_is_emptied_within_a_training_is_not_trimm
     assert learned_times(learner) == [each.timestamp for each in [*said(0, 40), *said(50, 5), *said(100, 6)]]
 
 
+@pytest.mark.parametrize("kept", [0, 30, 40, 43])
+async def test_a_store_that_has_taken_more_than_it_had_lost_before_it_is_looked_at_is_known_for_another(
+    stores, tmp_path, kept
+):
+    store = Replaceable(stores())
+    learner = await learning(store, tmp_path)
+    waiting = said(50, 5)
+    await store.append(waiting)
+    await learner.reconcile()
+    other = stores()
+    await other.append([*said(0, 40), *waiting][:kept])
+    await other.append(said(100, 60))
+    store.store = other
+    await learner.learn("incremental")
+    resets = learner.store_resets
+    await learner.learn("incremental")
+
+    assert (resets, learner.store_resets) == (1, 1)
+    assert learned_times(learner) == [
+        each.timestamp for each in [*said(0, 40), *waiting[: max(0, kept - 40)], *said(100, 60)]
+    ]
+
+
+async def test_a_log_that_is_trimmed_and_of_which_users_are_erased_is_no_other(stores, tmp_path):
+    store = Replaceable(stores())
+    learner = await learning(store, tmp_path)
+    for start in range(50, 110, 10):
+        await store.append(said(start, 10))
+        await learner.reconcile()
+        await store.delete_user(f"u{start // 10 % 6}")
+        await learner.learn("incremental")
+        await learner.reconcile()
+
+    assert learner.store_resets == 0
+
+
 class LostWhileTraining(Replaceable):
     """A store that takes something just before a training reads it, and is lost and looked at before that is done."""
 
@@ -202,8 +238,11 @@ class LostWhileTraining(Replaceable):
     [
         pytest.param(0, 10, id="nothing, and little new"),
         pytest.param(0, 47, id="nothing, and as much as it had"),
+        pytest.param(0, 60, id="nothing, and more than it had"),
         pytest.param(40, 7, id="what was learned"),
+        pytest.param(40, 20, id="what was learned, and more than it had"),
         pytest.param(43, 4, id="a part of what is being learned"),
+        pytest.param(43, 5, id="a part of what is being learned, and as much as it had"),
     ],
 )
 async def test_a_look_within_a_training_knows_what_that_has_read(stores, tmp_path, kept, n):
