@@ -152,6 +152,7 @@ class EmbeddedValkey:
             self._end_server()
             self.start()
         except StoreError:
+            self._started_at = time.monotonic()  # the pause begins where the attempt has ended, however long that took
             logger.exception("the embedded store does not start; trying again in %.1f s", self._backoff_s)
             return False
         return True
