@@ -11,6 +11,7 @@ import pytest
 
 from recommender.errors import StoreUnavailableError
 from recommender.stores import Store
+from recommender.stores.redis_store import PROMPTLY_S
 from tests.support.store_servers import Proxy, Server, click, opened, run
 
 
@@ -23,7 +24,7 @@ async def ms_to_refuse(store: Store) -> float:
 
 def test_one_call_waits_and_the_rest_are_refused_at_once_until_the_server_goes_on(own_redis: Server) -> None:
     async def work() -> tuple[float, list[float], float]:
-        async with opened(own_redis.tcp_url) as store:
+        async with opened(own_redis.tcp_url, promptly_s=PROMPTLY_S) as store:
             await store.append([click()])
             os.kill(own_redis.process.pid, signal.SIGSTOP)
             first = await ms_to_refuse(store)
@@ -47,7 +48,7 @@ def test_one_call_waits_and_the_rest_are_refused_at_once_until_the_server_goes_o
 def test_ten_thousand_records_may_take_longer_than_one(own_redis: Server) -> None:
     async def work() -> None:
         proxy = Proxy(own_redis.port)
-        async with proxy.running(), opened(f"redis://127.0.0.1:{proxy.port}/0") as store:
+        async with proxy.running(), opened(f"redis://127.0.0.1:{proxy.port}/0", promptly_s=PROMPTLY_S) as store:
             await store.append([click()])
             proxy.delay_s = 0.4
             await store.append([click(f"u{number}") for number in range(2_000)])

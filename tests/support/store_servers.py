@@ -15,12 +15,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import mock
 
 import pytest
 import redis as sync_redis
 
 from recommender.errors import StoreError
-from recommender.stores import Store, open_store
+from recommender.stores import Store, open_store, redis_store
 from recommender.stores.protocols import Interaction, Item, User
 from recommender.stores.server_binary import server_binary
 
@@ -104,11 +105,12 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 @contextlib.asynccontextmanager
-async def opened(url: str, **options: Any) -> AsyncIterator[Store]:
+async def opened(url: str, *, promptly_s: float = 10.0, **options: Any) -> AsyncIterator[Store]:
     # behaviour is tested, not how busy this machine is: a test that is about time says how long
     store = open_store(url, **{"fetch_timeout_s": 10.0, "timeout_s": 10.0, **options})
     try:
-        yield store
+        with mock.patch.object(redis_store, "PROMPTLY_S", promptly_s):
+            yield store
     finally:
         await store.close()
 
