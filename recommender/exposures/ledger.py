@@ -260,7 +260,9 @@ def _add_page(database: sqlite3.Connection, page: Sequence[tuple[int, Exposure]]
         if exposure.user_id is not None and _is_erased(database, exposure.user_id, exposure.at):
             continue
         key = _cell_key(exposure)
-        cell = cells.get(key) or cells.setdefault(key, _cell_of(database, key))
+        if key not in cells:
+            cells[key] = _cell_of(database, key)
+        cell = cells[key]
         unit = None if exposure.unit is None else hash_of(exposure.unit)
         row = (offset, exposure.recommendation_id, exposure.user_id, unit, exposure.at, cell, pack(exposure))
         if database.execute("INSERT OR IGNORE INTO exposures VALUES (?, ?, ?, ?, ?, ?, ?)", row).rowcount:

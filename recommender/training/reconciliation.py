@@ -135,8 +135,10 @@ class Reconciliation:
         if (await self._store.state()).trimmed_through < self._seen.trimmed_through:
             return True
         known = self._seen.newest
-        there = await self._store.read(known.offset - 1, 1) if known else []
-        return any(entry.offset == known.offset and entry != known for entry in there if known)
+        if known is None:
+            return False
+        there = await self._store.read(known.offset - 1, 1)
+        return bool(there) and there[0].offset == known.offset and there[0] != known
 
     async def _renumber(self, learned: int, versions: Sequence[VersionInfo]) -> None:
         """Give new offsets to entries that have those of others, which were learned."""
